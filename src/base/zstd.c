@@ -1,0 +1,205 @@
+/* zstd: whole zstd frames in memory. Making a context costs more than small
+ * frames do, so each thread keeps one of each kind until it ends; one that
+ * grew beyond KEPT_BYTES (high levels) is freed at once.
+ *
+ * Decompression refuses what is not exactly one frame, and never writes more
+ * than the caller's limit, whatever the frame claims. Frames that do not tell
+ * their size are decompressed piece by piece. A failed call leaves ${out} as
+ * it was, except that running out of memory drops it (tn_buf). */
+#include "base/base_int.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <zstd.h>
+#include <zstd_errors.h>
+
+enum {
+	KEPT_BYTES = 16 << 20,
+	PIECE_BYTES = 128 << 10,
+};
+#define FRAME_MAGIC UINT32_C(0xfd2fb528)
+
+struct contexts {
+	ZSTD_CCtx *pack;
+	ZSTD_DCtx *unpack;
+};
+
+static pthread_key_t at_thread_end;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void
+contexts_free(void *arg)
+{
+	struct contexts *c = arg;
+
+	(void)ZSTD_freeCCtx(c->pack);
+	(void)ZSTD_freeDCtx(c->unpack);
+	tn_free(c);
+}
+
+static void
+make_key(void)
+{
+	int rc = pthread_key_create(&at_thread_end, contexts_free);
+
+	tn_assert(rc == 0);
+}
+
+static struct contexts *
+contexts(void)
+{
+	static _Thread_local struct contexts *mine;
+	int rc;
+
+	if (mine != NULL)
+		return mine;
+	(void)pthread_once(&once, make_key);
+	mine = tn_zalloc(sizeof *mine);
+	rc = pthread_setspecific(at_thread_end, mine);
+	tn_assert(rc == 0);
+	return mine;
+}
+
+static enum tn_status
+status_of(size_t result)
+{
+	switch (ZSTD_getErrorCode(result)) {
+	case ZSTD_error_memory_allocation:
+		return TN_ENOMEM;
+	case ZSTD_error_dstSize_tooSmall:
+	case ZSTD_error_frameParameter_windowTooLarge:
+		return TN_ELIMIT;
+	default:
+		return TN_ECORRUPT;
+	}
+}
+
+enum tn_status
+tn_zstd_compress(struct tn_buf *out, struct tn_slice in, int level)
+{
+	struct contexts *c = contexts();
+	size_t bound = ZSTD_compressBound(in.n);
+	size_t room = tn_buf_room(out);
+	uint8_t *at;
+	size_t n;
+
+	if (bound == 0 || ZSTD_isError(bound))
+		return TN_ELIMIT;
+	if (bound > room)
+		bound = room;
+	if (c->pack == NULL)
+		c->pack = ZSTD_createCCtx();
+	if (c->pack == NULL)
+		return TN_ENOMEM;
+	at = tn_buf_reserve(out, bound);
+	if (at == NULL)
+		return TN_ENOMEM;
+	n = ZSTD_compressCCtx(c->pack, at, bound, in.p, in.n, level);
+	if (ZSTD_sizeof_CCtx(c->pack) > KEPT_BYTES) {
+		(void)ZSTD_freeCCtx(c->pack);
+		c->pack = NULL;
+	}
+	if (ZSTD_isError(n))
+		return status_of(n);
+	tn_assert(n <= bound);
+	out->n += n;
+	return TN_OK;
+}
+
+/* Decompress a frame that tells its size: one call, no copy. */
+static enum tn_status
+unpack_known(struct tn_buf *out, struct tn_slice in, size_t bytes)
+{
+	uint8_t *at;
+	size_t n;
+
+	if (bytes > tn_buf_room(out))
+		return TN_ELIMIT;
+	at = tn_buf_reserve(out, bytes);
+	if (at == NULL)
+		return TN_ENOMEM;
+	n = ZSTD_decompressDCtx(contexts()->unpack, at, bytes, in.p, in.n);
+	/* The frame lied about its size when the room was too small. */
+	if (ZSTD_isError(n))
+		return status_of(n) == TN_ENOMEM ? TN_ENOMEM : TN_ECORRUPT;
+	if (n != bytes)
+		return TN_ECORRUPT;
+	out->n += n;
+	return TN_OK;
+}
+
+/* Decompress a frame of unknown size, at most ${bytes_max} bytes. */
+static enum tn_status
+unpack_unknown(struct tn_buf *out, struct tn_slice in, size_t bytes_max)
+{
+	ZSTD_DCtx *d = contexts()->unpack;
+	ZSTD_inBuffer src = { in.p, in.n, 0 };
+	size_t room = tn_buf_room(out);
+	size_t left = 1;
+	uint8_t probe;          /* A byte in here is one too many. */
+
+	if (bytes_max > room)
+		bytes_max = room;
+	(void)ZSTD_DCtx_reset(d, ZSTD_reset_session_only);
+	while (left != 0) {
+		size_t piece = bytes_max < PIECE_BYTES
+		    ? bytes_max : PIECE_BYTES;
+		ZSTD_outBuffer dst = { &probe, 1, 0 };
+
+		if (piece > 0) {
+			dst.dst = tn_buf_reserve(out, piece);
+			dst.size = piece;
+		}
+		if (dst.dst == NULL)
+			return TN_ENOMEM;
+		left = ZSTD_decompressStream(d, &dst, &src);
+		if (ZSTD_isError(left))
+			return status_of(left);
+		if (dst.pos > piece)
+			return TN_ELIMIT;
+		out->n += dst.pos;
+		bytes_max -= dst.pos;
+		if (left != 0 && dst.pos == 0 && src.pos == src.size)
+			return TN_ECORRUPT;
+	}
+	return src.pos == src.size ? TN_OK : TN_ECORRUPT;
+}
+
+enum tn_status
+tn_zstd_decompress(struct tn_buf *out, struct tn_slice in, size_t bytes_max)
+{
+	struct contexts *c = contexts();
+	struct tn_cursor head = { in.p, in.p + in.n, false };
+	unsigned long long bytes;
+	size_t before = out->n;
+	enum tn_status st;
+
+	if (tn_cursor_u32(&head) != FRAME_MAGIC)
+		return TN_ECORRUPT;
+	if (ZSTD_findFrameCompressedSize(in.p, in.n) != in.n)
+		return TN_ECORRUPT;
+	bytes = ZSTD_getFrameContentSize(in.p, in.n);
+	if (bytes == ZSTD_CONTENTSIZE_ERROR)
+		return TN_ECORRUPT;
+	if (c->unpack == NULL)
+		c->unpack = ZSTD_createDCtx();
+	if (c->unpack == NULL)
+		return TN_ENOMEM;
+	if (bytes == ZSTD_CONTENTSIZE_UNKNOWN) {
+		st = unpack_unknown(out, in, bytes_max);
+		if (st != TN_OK && !out->failed)
+			out->n = before;
+		if (ZSTD_sizeof_DCtx(c->unpack) > KEPT_BYTES) {
+			(void)ZSTD_freeDCtx(c->unpack);
+			c->unpack = NULL;
+		}
+		return st;
+	}
+	if (bytes > bytes_max)
+		return TN_ELIMIT;
+	/* A block of at least 4 bytes makes at most 128 KiB: do not reserve
+	 * what a few bytes merely claim. */
+	if (bytes / ZSTD_BLOCKSIZE_MAX > in.n / 4)
+		return TN_ECORRUPT;
+	return unpack_known(out, in, (size_t)bytes);
+}
