@@ -1,0 +1,100 @@
+/* os: files, clock and randomness behind a table, so that tests can break
+ * any of them and own the time. Rooms call the functions below; they go
+ * through the table in force. LMDB and SQLite reach the disk by themselves:
+ * their faults are injected with the linker's --wrap in tests.
+ *
+ * POSIX.1-2017. A failed call returns TN_EIO, TN_ENOSPC (also EDQUOT),
+ * TN_ENOTFOUND (ENOENT), TN_EEXIST or TN_EDENIED and leaves nothing half
+ * open. Thread: any; a file is used by one thread at a time (reads with
+ * tn_os_pread may come from many). */
+#ifndef TN_OS_OS_H
+#define TN_OS_OS_H
+
+#include "base/base.h"
+
+struct tn_os_file;
+
+/* What tests replace. All members are set. Errors are negative errno. */
+struct tn_os_table {
+	int (*open)(const char *path, int flags, int mode);
+	int (*close)(int fd);
+	int64_t (*pread)(int fd, void *p, size_t n, uint64_t at);
+	int64_t (*pwrite)(int fd, const void *p, size_t n, uint64_t at);
+	int (*sync)(int fd);   /* fsync: fdatasync may skip folder entries. */
+	int (*rename)(const char *from, const char *to);
+	int (*unlink)(const char *path);
+	int (*mkdir)(const char *path, int mode);
+	int64_t (*wall_us)(void);        /* Microseconds since 1970, UTC. */
+	int64_t (*mono_us)(void);        /* Never steps back. */
+	int (*random)(void *p, size_t n);
+};
+/* The real table; tests copy it and change members. */
+extern const struct tn_os_table tn_os_real;
+/* Replace the table in force (NULL: the real one). Only in tests and at
+ * start, before threads exist. Borrows ${t}. */
+void tn_os_use(const struct tn_os_table *t);
+
+int64_t tn_os_wall_us(void);
+int64_t tn_os_mono_us(void);
+/* Aborts when the system has no randomness. */
+void tn_os_random(void *p, size_t n);
+
+enum tn_os_mode {
+	TN_OS_READ,      /* Must exist. */
+	TN_OS_CREATE,    /* Must not exist; read and write; mode 0640. */
+	TN_OS_REPLACE,   /* Truncated or created; read and write. */
+};
+TN_MUST_USE enum tn_status tn_os_open(struct tn_os_file **file,
+    const char *path, enum tn_os_mode mode);
+/* Accepts NULL. */
+void tn_os_close(struct tn_os_file *file);
+/* Append at the end of what was written so far through this file. */
+TN_MUST_USE enum tn_status tn_os_write(struct tn_os_file *file,
+    const void *p, size_t n);
+/* All ${n} bytes at ${at}; TN_ECORRUPT when the file is shorter. */
+TN_MUST_USE enum tn_status tn_os_pread(struct tn_os_file *file, void *p,
+    size_t n, uint64_t at);
+TN_MUST_USE enum tn_status tn_os_size(struct tn_os_file *file,
+    uint64_t *bytes);
+/* Data and size are on disk after TN_OK. After a failure the file is broken:
+ * every later write and sync is TN_EIO. */
+TN_MUST_USE enum tn_status tn_os_sync(struct tn_os_file *file);
+TN_MUST_USE enum tn_status tn_os_sync_dir(const char *path);
+TN_MUST_USE enum tn_status tn_os_rename(const char *from, const char *to);
+TN_MUST_USE enum tn_status tn_os_unlink(const char *path);
+/* Makes all missing parents too; existing folders are fine. The parent of
+ * every new folder is synced. */
+TN_MUST_USE enum tn_status tn_os_mkdirs(const char *path);
+/* Whole file, at most ${bytes_max}; appended to ${out}. */
+TN_MUST_USE enum tn_status tn_os_read_file(const char *path,
+    struct tn_buf *out, size_t bytes_max);
+/* Write beside (path.<16 hex>.tmp), sync, rename over, sync the folder. */
+TN_MUST_USE enum tn_status tn_os_write_file(const char *path,
+    const void *p, size_t n, int mode);
+/* Read-only map of a whole file; *n may be 0 with *p NULL. */
+TN_MUST_USE enum tn_status tn_os_map(const char *path, const uint8_t **p,
+    size_t *n);
+void tn_os_unmap(const uint8_t *p, size_t n);
+
+/* Names in a folder, sorted by bytes, without "." and "..". Free each name
+ * and the array with tn_free. */
+TN_MUST_USE enum tn_status tn_os_list(const char *path, char ***names,
+    size_t *count);
+enum tn_os_kind { TN_OS_NONE, TN_OS_FILE, TN_OS_DIR, TN_OS_OTHER };
+enum tn_os_kind tn_os_kind(const char *path);
+/* Bytes free for us on the file system of ${path}. */
+TN_MUST_USE enum tn_status tn_os_disk_free(const char *path,
+    uint64_t *bytes);
+/* Exclusive advisory lock (flock) on path, created if missing; TN_ECONFLICT
+ * when another process holds it. Released by tn_os_close. */
+TN_MUST_USE enum tn_status tn_os_lock(struct tn_os_file **file,
+    const char *path);
+/* Resident bytes of this process, 0 when unknown. */
+uint64_t tn_os_rss_bytes(void);
+
+/* A crash point: aborts the process with SIGKILL when the environment names
+ * it (TARN_CRASH=name or name:count for the count-th passage). Costs one
+ * load when unset. */
+void tn_os_crash_point(const char *name);
+
+#endif
