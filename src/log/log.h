@@ -1,0 +1,125 @@
+/* log: the append-only log on LMDB, the one place where an event becomes
+ * durable. One LMDB environment (one file, no-subdir, fixed map size) is a
+ * segment; the newest takes writes, older ones are read-only and are unlinked
+ * whole when their blocks are in bronze: the log never fragments.
+ *
+ * Databases in a segment:
+ *   blocks   key LSN (8 bytes big-endian) -> header (see log.c) and raw rows
+ *   offsets  key stream id (4 bytes BE)   -> next row offset (8 bytes LE)
+ *   notes    key bytes                    -> expiry and value (idempotency)
+ *   expiries time (8 bytes BE), key       -> nothing: what is over, in order
+ * offsets and live notes are carried over when a segment is begun. Files are
+ * named by a counter (0000000001.mdb); every value carries its own CRC32C.
+ *
+ * Commits use LMDB's full sync; no other mode is allowed. The first failed
+ * commit is final: every later append is refused with TN_ECLOSED. */
+#ifndef TN_LOG_LOG_H
+#define TN_LOG_LOG_H
+
+#include "base/base.h"
+
+struct tn_log;
+struct tn_log_opts {
+	const char *dir;           /* Made if missing. */
+	uint64_t segment_bytes;    /* Map size of a segment, 1 MiB to 64 GiB;
+	                            * 0: 256 MiB. */
+	int zstd_level;            /* Of raw rows; 0: level 1. */
+	uint32_t notes_max;        /* Most live notes; 0: 100000. Together they
+	                            * hold an eighth of a segment at most. */
+};
+
+/* Row statuses, as stored. */
+enum tn_log_mark {
+	TN_MARK_ACCEPTED = 0,
+	TN_MARK_QUARANTINED = 1,
+	TN_MARK_DUPLICATE = 2,
+};
+struct tn_log_reason {
+	uint32_t row;             /* Of the block, in order. */
+	const char *code;
+	const char *column;       /* "" when none. */
+	const char *message;
+};
+
+/* A block: rows of one stream that came the same way in the same commit. */
+struct tn_log_block {
+	uint64_t lsn;             /* Set by append. */
+	uint32_t stream;          /* Catalog's id of the stream. */
+	uint32_t version;         /* Version of its definition. */
+	uint64_t offset;          /* Of the first row. Set by append. */
+	uint32_t rows;
+	int64_t received_us;      /* Wall clock when taken. */
+	struct tn_slice spec;     /* tn_codec_spec_text: how to decode. */
+	struct tn_slice source;   /* "http 10.0.0.7", for people. */
+	const uint8_t *marks;     /* rows of them; NULL: all accepted. */
+	const struct tn_log_reason *reasons;
+	uint32_t reason_count;
+	/* Raw rows, back to back, and the length of each. */
+	struct tn_slice raw;
+	const uint32_t *lengths;
+	const uint32_t *lines;    /* Line in the body, or NULL: unknown. */
+	/* Already packed raw rows and lengths (tn_log_pack), or empty: append
+	 * packs by itself. */
+	struct tn_slice packed;
+};
+/* Compress raw rows, lengths and lines into ${out}; pure, any thread, so that
+ * the log's writer need not do it. */
+TN_MUST_USE enum tn_status tn_log_pack(const struct tn_log_block *b,
+    int zstd_level, struct tn_buf *out);
+
+/* A remembered key with an answer; written in the same commit. */
+struct tn_log_note {
+	struct tn_slice key;      /* 1..400 bytes. */
+	struct tn_slice value;    /* At most 64 KiB. */
+	int64_t expires_us;
+};
+
+/* TN_EIO, TN_ENOSPC, TN_ECORRUPT, TN_ECONFLICT (another process has it). */
+TN_MUST_USE enum tn_status tn_log_open(struct tn_log **log,
+    const struct tn_log_opts *opts, struct tn_diag *d);
+/* Append ${n} blocks (in order) and ${note_count} notes as one commit and
+ * return once they are on disk. Sets lsn and offset of each block; LSNs are
+ * dense, from 1. Borrows everything until return.
+ * TN_ENOSPC: nothing was appended, the log stays usable (checked before
+ * writing against free space and the segment's map).
+ * TN_EIO: nothing counts as appended and the log refuses writes from now on.
+ * TN_ECLOSED: it refused already. TN_ELIMIT: a block is larger than a
+ * quarter of a segment, all of it larger than half of one, a text or a note
+ * over its limit. TN_EFULL: too many live notes. TN_ENOMEM. After these three
+ * nothing was appended and the log stays usable. Thread: log writer. */
+TN_MUST_USE enum tn_status tn_log_append(struct tn_log *log,
+    struct tn_log_block *blocks, uint32_t n, const struct tn_log_note *notes,
+    uint32_t note_count);
+/* Why it refuses, or NULL. Any thread. */
+const char *tn_log_failure(const struct tn_log *log);
+/* Newest LSN on disk (or raised to), 0 when empty. Any thread. */
+uint64_t tn_log_last(const struct tn_log *log);
+/* Oldest LSN still here; last + 1 when none. Any thread. */
+uint64_t tn_log_first(const struct tn_log *log);
+/* Next row offset of a stream. Any thread. */
+uint64_t tn_log_next_offset(struct tn_log *log, uint32_t stream);
+/* Never give out an LSN at or below ${lsn}, or a stream's offset below its
+ * next (a fresh log beside an old lake). LSNs that are skipped read as
+ * TN_ENOTFOUND. Before the first append; log writer. */
+TN_MUST_USE enum tn_status tn_log_raise(struct tn_log *log, uint64_t lsn,
+    const uint32_t *streams, const uint64_t *next_offsets, uint32_t count);
+
+/* Read one block into ${a} (decompressed, CRC checked; lengths, marks, ... all
+ * in the arena). TN_ENOTFOUND: no such block (any more). TN_ECORRUPT names it
+ * in ${d}. No read transaction outlives the call. Any thread. */
+TN_MUST_USE enum tn_status tn_log_read(struct tn_log *log, uint64_t lsn,
+    struct tn_arena *a, struct tn_log_block *out, struct tn_diag *d);
+/* The live note under a key, its value in ${a}. TN_ENOTFOUND. TN_ECLOSED: the
+ * log failed in a way that leaves unknown what is on disk. Any thread. */
+TN_MUST_USE enum tn_status tn_log_note_get(struct tn_log *log,
+    struct tn_slice key, int64_t now_us, struct tn_arena *a,
+    struct tn_slice *value);
+/* Unlink segments whose blocks are all at or below ${lsn}; never the newest.
+ * Thread: log writer. */
+TN_MUST_USE enum tn_status tn_log_trim(struct tn_log *log, uint64_t lsn);
+/* Bytes of files on disk, number of segments. Any thread. */
+uint64_t tn_log_bytes(const struct tn_log *log);
+uint32_t tn_log_segments(const struct tn_log *log);
+void tn_log_close(struct tn_log *log);
+
+#endif

@@ -1,0 +1,271 @@
+/* notes: remembered keys with an answer and an end.
+ *
+ *   notes     key -> u32 CRC32C of key and the rest, i64 expires_us, value
+ *   expiries  expires_us (8 bytes big-endian, sign flipped), key -> nothing
+ *
+ * The second one finds what is over without a search: each commit that brings
+ * notes removes a few more than it brings, and only live ones are carried to
+ * a new segment. Bounds: notes_max entries, and an eighth of a segment's map
+ * in pages, because carrying must fit; beyond, TN_EFULL, nothing is evicted:
+ * forgetting a live key would let an event in twice. */
+#include "log/log_int.h"
+
+#include <string.h>
+
+enum {
+	EXPIRY_MAX = 8 + TN_LOG_KEY_MAX,
+	POP_EXTRA = 8,       /* Expired ones removed beyond those that came. */
+	DEPTH_MAX = 6,       /* Of a tree, generously. */
+};
+
+static size_t
+expiry_key(uint8_t *to, int64_t expires_us, const void *key, size_t n)
+{
+	tn_assert(n <= TN_LOG_KEY_MAX);
+	tn_log_key_u64(to, (uint64_t)expires_us ^ (uint64_t)1 << 63);
+	memcpy(to + 8, key, n);
+	return 8 + n;
+}
+
+static int64_t
+expiry_of(const uint8_t *key)
+{
+	return (int64_t)(tn_log_key_of(key) ^ (uint64_t)1 << 63);
+}
+
+enum tn_status
+tn_log_note_check(struct tn_slice key, const MDB_val *stored,
+    int64_t *expires_us, struct tn_slice *value)
+{
+	const uint8_t *p = stored->mv_data;
+	uint32_t crc;
+
+	if (stored->mv_size < TN_LOG_NOTE_HEAD ||
+	    stored->mv_size > TN_LOG_NOTE_HEAD + TN_LOG_VALUE_MAX)
+		return TN_ECORRUPT;
+	crc = tn_crc32c(0, key.p, key.n);
+	crc = tn_crc32c(crc, p + 4, stored->mv_size - 4);
+	if (crc != tn_log_get_u32(p))
+		return TN_ECORRUPT;
+	*expires_us = (int64_t)tn_log_get_u64(p + 4);
+	*value = (struct tn_slice){ p + TN_LOG_NOTE_HEAD,
+		stored->mv_size - TN_LOG_NOTE_HEAD };
+	return TN_OK;
+}
+
+/* ---- bounds ---------------------------------------------------------- */
+
+/* Pages of both databases; false in *${ok} when LMDB will not tell. */
+static uint64_t
+pages_of(const struct tn_log_segment *seg, MDB_txn *txn, int *rc,
+    uint64_t *entries)
+{
+	MDB_stat a, b;
+
+	*rc = mdb_stat(txn, seg->notes, &a);
+	if (*rc == 0)
+		*rc = mdb_stat(txn, seg->expiries, &b);
+	if (*rc != 0)
+		return 0;
+	*entries = a.ms_entries;
+	return (uint64_t)a.ms_branch_pages + a.ms_leaf_pages +
+	    a.ms_overflow_pages + b.ms_branch_pages + b.ms_leaf_pages;
+}
+
+uint64_t
+tn_log_notes_pages(struct tn_log *log, const struct tn_log_note *notes,
+    uint32_t count)
+{
+	uint64_t touched = (2 * (uint64_t)count + POP_EXTRA) * 2 * DEPTH_MAX;
+	uint64_t fresh = 0;
+	uint64_t entries, all;
+	MDB_txn *txn;
+	int rc;
+
+	if (count == 0)
+		return 0;
+	for (uint32_t i = 0; i < count; i++)
+		fresh += 2 + tn_log_pages(log->newest,
+		    TN_LOG_NOTE_HEAD + notes[i].value.n);
+	/* At most all that is there gets copied. Not knowing, the larger. */
+	rc = mdb_txn_begin(log->newest->env, NULL, MDB_RDONLY, &txn);
+	if (rc != 0)
+		return touched + fresh;
+	all = pages_of(log->newest, txn, &rc, &entries);
+	mdb_txn_abort(txn);
+	return fresh + (rc == 0 && all < touched ? all : touched);
+}
+
+/* ---- put and drop ---------------------------------------------------- */
+
+static int
+put_pair(struct tn_log_segment *seg, MDB_txn *txn, struct tn_slice key,
+    int64_t expires_us, struct tn_slice value)
+{
+	uint8_t expiry[EXPIRY_MAX];
+	MDB_val k = { key.n, (void *)(uintptr_t)key.p };
+	MDB_val v = { TN_LOG_NOTE_HEAD + value.n, NULL };
+	MDB_val e = { 0, expiry };
+	MDB_val nothing = { 0, expiry };
+	uint8_t *p;
+	uint32_t crc;
+	int rc = mdb_put(txn, seg->notes, &k, &v, MDB_RESERVE);
+
+	if (rc != 0)
+		return rc;
+	p = v.mv_data;
+	tn_log_put_u64(p + 4, (uint64_t)expires_us);
+	if (value.n > 0)
+		memcpy(p + TN_LOG_NOTE_HEAD, value.p, value.n);
+	crc = tn_crc32c(0, key.p, key.n);
+	crc = tn_crc32c(crc, p + 4, TN_LOG_NOTE_HEAD - 4 + value.n);
+	tn_log_put_u32(p, crc);
+	e.mv_size = expiry_key(expiry, expires_us, key.p, key.n);
+	return mdb_put(txn, seg->expiries, &e, &nothing, 0);
+}
+
+/* Remove the expiry of an older note under the same key. */
+static int
+forget(struct tn_log_segment *seg, MDB_txn *txn, struct tn_slice key)
+{
+	uint8_t expiry[EXPIRY_MAX];
+	MDB_val k = { key.n, (void *)(uintptr_t)key.p };
+	MDB_val v, e;
+	int rc = mdb_get(txn, seg->notes, &k, &v);
+
+	if (rc == MDB_NOTFOUND)
+		return 0;
+	if (rc != 0)
+		return rc;
+	if (v.mv_size < TN_LOG_NOTE_HEAD)
+		return MDB_CORRUPTED;
+	e.mv_data = expiry;
+	e.mv_size = expiry_key(expiry,
+	    (int64_t)tn_log_get_u64((uint8_t *)v.mv_data + 4), key.p, key.n);
+	rc = mdb_del(txn, seg->expiries, &e, NULL);
+	return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+/* Remove the note that expires first, if its time is over: MDB_NOTFOUND
+ * when there is none. */
+static int
+pop(struct tn_log_segment *seg, MDB_txn *txn, int64_t now_us)
+{
+	uint8_t expiry[EXPIRY_MAX];
+	MDB_cursor *cursor;
+	MDB_val e, nothing, k;
+	int rc = mdb_cursor_open(txn, seg->expiries, &cursor);
+
+	if (rc != 0)
+		return rc;
+	rc = mdb_cursor_get(cursor, &e, &nothing, MDB_FIRST);
+	if (rc == 0 && (e.mv_size <= 8 || e.mv_size > EXPIRY_MAX))
+		rc = MDB_CORRUPTED;
+	if (rc == 0 && expiry_of(e.mv_data) > now_us)
+		rc = MDB_NOTFOUND;
+	if (rc == 0) {
+		memcpy(expiry, e.mv_data, e.mv_size);
+		rc = mdb_cursor_del(cursor, 0);
+	}
+	mdb_cursor_close(cursor);
+	if (rc != 0)
+		return rc;
+	k = (MDB_val){ e.mv_size - 8, expiry + 8 };
+	rc = mdb_del(txn, seg->notes, &k, NULL);
+	return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+enum tn_status
+tn_log_notes_put(struct tn_log *log, MDB_txn *txn,
+    const struct tn_log_note *notes, uint32_t count, int *rc)
+{
+	struct tn_log_segment *seg = log->newest;
+	uint64_t pages_max = seg->map_bytes / seg->page_bytes / 8;
+	int64_t now_us = count > 0 ? tn_os_wall_us() : 0;
+	uint64_t entries = 0;
+	bool over = false;
+	int more = 0;
+
+	*rc = 0;
+	for (uint32_t i = 0; i < count && *rc == 0; i++) {
+		*rc = forget(seg, txn, notes[i].key);
+		if (*rc == 0)
+			*rc = put_pair(seg, txn, notes[i].key,
+			    notes[i].expires_us, notes[i].value);
+	}
+	/* A few each time, and as many as it takes when there are too many. */
+	for (uint64_t n = 0; count > 0 && *rc == 0 && more == 0; n++) {
+		over = pages_of(seg, txn, rc, &entries) > pages_max ||
+		    entries > log->notes_max;
+		if (*rc != 0 || (!over && n >= (uint64_t)count + POP_EXTRA))
+			break;
+		more = pop(seg, txn, now_us);
+	}
+	if (more != 0 && more != MDB_NOTFOUND)
+		*rc = more;
+	if (*rc != 0)
+		return tn_log_mdb_status(*rc);
+	return over ? TN_EFULL : TN_OK;
+}
+
+/* ---- carry ----------------------------------------------------------- */
+
+static int
+carry_one(const struct tn_log_segment *from, MDB_txn *old,
+    struct tn_log_segment *to, MDB_txn *txn, const MDB_val *expiry)
+{
+	struct tn_slice key = { (uint8_t *)expiry->mv_data + 8,
+		expiry->mv_size - 8 };
+	MDB_val k = { key.n, (void *)(uintptr_t)key.p };
+	struct tn_slice value;
+	int64_t expires_us;
+	MDB_val v;
+	int rc = mdb_get(old, from->notes, &k, &v);
+
+	/* A damaged note is dropped: its key would answer nonsense. */
+	if (rc == MDB_NOTFOUND ||
+	    (rc == 0 && tn_log_note_check(key, &v, &expires_us, &value) != TN_OK)) {
+		tn_say(TN_ERROR, "log", "%s: a damaged note is left behind",
+		    from->path);
+		return 0;
+	}
+	if (rc != 0)
+		return rc;
+	return put_pair(to, txn, key, expires_us, value);
+}
+
+int
+tn_log_notes_carry(const struct tn_log_segment *from,
+    struct tn_log_segment *to, MDB_txn *txn, int64_t now_us)
+{
+	uint8_t start[8];
+	MDB_val e = { sizeof start, start };
+	MDB_cursor *cursor = NULL;
+	MDB_txn *old = NULL;
+	MDB_val nothing;
+	int rc = mdb_txn_begin(from->env, NULL, MDB_RDONLY, &old);
+
+	if (rc != 0)
+		return rc;
+	rc = mdb_cursor_open(old, from->expiries, &cursor);
+	if (rc != 0)
+		goto out;
+	(void)expiry_key(start, now_us, start, 0);
+	rc = mdb_cursor_get(cursor, &e, &nothing, MDB_SET_RANGE);
+	while (rc == 0) {
+		if (e.mv_size <= 8 || e.mv_size > EXPIRY_MAX) {
+			rc = MDB_CORRUPTED;
+			break;
+		}
+		if (expiry_of(e.mv_data) > now_us)
+			rc = carry_one(from, old, to, txn, &e);
+		if (rc == 0)
+			rc = mdb_cursor_get(cursor, &e, &nothing, MDB_NEXT);
+	}
+	if (rc == MDB_NOTFOUND)
+		rc = 0;
+	mdb_cursor_close(cursor);
+	out:
+	mdb_txn_abort(old);
+	return rc;
+}
