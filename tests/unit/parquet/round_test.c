@@ -1,0 +1,314 @@
+/* round: files written by our writer and read by our reader. */
+#include "test.h"
+#include "os/os.h"
+#include "parquet/parquet.h"
+#include "parquet/parquet_int.h"
+#include "pq_gen.h"
+
+#include <pthread.h>
+
+/* Goal: random batches of every type come back equal, whatever the sizes of
+ * batches, row groups and pages. */
+static void
+random_batches_come_back(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 150; i++) {
+		struct gen g;
+
+		gen_init(&g);
+		gen_file(&g, PATH);
+		check_file(&g, PATH);
+		gen_fini(&g);
+	}
+}
+
+/* One column of a type and a shape, not null. */
+static void
+gen_one(struct gen *g, enum tn_type_id id, enum gen_shape shape,
+    uint32_t rows)
+{
+	*g = (struct gen){ .rows = 0 };
+	g->fields[0] = (struct tn_field){ "c", tn_record_type(id), true };
+	g->shapes[0] = shape;
+	g->schema = (struct tn_schema){ "one", 1, g->fields };
+	gen_batch(g, rows);
+	gen_file(g, PATH);
+}
+
+static int32_t
+data_encoding(bool *has_dict)
+{
+	struct tn_parquet_reader *r;
+	struct pq_page_header h = { .kind = TN_PQ_DICT_PAGE };
+	struct tn_cursor c;
+
+	*has_dict = false;
+	assert_int_equal(tn_parquet_open(&r, PATH, NULL), TN_OK);
+	c = (struct tn_cursor){ r->map + r->groups[0].chunks[0].at,
+	    r->map + r->data_end, false };
+	while (h.kind == TN_PQ_DICT_PAGE) {
+		assert_true(tn_parquet_page_header(&c, &h));
+		*has_dict = *has_dict || h.kind == TN_PQ_DICT_PAGE;
+		c.p += h.disk_bytes;
+	}
+	tn_parquet_close(r);
+	return h.encoding;
+}
+
+/* Goal: the encoding follows the values: few values make a dictionary, sorted
+ * integers DELTA, wild ones PLAIN, different texts DELTA_LENGTH. */
+static void
+encodings_are_chosen(void **state)
+{
+	static const struct {
+		enum tn_type_id id;
+		enum gen_shape shape;
+		int32_t want;
+	} cases[] = {
+		{ TN_T_TEXT, FEW, TN_PQ_RLE_DICTIONARY },
+		{ TN_T_TEXT, SORTED, TN_PQ_DELTA_LENGTH },
+		{ TN_T_INT8, SORTED, TN_PQ_DELTA },
+		{ TN_T_INT4, SORTED, TN_PQ_DELTA },
+		{ TN_T_INT8, WILD, TN_PQ_PLAIN },
+		{ TN_T_TIMESTAMPTZ, SORTED, TN_PQ_DELTA },
+		{ TN_T_FLOAT8, FEW, TN_PQ_RLE_DICTIONARY },
+		{ TN_T_FLOAT8, WILD, TN_PQ_PLAIN },
+		{ TN_T_BOOL, FEW, TN_PQ_PLAIN },
+		{ TN_T_UUID, WILD, TN_PQ_PLAIN },
+		{ TN_T_UUID, FEW, TN_PQ_RLE_DICTIONARY },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < TN_COUNT(cases); i++) {
+		struct gen g;
+		bool has_dict;
+
+		gen_one(&g, cases[i].id, cases[i].shape, 50000);
+		assert_int_equal(data_encoding(&has_dict), cases[i].want);
+		assert_int_equal(has_dict,
+		    cases[i].want == TN_PQ_RLE_DICTIONARY);
+		check_file(&g, PATH);
+		gen_fini(&g);
+	}
+}
+
+/* Goal: a dictionary that grows beyond its entries, or beyond its bytes, is
+ * given up and the values still come back. */
+static void
+large_dictionaries_are_given_up(void **state)
+{
+	(void)state;
+	for (unsigned pad = 0; pad < 2; pad++) {
+		struct tn_field f = { "t", { .id = TN_T_TEXT }, true };
+		struct gen g = { .fields = { f }, .schema = { "d", 1,
+		    NULL } };
+		struct tn_builder *b;
+		bool has_dict;
+		char text[100];
+
+		g.schema.fields = g.fields;
+		b = tn_record_builder_new(&g.schema, 90000);
+		for (unsigned i = 0; i < 90000; i++) {
+			tn_record_builder_text(b, 0, text, (size_t)snprintf(
+			    text, sizeof text, "%0*u", pad ? 90 : 5,
+			    pad ? i / 4 : i / 2));
+			tn_record_builder_row_end(b);
+		}
+		g.batches[g.batch_count++] = tn_record_builder_take(b);
+		g.rows = 90000;
+		gen_file(&g, PATH);
+		assert_int_equal(data_encoding(&has_dict),
+		    TN_PQ_DELTA_LENGTH);
+		assert_false(has_dict);
+		check_file(&g, PATH);
+		tn_record_builder_free(b);
+		gen_fini(&g);
+	}
+}
+
+/* Goal: a kept dictionary comes as codes with each text once, and such a
+ * batch can be written again. */
+static void
+dictionaries_are_kept(void **state)
+{
+	struct tn_parquet_read_opts o = { .keep_dictionary = true };
+	struct tn_parquet_reader *r;
+	struct tn_parquet_writer *w;
+	struct tn_batch *b;
+	struct gen g;
+
+	(void)state;
+	gen_one(&g, TN_T_TEXT, FEW, 50000);
+	assert_int_equal(tn_parquet_open(&r, PATH, NULL), TN_OK);
+	assert_int_equal(tn_parquet_read(r, 0, &o, &b, NULL), TN_OK);
+	tn_parquet_close(r);
+	assert_non_null(b->columns[0].dict);
+	assert_int_equal(b->columns[0].dict->rows, 9);
+	assert_null(b->columns[0].offsets);
+	check_rows(&g, b, 0);
+	(void)unlink(PATH);
+	assert_int_equal(tn_parquet_create(&w, PATH, b->schema, NULL), TN_OK);
+	assert_int_equal(tn_parquet_write(w, b), TN_OK);
+	assert_int_equal(tn_parquet_finish(w, NULL), TN_OK);
+	check_file(&g, PATH);
+	tn_record_batch_unref(b);
+	gen_fini(&g);
+}
+
+/* Goal: a row group is closed early when its texts grow large, a page too,
+ * and one row above the limit is refused. */
+static void
+large_texts_are_split(void **state)
+{
+	const size_t one = 3 << 20;
+	struct tn_field f = { "t", { .id = TN_T_TEXT }, false };
+	struct tn_schema s = { "large", 1, &f };
+	struct tn_builder *b = tn_record_builder_new(&s, 30);
+	char *text = tn_alloc(130 << 20);
+	struct tn_parquet_writer *w;
+	struct tn_parquet_reader *r;
+	struct tn_batch *batch, *got;
+	uint32_t row = 0;
+
+	(void)state;
+	memset(text, 'x', 130 << 20);
+	for (int i = 0; i < 30; i++) {
+		text[0] = (char)('a' + i % 26);
+		tn_record_builder_text(b, 0, text, one);
+		tn_record_builder_row_end(b);
+	}
+	batch = tn_record_builder_take(b);
+	(void)unlink(PATH);
+	assert_int_equal(tn_parquet_create(&w, PATH, &s, NULL), TN_OK);
+	assert_int_equal(tn_parquet_write(w, batch), TN_OK);
+	assert_int_equal(tn_parquet_finish(w, NULL), TN_OK);
+	assert_int_equal(tn_parquet_open(&r, PATH, NULL), TN_OK);
+	assert_true(tn_parquet_groups(r) >= 2);
+	for (uint32_t i = 0; i < tn_parquet_groups(r); i++) {
+		assert_int_equal(tn_parquet_read(r, i, NULL, &got, NULL),
+		    TN_OK);
+		for (uint32_t k = 0; k < got->rows; k++, row++)
+			assert_true(tn_slice_eq(tn_column_text(
+			    &got->columns[0], k), tn_column_text(
+			    &batch->columns[0], row)));
+		tn_record_batch_unref(got);
+	}
+	assert_int_equal(row, 30);
+	tn_parquet_close(r);
+	tn_record_batch_unref(batch);
+	tn_record_builder_text(b, 0, text, 130 << 20);
+	tn_record_builder_row_end(b);
+	batch = tn_record_builder_take(b);
+	(void)unlink(PATH);
+	assert_int_equal(tn_parquet_create(&w, PATH, &s, NULL), TN_OK);
+	assert_int_equal(tn_parquet_write(w, batch), TN_ELIMIT);
+	tn_parquet_abandon(w);
+	assert_int_equal(access(PATH, F_OK), -1);
+	tn_record_batch_unref(batch);
+	tn_record_builder_free(b);
+	tn_free(text);
+}
+
+/* Goal: what the footer carries beside rows comes back, and the told size and
+ * checksum are the file's. */
+static void
+footers_carry_pairs(void **state)
+{
+	static const struct tn_parquet_pair pairs[] = {
+		{ "tarn:stream", "badge" }, { "empty", "" } };
+	static const uint32_t sorted[] = { 0 };
+	struct tn_field f = { "c", { .id = TN_T_INT4 }, true };
+	struct tn_schema s = { "one", 1, &f };
+	struct tn_parquet_write_opts o = { .pairs = pairs, .pair_count = 2,
+	    .sorted_by = sorted, .sorted_count = 1 };
+	struct tn_buf all = { .p = NULL };
+	struct tn_parquet_written done;
+	struct tn_parquet_writer *w;
+	struct tn_parquet_reader *r;
+
+	(void)state;
+	(void)unlink(PATH);
+	assert_int_equal(tn_parquet_create(&w, PATH, &s, &o), TN_OK);
+	assert_int_equal(tn_parquet_finish(w, &done), TN_OK);
+	assert_int_equal(tn_os_read_file(PATH, &all, 1 << 20), TN_OK);
+	assert_int_equal(done.bytes, all.n);
+	assert_int_equal(done.crc, tn_crc32c(0, all.p, all.n));
+	assert_int_equal(done.rows, 0);
+	tn_buf_fini(&all);
+	assert_int_equal(tn_parquet_open(&r, PATH, NULL), TN_OK);
+	/* The file may go while it is open. */
+	(void)unlink(PATH);
+	assert_string_equal(tn_parquet_value(r, "tarn:stream"), "badge");
+	assert_string_equal(tn_parquet_value(r, "empty"), "");
+	assert_null(tn_parquet_value(r, "other"));
+	assert_int_equal(tn_parquet_groups(r), 0);
+	assert_string_equal(tn_parquet_schema(r)->name, "one");
+	assert_true(tn_parquet_schema(r)->fields[0].not_null);
+	tn_parquet_close(r);
+}
+
+struct share {
+	struct tn_parquet_reader *r;
+	const struct gen *g;
+	uint32_t first;
+	uint64_t rows;
+};
+
+static void *
+read_every_other(void *arg)
+{
+	struct share *k = arg;
+
+	for (uint32_t i = k->first; i < tn_parquet_groups(k->r); i += 2) {
+		struct tn_batch *b = NULL;
+		enum tn_status st = tn_parquet_read(k->r, i, NULL, &b, NULL);
+
+		tn_assert(st == TN_OK);
+		k->rows += b->rows;
+		tn_record_batch_unref(b);
+	}
+	return NULL;
+}
+
+/* Goal: two threads read the groups of one reader at once. */
+static void
+threads_share_a_reader(void **state)
+{
+	struct share k[2] = { { NULL, NULL, 0, 0 }, { NULL, NULL, 1, 0 } };
+	struct tn_parquet_reader *r;
+	pthread_t thread;
+	struct gen g;
+
+	(void)state;
+	gen_schema(&g);
+	g.opts.group_rows = 100;
+	gen_batch(&g, 3000);
+	gen_file(&g, PATH);
+	assert_int_equal(tn_parquet_open(&r, PATH, NULL), TN_OK);
+	k[0].r = k[1].r = r;
+	assert_int_equal(pthread_create(&thread, NULL, read_every_other,
+	    &k[0]), 0);
+	(void)read_every_other(&k[1]);
+	pthread_join(thread, NULL);
+	assert_int_equal(k[0].rows + k[1].rows, g.rows);
+	tn_parquet_close(r);
+	gen_fini(&g);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(random_batches_come_back),
+		cmocka_unit_test(encodings_are_chosen),
+		cmocka_unit_test(large_dictionaries_are_given_up),
+		cmocka_unit_test(dictionaries_are_kept),
+		cmocka_unit_test(large_texts_are_split),
+		cmocka_unit_test(footers_carry_pairs),
+		cmocka_unit_test(threads_share_a_reader),
+	};
+
+	gen_seed();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
