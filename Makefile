@@ -43,7 +43,9 @@ LIBS    := -Wl,-Bstatic -llmdb -lsqlite3 -lzstd -lpg_query -lsodium -lpcre2-8 -l
            -Wl,-Bdynamic $(UV_A) -lmicrohttpd -lgnutls -lcurl-gnutls -lm -ldl -lrt
 
 # ---- rooms -----------------------------------------------------------------
-SRC     := $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.c))
+# A file that ends in a processor's name is for that one only.
+NOTHERE := $(if $(filter x86_64,$(shell uname -m)),src/base/crc_other.c,src/base/crc_x86_64.c)
+SRC     := $(filter-out $(NOTHERE),$(foreach r,$(ROOMS),$(wildcard src/$(r)/*.c)))
 OBJ     := $(SRC:src/%.c=$(B)/%.o)
 LIBOBJ  := $(filter-out $(B)/app/main.o,$(OBJ))
 ARCH     = $(patsubst %,$(B)/lib%.a,$(1))
@@ -58,12 +60,12 @@ $(B)/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
 	$(if $(V),,@echo '  cc   $<')
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
-$(B)/web/assets.o: $(B)/web/assets.S
+$(B)/web/%.o: $(B)/web/%.S
 	$(Q)$(CC) -c -o $@ $<
 -include $(OBJ:.o=.d) $(wildcard $(B)/tests/*/*.d)
 
 define room_rule
-$(B)/lib$(1).a: $(patsubst src/%.c,$(B)/%.o,$(filter-out src/app/main.c,$(wildcard src/$(1)/*.c)))
+$(B)/lib$(1).a: $(patsubst src/%.c,$(B)/%.o,$(filter-out src/app/main.c $(NOTHERE),$(wildcard src/$(1)/*.c)))
 	@rm -f $$@
 	$(Q)ar rcs $$@ $$^
 endef
@@ -90,12 +92,15 @@ unit: $(UNITBIN)
 	@tests/unit/run.sh $(UNITBIN)
 
 # ---- the program -------------------------------------------------------------
-ASSETS  := $(if $(wildcard web/index.html),$(B)/web/assets.o)
+ASSETS  := $(if $(wildcard web/index.html),$(B)/web/assets.o) $(B)/web/bundle.o
 $(B)/tarn: $(B)/app/main.o $(ASSETS) $(call ARCH,$(UPDOWN))
 	$(if $(V),,@echo '  link $@')
 	$(Q)$(CC) $(CFLAGS) -o $@ $< $(ASSETS) $(LDFLAGS) -Wl,--start-group $(call ARCH,$(UPDOWN)) -Wl,--end-group $(LIBS)
 $(B)/web/assets.S: $(shell find web -type f 2>/dev/null) packaging/assets.sh
 	$(Q)packaging/assets.sh web $(B)/web
+
+$(B)/web/bundle.S: $(shell find config -type f 2>/dev/null) packaging/bundle.sh
+	$(Q)packaging/bundle.sh config $(B)/web
 
 # ---- fuzzers -----------------------------------------------------------------
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))

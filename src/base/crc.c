@@ -7,7 +7,8 @@
  * is joined to the next by shifting its remainder over STRAND zero bytes,
  * which is linear and therefore four table lookups.
  *
- * Nothing can fail. The tables are made once and never change. */
+ * The instruction lives in crc_x86_64.c; on other processors the Makefile
+ * takes crc_other.c instead. Nothing can fail. The tables are made once and never change. */
 #include "base/base_int.h"
 
 #include <assert.h>
@@ -15,7 +16,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-enum { STRAND = 1024 };
+enum { STRAND = TN_CRC32C_STRAND };
 static_assert(STRAND % 8 == 0, "a strand is whole words");
 
 typedef uint32_t engine(uint32_t crc, const void *p, size_t n);
@@ -80,63 +81,18 @@ tn_crc32c_soft(uint32_t crc, const void *bytes, size_t n)
 	return ~state;
 }
 
-/* The one place of base that depends on the processor. */
-#ifdef __x86_64__
-
-static uint64_t
-shift(uint64_t state)
+uint32_t
+tn_crc32c_shift(uint32_t state)
 {
 	return shifts[0][state & 0xff] ^ shifts[1][state >> 8 & 0xff] ^
 	    shifts[2][state >> 16 & 0xff] ^ shifts[3][state >> 24 & 0xff];
 }
 
-__attribute__((target("sse4.2"))) uint32_t
-tn_crc32c_hard(uint32_t crc, const void *bytes, size_t n)
+void
+tn_crc32c_tables(void)
 {
-	const uint8_t *p = bytes;
-	uint64_t a = (uint32_t)~crc;
-
 	(void)pthread_once(&once, make_tables);
-	for (; n >= 3 * STRAND; n -= 3 * STRAND, p += 3 * STRAND) {
-		uint64_t b = 0;
-		uint64_t c = 0;
-
-		for (size_t i = 0; i < STRAND; i += 8) {
-			a = __builtin_ia32_crc32di(a, load64(p + i));
-			b = __builtin_ia32_crc32di(b, load64(p + STRAND + i));
-			c = __builtin_ia32_crc32di(c,
-			    load64(p + 2 * STRAND + i));
-		}
-		a = shift(shift(a) ^ b) ^ c;
-	}
-	for (; n >= 8; n -= 8, p += 8)
-		a = __builtin_ia32_crc32di(a, load64(p));
-	for (; n > 0; n--, p++)
-		a = __builtin_ia32_crc32qi((uint32_t)a, *p);
-	return ~(uint32_t)a;
 }
-
-bool
-tn_crc32c_has_hard(void)
-{
-	return __builtin_cpu_supports("sse4.2") != 0;
-}
-
-#else
-
-uint32_t
-tn_crc32c_hard(uint32_t crc, const void *bytes, size_t n)
-{
-	return tn_crc32c_soft(crc, bytes, n);
-}
-
-bool
-tn_crc32c_has_hard(void)
-{
-	return false;
-}
-
-#endif
 
 uint32_t
 tn_crc32c(uint32_t crc, const void *p, size_t n)

@@ -213,6 +213,14 @@ tn_net_loop_stop(struct tn_net_loop *l)
 }
 
 void
+tn_net_loop_settle(struct tn_net_loop *l)
+{
+	atomic_store(&owner, &mark);
+	while (run_posted(l))
+		;
+}
+
+void
 tn_net_loop_free(struct tn_net_loop *l)
 {
 	int rc = UV_EBUSY;

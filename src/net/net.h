@@ -28,6 +28,10 @@ void tn_net_loop_stop(struct tn_net_loop *l);
 /* Runs what is still posted, on the calling thread. Timers and watches must
  * have been freed. One loop exists at a time. NULL is fine. */
 void tn_net_loop_free(struct tn_net_loop *l);
+/* After the loop has stopped: run what was posted to it, on this thread,
+ * until nothing is left. Between stopping the threads that post and freeing
+ * what their jobs touch. */
+void tn_net_loop_settle(struct tn_net_loop *l);
 /* True on the thread that runs the (one) loop. */
 bool tn_net_on_loop(void);
 /* Run ${job} on the loop, in order of posting. Never fails, never blocks:
