@@ -1,0 +1,178 @@
+/* tarn help sql: printed from the tables that bind, so that it cannot say
+ * what is not so. */
+#include "sql/sql_int.h"
+
+#include <string.h>
+
+static const struct {
+	const char *name;
+	const char *signature;
+	const char *doc;
+} functions[] = {
+#define ROW(id, name, signature, doc) { name, signature, doc },
+	TN_SQL_FUNCTIONS(ROW)
+#undef ROW
+};
+
+static const char head[] =
+    "Tarn reads PostgreSQL's dialect with PostgreSQL's own parser. What it "
+    "does not\ndo is refused with file, line, column and a hint.\n\n"
+    "STATEMENTS of a pipeline (a folder of .sql files, in any order)\n"
+    "  ALTER SYSTEM SET name = value;\n"
+    "  CREATE TABLE name (column type [NOT NULL] [PRIMARY KEY] [CHECK "
+    "(condition)]\n"
+    "      [DEFAULT constant | now()]\n"
+    "      [GENERATED ALWAYS AS (expression) STORED], ...\n"
+    "      [PRIMARY KEY (a, b)] [CHECK (condition)]) [WITH (option = "
+    "'value', ...)];\n"
+    "  CREATE MATERIALIZED VIEW name [WITH (option = 'value', ...)] AS\n"
+    "      SELECT expressions and aggregates FROM stream\n"
+    "      [[LEFT] JOIN reference ON reference.key = expression]\n"
+    "      [WHERE condition] [GROUP BY names, positions, expressions] "
+    "[HAVING condition];\n"
+    "  COMMENT ON TABLE name | MATERIALIZED VIEW name | COLUMN "
+    "name.column IS 'text';\n\n"
+    "QUERIES (tarn sql, POST /api/v1/sql): one SELECT over a stream, a "
+    "reference table\nor a view; also DISTINCT, ORDER BY, LIMIT, OFFSET, "
+    "and rows without GROUP BY.\nStreams also have the columns _lsn, "
+    "_offset and _received_at, which * leaves out.\n\n"
+    "OPTIONS of a stream: WITH (...)\n"
+    "  event_time       the column that says when; else the time of "
+    "arrival\n"
+    "  dedupe_window    how long the primary key is remembered; '7 days'\n"
+    "  max_future_skew  rows further ahead go to quarantine; '1 hour', 0: "
+    "no limit\n"
+    "  retention        how long rows are kept; for ever\n"
+    "  kind             'stream' or 'reference' (a table that is joined, "
+    "newest row\n"
+    "                   of a primary key wins)\n\n"
+    "OPTIONS of a view: WITH (...), how it is shown\n"
+    "  overview         'tile', 'line', 'bar', 'heatmap' or 'table'\n"
+    "  x, y, series     outputs to draw; y may be several, with commas\n"
+    "  title, description, unit, position\n\n"
+    "TYPES\n";
+
+static const char differences[] =
+    "\nWHERE TARN DIFFERS FROM POSTGRESQL\n"
+    "  - numeric without digits is numeric(38,9) and prints without "
+    "trailing zeros;\n"
+    "    numeric has at most 38 digits.\n"
+    "  - numeric * numeric keeps the digits after the point of both, at "
+    "most 18;\n"
+    "    numeric / numeric and avg give 16 digits after the point, "
+    "printed without\n    trailing zeros.\n"
+    "  - sqrt, power, ^, exp, ln and log take and give double precision, "
+    "also for\n    numeric; stddev and variance are double precision.\n"
+    "  - In a view, overflow, division by zero and failed casts give null "
+    "and are\n    counted; in a query they end it with a message.\n"
+    "  - The time zone is UTC: timestamps with time zone print as "
+    "2026-03-01\n    08:00:00+00, and date_trunc without a zone cuts in "
+    "UTC.\n"
+    "  - A timestamp (without time zone) with an offset in its text is "
+    "refused, where\n    PostgreSQL drops the offset.\n"
+    "  - Text is compared and sorted by bytes (as COLLATE \"C\"); lower, "
+    "upper and\n    ILIKE know ASCII and simple Unicode.\n"
+    "  - varchar(n) is text with a limit; a longer value goes to "
+    "quarantine, a cast\n    cuts it. There is no char(n).\n"
+    "  - Regular expressions are PCRE2's: \\d, \\w, \\b and "
+    "lookaround; no \\y, \\m.\n"
+    "  - jsonb cannot be compared, grouped or sorted; take a field with "
+    "->>.\n"
+    "  - A column of type interval, and a view's output of it, is "
+    "refused.\n"
+    "  - DEFAULT is a constant or now(); now() is the time the row was "
+    "received in\n    CHECK, DEFAULT and GENERATED, the time of the query "
+    "in a query, and refused\n    in a view.\n"
+    "  - Only reference tables can be joined, on their whole primary key; "
+    "a row sees\n    the reference row as it was when the event came.\n"
+    "  - Names of tables and views are a-z, 0-9 and _; names that begin "
+    "with _ are\n    Tarn's own. A name over 63 bytes is refused, not "
+    "cut.\n"
+    "  - The unit of extract, date_part and date_trunc is a constant.\n"
+    "  - first, last, arg_min, arg_max and approx_count_distinct are "
+    "additions.\n"
+    "  - Refused: subqueries, WITH, UNION, window functions, arrays, other "
+    "joins,\n    DISTINCT ON, GROUPING SETS, views over views.\n"
+    "  - One text has at most 64 KiB.\n";
+
+static bool
+is_operator(const char *name)
+{
+	return strchr("+-*/%^&|#~<>=?", name[0]) != NULL ||
+	    strchr(name, ' ') != NULL || strcmp(name, "like") == 0 ||
+	    strcmp(name, "ilike") == 0;
+}
+
+/* A form on the left, words on the right, broken at 78 columns. */
+static void
+print_row(struct tn_buf *out, const char *form, const char *doc)
+{
+	const int left = 34;
+	int column = left;
+	size_t n;
+
+	tn_buf_printf(out, "  %-*s", left - 2, form);
+	if (strlen(form) >= (size_t)left - 2)
+		tn_buf_printf(out, "\n%*s", left, "");
+	while (*doc != '\0') {
+		n = strcspn(doc, " ");
+		if (column > left && column + (int)n > 78) {
+			tn_buf_printf(out, "\n%*s", left, "");
+			column = left;
+		}
+		tn_buf_printf(out, "%s%.*s", column > left ? " " : "",
+		    (int)n, doc);
+		column += (int)n + 1;
+		doc += n;
+		doc += strspn(doc, " ");
+	}
+	tn_buf_char(out, '\n');
+}
+
+/* "left" and "text, int4 -> text" make left(text, int4) -> text. */
+static void
+print_functions(struct tn_buf *out, bool operators)
+{
+	struct tn_buf form = { 0 };
+
+	for (size_t i = 0; i < TN_COUNT(functions); i++) {
+		const char *name = functions[i].name;
+		const char *signature = functions[i].signature;
+		const char *arrow = strstr(signature, "-> ");
+		int args = (int)(arrow - signature);
+
+		if (is_operator(name) != operators)
+			continue;
+		tn_buf_clear(&form);
+		if (!operators)
+			tn_buf_printf(&form, "%s(%.*s) %s", name,
+			    args > 0 ? args - 1 : 0, signature, arrow);
+		else if (strstr(signature, name) != NULL)
+			tn_buf_str(&form, signature);
+		else
+			tn_buf_printf(&form, "%s: %s", name, signature);
+		print_row(out, tn_buf_cstr(&form), functions[i].doc);
+	}
+	tn_buf_fini(&form);
+}
+
+void
+tn_sql_help(struct tn_buf *out)
+{
+	tn_buf_str(out, head);
+	tn_sql_types_help(out, print_row);
+	tn_buf_str(out, "\nOPERATORS (num: any number; int: any whole "
+	    "number; ts: timestamp or timestamptz;\nany: any type, both "
+	    "alike; what has another type is cast where PostgreSQL does)\n"
+	    "  and, or, not; is [not] null; [not] between; [not] in (...); "
+	    "case; coalesce;\n"
+	    "  x::type, cast(x as type); x at time zone 'Europe/Berlin'; not "
+	    "like, !~, !~*\n");
+	print_functions(out, true);
+	tn_buf_str(out, "\nFUNCTIONS\n");
+	print_functions(out, false);
+	tn_buf_str(out, "\nAGGREGATES (each may have FILTER (WHERE "
+	    "condition))\n");
+	tn_sql_aggs_help(out, print_row);
+	tn_buf_str(out, differences);
+}

@@ -1,0 +1,92 @@
+/* WITH (name = value, ...): values as text, unknown names refused with the
+ * nearest known one. */
+#include "sql/sql_int.h"
+
+#include <string.h>
+
+/* Behind name and the sign =. */
+static uint32_t
+value_at(const struct tn_sql_bind *b, uint32_t at)
+{
+	struct tn_sql_token tok;
+
+	do
+		tok = tn_sql_token_next(b->text, &at, b->text->n);
+	while (tok.n > 0 && b->text->p[tok.at] != '=');
+	/* "=-5" is one run of signs to the eye, two tokens to the lexer. */
+	return at;
+}
+
+bool
+tn_sql_opt_read(struct tn_sql_bind *b, const struct tn_json *node,
+    struct tn_sql_opt *out)
+{
+	const struct tn_json *body = tn_sql_body(node, "DefElem");
+	const struct tn_json *arg = tn_codec_json_get(body, "arg");
+	const struct tn_json *inner, *names;
+	struct tn_slice kind = tn_sql_kind(arg, &inner);
+	uint32_t n;
+
+	out->name = tn_sql_str(body, "defname");
+	out->at = tn_sql_at(node, b->here);
+	out->value = tn_slice_of("");
+	if (tn_sql_str(body, "defnamespace").n > 0) {
+		(void)tn_sql_fail(b, out->at, "unsupported", "Leave it out.",
+		    "options of other programs are not supported");
+		return false;
+	}
+	if (tn_slice_is(kind, "String"))
+		out->value = tn_sql_string(arg);
+	else if (tn_slice_is(kind, "Integer"))
+		out->value = tn_slice_of(tn_arena_printf(b->a, "%lld",
+		    (long long)tn_sql_ival(b->text, inner,
+		    value_at(b, out->at))));
+	else if (tn_slice_is(kind, "Float"))
+		out->value = tn_sql_str(inner, "fval").n > 0 ?
+		    tn_sql_str(inner, "fval") : tn_sql_str(inner, "str");
+	else if (tn_slice_is(kind, "TypeName")) {
+		n = tn_sql_list(inner, "names", &names);
+		if (n > 0)
+			out->value = tn_sql_string(&names[n - 1]);
+	}
+	if (out->value.n > 0 || tn_slice_is(kind, "String"))
+		return true;
+	(void)tn_sql_fail(b, out->at, "bad_option",
+	    "Write name = 'value'.", "option \"%.*s\" has no value",
+	    (int)out->name.n, (const char *)out->name.p);
+	return false;
+}
+
+bool
+tn_sql_opt_unknown(struct tn_sql_bind *b, const struct tn_sql_opt *o,
+    const char *const *names, uint32_t n, const char *of)
+{
+	static const char *const later[] = { "mqtt", "notify", "webhook",
+	    "email", "masked", "tier", "partition_by", "watermark" };
+	struct tn_sql_near near = { .word = o->name };
+	struct tn_buf list = { 0 };
+	const char *hint;
+
+	for (uint32_t i = 0; i < n; i++) {
+		tn_sql_near_try(&near, names[i]);
+		tn_buf_printf(&list, "%s%s", i > 0 ? ", " : "", names[i]);
+	}
+	hint = tn_arena_printf(b->a, "%s%s%sOptions are: %s.",
+	    near.best == NULL ? "" : "Did you mean \"",
+	    near.best == NULL ? "" : near.best,
+	    near.best == NULL ? "" : "\"? ", tn_buf_cstr(&list));
+	tn_buf_fini(&list);
+	for (size_t i = 0; i < TN_COUNT(later); i++) {
+		if (!tn_slice_is(o->name, later[i]))
+			continue;
+		(void)tn_sql_fail(b, o->at, "unsupported",
+		    tn_arena_printf(b->a, "This version does not have it. "
+		    "%s", hint), "option \"%s\" is not supported",
+		    later[i]);
+		return false;
+	}
+	(void)tn_sql_fail(b, o->at, "unknown_option", hint,
+	    "unknown option \"%.*s\" of a %s", (int)o->name.n,
+	    (const char *)o->name.p, of);
+	return false;
+}
