@@ -13,7 +13,10 @@
 /* The public struct first: a batch pointer is a box pointer. */
 struct box {
 	struct tn_batch batch;
-	bool adopted;         /* The column arrays were malloc'ed. */
+	/* The malloc'ed column arrays, as they were adopted: whoever holds
+	 * the only reference may put other columns in their place. */
+	const struct tn_column *adopted;
+	uint32_t adopted_count;
 	size_t adopted_bytes;
 };
 
@@ -42,17 +45,21 @@ tn_record_batch_adopt(const struct tn_schema *schema, uint32_t rows,
 {
 	size_t schema_n = tn_record_schema_bytes(schema);
 	size_t columns_n = schema->count * sizeof *columns;
-	struct tn_arena *arena = tn_arena_new(schema_n + columns_n +
-	    sizeof(struct box) + 64);
+	struct tn_arena *arena = tn_arena_new(schema_n + 2 * columns_n +
+	    sizeof(struct box) + 96);
 	struct tn_schema *own = tn_record_schema_write(
 	    tn_arena_alloc(arena, schema_n), schema);
 	struct tn_column *copy = tn_arena_alloc(arena, columns_n + 1);
+	struct tn_column *kept = tn_arena_alloc(arena, columns_n + 1);
 	struct tn_batch *b;
 
-	if (columns_n > 0)
+	if (columns_n > 0) {
 		memcpy(copy, columns, columns_n);
+		memcpy(kept, columns, columns_n);
+	}
 	b = tn_record_batch_new(arena, own, rows, copy);
-	box_of(b)->adopted = true;
+	box_of(b)->adopted = kept;
+	box_of(b)->adopted_count = schema->count;
 	box_of(b)->adopted_bytes = bytes;
 	return b;
 }
@@ -69,8 +76,8 @@ tn_record_batch_ref(struct tn_batch *b)
 static void
 adopted_free(struct tn_batch *b)
 {
-	for (uint32_t i = 0; i < b->schema->count; i++) {
-		struct tn_column *c = &b->columns[i];
+	for (uint32_t i = 0; i < box_of(b)->adopted_count; i++) {
+		const struct tn_column *c = &box_of(b)->adopted[i];
 
 		tn_free((void *)(uintptr_t)c->valid);
 		tn_free((void *)(uintptr_t)c->values);
@@ -90,7 +97,7 @@ tn_record_batch_unref(struct tn_batch *b)
 	tn_assert(before > 0);
 	if (before > 1)
 		return;
-	if (box_of(b)->adopted)
+	if (box_of(b)->adopted != NULL)
 		adopted_free(b);
 	tn_arena_free(b->arena);
 }

@@ -116,7 +116,9 @@ tn_column_text(const struct tn_column *c, uint32_t row)
 struct tn_batch {
 	const struct tn_schema *schema;  /* Owned by the batch. */
 	uint32_t rows;
-	struct tn_column *columns;       /* schema->count of them. */
+	/* schema->count of them. Before it is shared its maker may replace
+	 * them, and the schema, by others that live in the arena. */
+	struct tn_column *columns;
 	struct tn_arena *arena;          /* Holds columns, values, schema. */
 	uint32_t refs;                   /* Atomic. */
 };
