@@ -1,0 +1,262 @@
+/* Two small caches. Results: encoded answers by request text, good while the
+ * newest LSN and the number of publications are what they were; loop only.
+ * Gold: loaded states by file id (files never change), shared by reference,
+ * under the lock. Both are lists, newest first, cut at a budget: there are
+ * tens of entries, not thousands. */
+#include "serving/serving_int.h"
+
+#include <string.h>
+
+struct cached {
+	struct cached *next;
+	char *key;
+	uint64_t lsn;
+	uint64_t publications;
+	struct tn_serving_answer *answer;
+	size_t bytes;
+};
+
+static void
+drop_cached(struct tn_serving *s, struct cached **at)
+{
+	struct cached *c = *at;
+
+	*at = c->next;
+	s->cache_bytes -= c->bytes;
+	tn_serving_answer_unref(c->answer);
+	tn_free(c->key);
+	tn_free(c);
+}
+
+struct tn_serving_answer *
+tn_serving_cache_get(struct tn_serving *s, const char *key)
+{
+	uint64_t lsn = tn_serving_lsn(s);
+	uint64_t pubs = __atomic_load_n(&s->publications, __ATOMIC_ACQUIRE);
+
+	for (struct cached **at = &s->cache; *at != NULL; ) {
+		struct cached *c = *at;
+		if (c->lsn != lsn || c->publications != pubs) {
+			drop_cached(s, at);
+			continue;
+		}
+		if (strcmp(c->key, key) == 0) {
+			tn_counter_add(s->cache_hits, 1);
+			__atomic_add_fetch(&c->answer->refs, 1,
+			    __ATOMIC_RELAXED);
+			return c->answer;
+		}
+		at = &c->next;
+	}
+	tn_counter_add(s->cache_misses, 1);
+	return NULL;
+}
+
+void
+tn_serving_cache_put(struct tn_serving *s, const char *key,
+    struct tn_serving_answer *a)
+{
+	struct cached *c;
+	struct cached **at = &s->cache;
+	size_t kept = 0;
+
+	if (a->lsn != tn_serving_lsn(s) || a->body.n > s->o.cache_bytes / 4)
+		return;
+	c = tn_zalloc(sizeof *c);
+	c->key = tn_strdup(key);
+	c->lsn = a->lsn;
+	c->publications = __atomic_load_n(&s->publications,
+	    __ATOMIC_ACQUIRE);
+	c->answer = a;
+	c->bytes = a->body.cap + strlen(key) + sizeof *c + sizeof *a;
+	__atomic_add_fetch(&a->refs, 1, __ATOMIC_RELAXED);
+	c->next = s->cache;
+	s->cache = c;
+	s->cache_bytes += c->bytes;
+	while (*at != NULL) {
+		kept += (*at)->bytes;
+		if (kept > s->o.cache_bytes)
+			drop_cached(s, at);
+		else
+			at = &(*at)->next;
+	}
+}
+
+void
+tn_serving_cache_free(struct tn_serving *s)
+{
+	while (s->cache != NULL)
+		drop_cached(s, &s->cache);
+}
+
+/* ---- gold ------------------------------------------------------------ */
+
+struct gold_entry {
+	struct gold_entry *next;
+	uint64_t file;
+	struct tn_serving_gold *gold;
+	size_t bytes;
+};
+
+/* With the lock held. */
+static void
+unref_gold(struct tn_serving_gold *g)
+{
+	if (--g->refs > 0)
+		return;
+	tn_exec_fold_free(g->fold);
+	tn_free(g);
+}
+
+static struct tn_serving_gold *
+find_gold(struct tn_serving *s, uint64_t file)
+{
+	struct tn_serving_gold *found = NULL;
+
+	tn_net_lock_take(s->lock);
+	for (struct gold_entry **at = &s->gold; *at != NULL;
+	    at = &(*at)->next) {
+		struct gold_entry *e = *at;
+		if (e->file != file)
+			continue;
+		*at = e->next;           /* To the front. */
+		e->next = s->gold;
+		s->gold = e;
+		found = e->gold;
+		found->refs++;
+		break;
+	}
+	tn_net_lock_drop(s->lock);
+	return found;
+}
+
+static void
+keep_gold(struct tn_serving *s, uint64_t file, struct tn_serving_gold *g)
+{
+	struct gold_entry *e = tn_zalloc(sizeof *e);
+	size_t kept = 0;
+
+	e->file = file;
+	e->gold = g;
+	e->bytes = tn_exec_fold_bytes(g->fold);
+	tn_net_lock_take(s->lock);
+	g->refs++;
+	e->next = s->gold;
+	s->gold = e;
+	for (struct gold_entry **at = &s->gold; *at != NULL; ) {
+		struct gold_entry *x = *at;
+		kept += x->bytes;
+		if (kept <= s->o.gold_bytes || x == e) {
+			at = &x->next;
+			continue;
+		}
+		kept -= x->bytes;
+		*at = x->next;
+		unref_gold(x->gold);
+		tn_free(x);
+	}
+	tn_net_lock_drop(s->lock);
+}
+
+void
+tn_serving_gold_put(struct tn_serving *s, struct tn_serving_gold *g)
+{
+	if (g == NULL)
+		return;
+	tn_net_lock_take(s->lock);
+	unref_gold(g);
+	tn_net_lock_drop(s->lock);
+}
+
+void
+tn_serving_gold_free(struct tn_serving *s)
+{
+	while (s->gold != NULL) {
+		struct gold_entry *e = s->gold;
+		s->gold = e->next;
+		unref_gold(e->gold);
+		tn_free(e);
+	}
+}
+
+struct load {
+	const struct tn_exec_program *program;
+	struct tn_exec_fold *fold;
+};
+
+static enum tn_status
+load_batch(void *arg, struct tn_batch *b)
+{
+	struct load *l = arg;
+	struct tn_exec_fold *part = NULL;
+	enum tn_status st = tn_exec_fold_load(l->program, b, &part);
+
+	if (st != TN_OK)
+		return st;
+	if (l->fold == NULL) {
+		l->fold = part;
+		return TN_OK;
+	}
+	tn_exec_fold_merge(l->fold, part);
+	tn_exec_fold_free(part);
+	return TN_OK;
+}
+
+/* The gold file's columns, as the program saves them, are found by saving an
+ * empty fold: one place decides their shape. */
+static enum tn_status
+load_gold(struct tn_serving *s, const struct tn_serving_view *v,
+    const struct tn_catalog_file *f, struct tn_exec_fold **out,
+    struct tn_diag *d)
+{
+	struct tn_exec_fold *empty = tn_exec_fold_new(v->program);
+	struct tn_batch *shape = tn_exec_fold_save(empty);
+	uint8_t *used = tn_zalloc(shape->schema->count + 1);
+	struct load l = { v->program, NULL };
+	struct tn_lake_read r = { .path = f->path, .schema = shape->schema,
+	    .used = used, .each = load_batch, .arg = &l };
+	enum tn_status st;
+
+	for (uint32_t i = 0; i < shape->schema->count; i++)
+		used[i] = strncmp(shape->schema->fields[i].name, "_k", 2) == 0
+		    || strcmp(shape->schema->fields[i].name, "_state") == 0;
+	st = tn_lake_read(s->o.lake, &r, d);
+	if (st == TN_ECORRUPT && d != NULL && d->message[0] == '\0')
+		tn_diag_set(d, st, "gold_state", "%s holds states that "
+		    "cannot be read; tarn recompute %s makes it anew",
+		    f->path, v->def->name);
+	tn_record_batch_unref(shape);
+	tn_free(used);
+	if (st != TN_OK) {
+		tn_exec_fold_free(l.fold);
+		tn_exec_fold_free(empty);
+		return st;
+	}
+	*out = l.fold != NULL ? l.fold : empty;
+	if (l.fold != NULL)
+		tn_exec_fold_free(empty);
+	return TN_OK;
+}
+
+enum tn_status
+tn_serving_gold_get(struct tn_serving *s, const struct tn_serving_view *v,
+    const struct tn_catalog_file *f, struct tn_serving_gold **out,
+    struct tn_diag *d)
+{
+	struct tn_serving_gold *g = find_gold(s, f->id);
+	enum tn_status st;
+
+	*out = g;
+	if (g != NULL)
+		return TN_OK;
+	g = tn_zalloc(sizeof *g);
+	g->refs = 1;
+	st = load_gold(s, v, f, &g->fold, d);
+	if (st != TN_OK) {
+		tn_free(g);
+		return st;
+	}
+	keep_gold(s, f->id, g);
+	*out = g;
+	return TN_OK;
+}

@@ -1,0 +1,342 @@
+/* Live subscribers. For every view with subscribers a timer asks the speed
+ * layer which groups changed; their merged rows are computed once and encoded
+ * once for each distinct set of filters.
+ *
+ *   open -> snapshot asked -> snapshot sent -> rows, cut, rows, ...
+ *
+ * A patch that is ready before a subscriber's snapshot may be older or newer
+ * than it: the subscriber then asks for a second snapshot. Rows carry whole
+ * values, not differences, so a repeated row does no harm. */
+#include "serving/serving_int.h"
+
+#include <string.h>
+
+struct tn_serving_live {
+	struct tn_serving_live *next;
+	struct tn_serving *s;
+	int view;
+	struct tn_serving_view_request q;
+	struct tn_arena *arena;         /* Copies of the params. */
+	void (*message)(void *arg, struct tn_slice json);
+	void *arg;
+	bool waiting;                   /* Its snapshot is not there yet. */
+	bool again;
+	bool closed;                    /* Freed when the snapshot is back. */
+};
+struct live_view {
+	struct tn_serving_live *subscribers;
+	bool asking;
+	uint64_t lsn;                   /* Of the last patch. */
+};
+
+static void tick(void *arg);
+
+void
+tn_serving_live_start(struct tn_serving *s)
+{
+	s->live = tn_zalloc((s->o.model->view_count + 1) * sizeof *s->live);
+	s->live_timer = tn_net_timer_new(s->o.loop, tick, s);
+}
+
+void
+tn_serving_live_stop(struct tn_serving *s)
+{
+	for (uint32_t v = 0; v < s->o.model->view_count; v++)
+		while (s->live[v].subscribers != NULL) {
+			struct tn_serving_live *l = s->live[v].subscribers;
+			s->live[v].subscribers = l->next;
+			tn_arena_free(l->arena);
+		}
+	tn_net_timer_free(s->live_timer);
+	tn_free(s->live);
+}
+
+/* ---- snapshots ------------------------------------------------------- */
+
+static void ask_snapshot(struct tn_serving_live *l);
+
+static void
+snapshot_ready(void *arg, struct tn_serving_answer *a)
+{
+	struct tn_serving_live *l = arg;
+	struct tn_buf b = { 0 };
+
+	l->waiting = false;
+	if (l->closed) {
+		tn_arena_free(l->arena);
+		tn_serving_answer_unref(a);
+		return;
+	}
+	if (a->status == TN_OK) {
+		/* {"view":...} becomes {"type":"snapshot","view":...}. */
+		tn_buf_str(&b, "{\"type\":\"snapshot\",");
+		tn_buf_add(&b, a->body.p + 1, a->body.n - 1);
+		l->message(l->arg, (struct tn_slice){ b.p, b.n });
+		tn_buf_fini(&b);
+	}
+	tn_serving_answer_unref(a);
+	if (l->again)
+		ask_snapshot(l);
+}
+
+static void
+ask_snapshot(struct tn_serving_live *l)
+{
+	l->waiting = true;
+	l->again = false;
+	tn_serving_view_get(l->s, &l->q, snapshot_ready, l);
+}
+
+static void
+copy_request(struct tn_serving_live *l,
+    const struct tn_serving_view_request *r)
+{
+	struct tn_serving_param *p = tn_arena_alloc(l->arena,
+	    (r->param_count + 1) * sizeof *p);
+
+	l->q = *r;
+	l->q.format = TN_FORMAT_JSON;
+	l->q.layer = TN_LAYER_MERGED;
+	l->q.view = tn_slice_of(
+	    l->s->o.model->views[l->view].def->name);
+	for (uint32_t i = 0; i < r->param_count; i++) {
+		p[i].name.n = r->params[i].name.n;
+		p[i].name.p = (const uint8_t *)tn_arena_strndup(l->arena,
+		    (const char *)r->params[i].name.p, r->params[i].name.n);
+		p[i].value.n = r->params[i].value.n;
+		p[i].value.p = (const uint8_t *)tn_arena_strndup(l->arena,
+		    (const char *)r->params[i].value.p,
+		    r->params[i].value.n);
+	}
+	l->q.params = p;
+}
+
+/* Would the filters be taken? Checked before anything is kept. */
+static enum tn_status
+try_filters(struct tn_serving *s, int view,
+    const struct tn_serving_view_request *q, struct tn_diag *d)
+{
+	struct request *r = tn_serving_request_new(s);
+	enum tn_status st;
+
+	r->view = view;
+	st = tn_serving_bounds(r, q->params, q->param_count, d);
+	tn_serving_request_free(r);
+	return st;
+}
+
+struct tn_serving_live *
+tn_serving_live_open(struct tn_serving *s,
+    const struct tn_serving_view_request *q,
+    void (*message)(void *arg, struct tn_slice json), void *arg,
+    struct tn_diag *d)
+{
+	int view = tn_serving_view_find(s->o.model, q->view);
+	struct tn_arena *a;
+	struct tn_serving_live *l;
+	enum tn_status st;
+
+	tn_assert(tn_net_on_loop());
+	if (view < 0)
+		st = tn_diag_set(d, TN_ENOTFOUND, "unknown_view",
+		    "there is no view \"%.*s\"",
+		    (int)(q->view.n > 63 ? 63 : q->view.n), q->view.p);
+	else if (s->live_count >= s->o.live_max)
+		st = tn_diag_set(d, TN_EFULL, "too_many_subscribers",
+		    "%u live subscriptions are open already",
+		    (unsigned)s->live_count);
+	else
+		st = try_filters(s, view, q, d);
+	if (st != TN_OK)
+		return NULL;
+	a = tn_arena_new(1024);
+	l = tn_arena_zalloc(a, sizeof *l);
+	l->arena = a;
+	l->s = s;
+	l->view = view;
+	l->message = message;
+	l->arg = arg;
+	copy_request(l, q);
+	l->next = s->live[view].subscribers;
+	s->live[view].subscribers = l;
+	if (s->live_count++ == 0) {
+		s->live_publications = __atomic_load_n(&s->publications,
+		    __ATOMIC_ACQUIRE);
+		tn_net_timer_start(s->live_timer, s->o.live_ms,
+		    s->o.live_ms);
+	}
+	ask_snapshot(l);
+	return l;
+}
+
+void
+tn_serving_live_close(struct tn_serving_live *l)
+{
+	struct tn_serving *s;
+
+	if (l == NULL)
+		return;
+	s = l->s;
+	for (struct tn_serving_live **at = &s->live[l->view].subscribers;
+	    *at != NULL; at = &(*at)->next)
+		if (*at == l) {
+			*at = l->next;
+			break;
+		}
+	if (--s->live_count == 0)
+		tn_net_timer_stop(s->live_timer);
+	if (l->waiting)
+		l->closed = true;
+	else
+		tn_arena_free(l->arena);
+}
+
+/* ---- patches --------------------------------------------------------- */
+
+/* On the pool: changed groups with their whole merged states. */
+static void
+work_patch(struct request *r)
+{
+	const struct tn_serving_view *v = &r->s->o.model->views[r->view];
+	struct tn_serving_answer *a = r->answer;
+
+	a->lsn = r->ask.last;
+	a->batch_lsn = r->ask.base->lsn;
+	if (tn_exec_fold_groups(r->ask.fold) > 0)
+		a->status = tn_serving_merge_keys(r->s, v, r->ask.base,
+		    r->ask.fold, &a->diag);
+	tn_serving_request_end(r);
+}
+
+/* One subscriber's patch: its filters over the changed groups. They are few;
+ * most subscribers have no filters and share one text. */
+static void
+encode_patch(struct request *r, const struct tn_serving_live *l,
+    struct tn_buf *out)
+{
+	struct request *f = tn_serving_request_new(r->s);
+	struct tn_exec_fold *part;
+	struct tn_batch *b;
+	bool first = true;
+	enum tn_status st;
+
+	f->view = r->view;
+	st = tn_serving_bounds(f, l->q.params, l->q.param_count,
+	    &f->answer->diag);
+	tn_assert(st == TN_OK);         /* Checked when it was opened. */
+	part = tn_exec_fold_clone(r->ask.fold, f->bounds, f->bound_count);
+	tn_serving_request_free(f);
+	if (tn_exec_fold_groups(part) > 0) {
+		b = tn_exec_fold_finish(part, NULL);
+		tn_serving_encode_begin(out,
+		    r->s->o.model->views[r->view].def->name, b->schema);
+		/* {"view" becomes {"type":"rows","view". */
+		tn_codec_json_rows(out, b, &first);
+		tn_buf_printf(out, "],\"lsn\":%llu,\"batch_lsn\":%llu}",
+		    (unsigned long long)r->answer->lsn,
+		    (unsigned long long)r->answer->batch_lsn);
+		tn_record_batch_unref(b);
+	}
+	tn_exec_fold_free(part);
+}
+
+static void
+send_patch(struct request *r, struct tn_serving_live *l,
+    struct tn_buf *shared)
+{
+	struct tn_buf own = { 0 }, message = { 0 };
+	struct tn_buf *text = l->q.param_count == 0 ? shared : &own;
+
+	if (text->n == 0)
+		encode_patch(r, l, text);
+	if (text->n > 0) {
+		tn_buf_str(&message, "{\"type\":\"rows\",");
+		tn_buf_add(&message, text->p + 1, text->n - 1);
+		l->message(l->arg, (struct tn_slice){ message.p,
+		    message.n });
+	}
+	tn_buf_fini(&own);
+	tn_buf_fini(&message);
+}
+
+static void
+patch_ready(struct request *r)
+{
+	struct live_view *v = &r->s->live[r->view];
+	struct tn_buf shared = { 0 };
+	struct tn_serving_live *next;
+
+	v->asking = false;
+	v->lsn = r->answer->lsn;
+	for (struct tn_serving_live *l = v->subscribers;
+	    r->answer->status == TN_OK && r->ask.fold != NULL && l != NULL &&
+	    tn_exec_fold_groups(r->ask.fold) > 0; l = next) {
+		next = l->next;         /* message() may close it. */
+		if (l->waiting)
+			l->again = true;
+		else
+			send_patch(r, l, &shared);
+	}
+	/* What had changed is known no more: begin again with snapshots. */
+	for (struct tn_serving_live *l = v->subscribers;
+	    r->answer->status != TN_OK && l != NULL; l = l->next)
+		if (!l->waiting)
+			ask_snapshot(l);
+	tn_buf_fini(&shared);
+	tn_serving_request_free(r);
+}
+
+static void
+ask_patch(struct tn_serving *s, uint32_t view)
+{
+	struct request *r = tn_serving_request_new(s);
+
+	s->live[view].asking = true;
+	r->view = (int)view;
+	r->ask.view = (int)view;
+	r->ask.want_fold = true;
+	r->ask.changed_only = true;
+	r->work = work_patch;
+	r->finished = patch_ready;
+	tn_serving_request_ask(r);
+}
+
+static void
+tell_cut(struct tn_serving *s)
+{
+	const struct tn_catalog_snapshot *now = tn_catalog_snapshot(
+	    s->o.catalog);
+	struct tn_serving_live *next;
+
+	for (uint32_t v = 0; v < s->o.model->view_count; v++)
+		for (struct tn_serving_live *l = s->live[v].subscribers;
+		    l != NULL; l = next) {
+			struct tn_buf b = { 0 };
+			next = l->next;
+			tn_buf_printf(&b, "{\"type\":\"cut\",\"view\":\"%s\","
+			    "\"batch_lsn\":%llu}",
+			    s->o.model->views[v].def->name,
+			    (unsigned long long)now->lsn);
+			l->message(l->arg, (struct tn_slice){ b.p, b.n });
+			tn_buf_fini(&b);
+		}
+	tn_catalog_snapshot_put(now);
+}
+
+static void
+tick(void *arg)
+{
+	struct tn_serving *s = arg;
+	uint64_t lsn = tn_serving_lsn(s);
+	uint64_t pubs = __atomic_load_n(&s->publications, __ATOMIC_ACQUIRE);
+
+	for (uint32_t v = 0; v < s->o.model->view_count; v++) {
+		struct live_view *w = &s->live[v];
+		if (w->subscribers != NULL && !w->asking && w->lsn != lsn)
+			ask_patch(s, v);
+	}
+	if (pubs != s->live_publications) {
+		s->live_publications = pubs;
+		tell_cut(s);
+	}
+}

@@ -1,0 +1,274 @@
+/* Ad-hoc SQL. The plan is made on the pool, then speed is asked for the base
+ * snapshot (and the tail, for a view), then the source's rows are pushed:
+ *
+ *   stream      silver files of the base, then the log after it
+ *   reference   the newest version of each row
+ *   view        its merged result rows
+ *
+ * A cut that is published while we read may trim the log under us: then the
+ * query begins again on the new base. */
+#include "serving/serving_int.h"
+
+#include <string.h>
+
+#include "os/os.h"
+
+#define TRIES_MAX 5
+
+struct run {
+	struct request *r;
+	struct tn_exec_query *query;
+	struct tn_exec_refs refs;
+	struct tn_diag *d;
+};
+
+static enum tn_status
+push_silver(void *arg, struct tn_batch *b)
+{
+	struct run *x = arg;
+	struct tn_exec_rows rows = { .batch = b, .has_hidden = true };
+
+	return tn_exec_query_push(x->query, &rows, &x->refs, x->d);
+}
+
+/* A file whose time range lies outside the WHERE need not be opened. */
+static bool
+file_may_match(const struct tn_governance_stream *s,
+    const struct tn_catalog_file *f, const struct tn_parquet_bound *bounds,
+    uint32_t count)
+{
+	int time = s->table->event_time;
+
+	if (time < 0 || s->silver->fields[time].type.id == TN_T_DATE)
+		return true;
+	for (uint32_t i = 0; i < count; i++) {
+		if (bounds[i].column != (uint32_t)time)
+			continue;
+		if (bounds[i].min != NULL && f->time_max <
+		    ((const int64_t *)bounds[i].min->values)[0])
+			return false;
+		if (bounds[i].max != NULL && f->time_min >
+		    ((const int64_t *)bounds[i].max->values)[0])
+			return false;
+	}
+	return true;
+}
+
+static uint32_t
+source_bounds(struct request *r, struct tn_parquet_bound *out)
+{
+	struct tn_exec_bound b[TN_SERVING_BOUNDS_MAX];
+	uint32_t n = tn_exec_query_bounds(r->plan, b, TN_SERVING_BOUNDS_MAX,
+	    r->arena);
+
+	for (uint32_t i = 0; i < n; i++)
+		out[i] = (struct tn_parquet_bound){ b[i].group, b[i].min,
+		    b[i].max };
+	return n;
+}
+
+static enum tn_status
+scan_silver(struct run *x, const struct tn_governance_stream *s)
+{
+	struct tn_parquet_bound bounds[TN_SERVING_BOUNDS_MAX];
+	uint32_t bound_count = source_bounds(x->r, bounds);
+	const struct tn_catalog_snapshot *base = x->r->ask.base;
+	uint8_t *used = tn_arena_zalloc(x->r->arena, s->silver->count + 1);
+	uint32_t first, n = tn_catalog_snapshot_find(base, TN_TIER_SILVER,
+	    s->id, &first);
+	enum tn_status st = TN_OK;
+
+	memcpy(used, x->r->plan->used, s->silver->count);
+	/* Joins look up by LSN, ties are broken by offset. */
+	used[s->silver->count - 3] = 1;
+	used[s->silver->count - 2] = 1;
+	for (uint32_t i = first; st == TN_OK && i < first + n; i++) {
+		struct tn_lake_read read = { .path = base->files[i].path,
+		    .schema = s->silver, .used = used, .bounds = bounds,
+		    .bound_count = bound_count, .each = push_silver,
+		    .arg = x };
+		if (file_may_match(s, &base->files[i], bounds, bound_count))
+			st = tn_lake_read(x->r->s->o.lake, &read, x->d);
+	}
+	return st;
+}
+
+static enum tn_status
+push_block(struct run *x, struct tn_governance_reader *reader, uint64_t lsn,
+    uint32_t stream_id, struct tn_arena *a)
+{
+	struct tn_log_block block;
+	struct tn_governance_rows *g = NULL;
+	enum tn_status st = tn_log_read(x->r->s->o.log, lsn, a, &block,
+	    x->d);
+
+	if (st != TN_OK || block.stream != stream_id)
+		return st;
+	st = tn_governance_reader_block(reader, &block, &g);
+	if (st == TN_OK) {
+		struct tn_exec_rows rows = { .batch = g->batch,
+		    .skip = g->marks, .lsn = g->lsn, .offset = g->offset,
+		    .received_us = g->received_us };
+		st = tn_exec_query_push(x->query, &rows, &x->refs, x->d);
+	}
+	tn_governance_rows_unref(g);
+	return st;
+}
+
+static enum tn_status
+scan_tail(struct run *x, const struct tn_governance_stream *s)
+{
+	struct tn_governance_reader *reader = tn_governance_reader_new(
+	    x->r->s->o.model->streams, x->r->s->o.model->stream_count);
+	struct tn_arena *a = tn_arena_new(1 << 20);
+	enum tn_status st = TN_OK;
+
+	for (uint64_t lsn = x->r->ask.base->lsn + 1; st == TN_OK &&
+	    lsn <= x->r->ask.last; lsn++) {
+		st = push_block(x, reader, lsn, s->id, a);
+		tn_arena_reset(a);
+	}
+	tn_arena_free(a);
+	tn_governance_reader_free(reader);
+	return st;
+}
+
+static enum tn_status
+push_reference(struct run *x, const char *name)
+{
+	const struct tn_serving_refs *refs = &x->r->ask.refs;
+	enum tn_status st = TN_OK;
+
+	for (uint32_t i = 0; i < refs->count; i++) {
+		if (strcmp(refs->names[i], name) != 0)
+			continue;
+		struct tn_batch *b = tn_exec_ref_rows(refs->refs[i],
+		    x->r->ask.last);
+		struct tn_exec_rows rows = { .batch = b,
+		    .has_hidden = true };
+		st = tn_exec_query_push(x->query, &rows, &x->refs, x->d);
+		tn_record_batch_unref(b);
+	}
+	return st;
+}
+
+static enum tn_status
+push_view(struct run *x)
+{
+	struct tn_exec_fold *f = tn_serving_merge(x->r, x->d);
+	struct tn_batch *b;
+	struct tn_exec_rows rows = { .has_hidden = true };
+	enum tn_status st;
+
+	if (f == NULL)
+		return TN_EIO;
+	b = tn_exec_fold_finish(f, NULL);
+	rows.batch = b;
+	st = tn_exec_query_push(x->query, &rows, &x->refs, x->d);
+	tn_record_batch_unref(b);
+	tn_exec_fold_free(f);
+	return st;
+}
+
+static enum tn_status
+push_source(struct run *x)
+{
+	const struct tn_sql_select *p = x->r->plan;
+	const struct tn_governance_stream *s;
+	enum tn_status st;
+
+	if (p->source == NULL) {
+		/* SELECT without FROM: one row without columns. */
+		struct tn_batch one = { .schema = p->input, .rows = 1,
+		    .refs = 1 };
+		struct tn_exec_rows rows = { .batch = &one,
+		    .has_hidden = true };
+		return tn_exec_query_push(x->query, &rows, &x->refs, x->d);
+	}
+	if (p->source_kind == TN_SQL_VIEW)
+		return push_view(x);
+	if (p->source_kind == TN_SQL_REFERENCE)
+		return push_reference(x, p->source);
+	s = &x->r->s->o.model->streams[x->r->stream];
+	st = scan_silver(x, s);
+	return st == TN_OK ? scan_tail(x, s) : st;
+}
+
+static void
+work_run(struct request *r)
+{
+	struct tn_serving_answer *a = r->answer;
+	struct tn_exec_query_opts o = { .now_us = tn_os_wall_us(),
+	    .memory_max = r->s->o.query_bytes, .rows_max = r->s->o.rows_max };
+	struct run x = { .r = r, .d = &a->diag,
+	    .refs = tn_serving_refs_view(&r->ask.refs) };
+	struct tn_batch *b = NULL;
+	bool truncated = false;
+	enum tn_status st;
+
+	a->batch_lsn = r->ask.base->lsn;
+	a->lsn = r->ask.last;
+	x.query = tn_exec_query_new(r->plan, &o);
+	st = push_source(&x);
+	if (st == TN_OK || st == TN_END)
+		st = tn_exec_query_finish(x.query, &b, &truncated, x.d);
+	tn_exec_query_free(x.query);
+	if (st == TN_ENOTFOUND && ++r->tries < TRIES_MAX) {
+		memset(&a->diag, 0, sizeof a->diag);
+		tn_serving_ask_fini(&r->ask);
+		tn_serving_request_ask(r);
+		return;
+	}
+	if (st == TN_OK)
+		tn_serving_encode_rows(r, b, truncated);
+	else
+		a->status = a->diag.message[0] != '\0' ? st : tn_diag_set(
+		    &a->diag, st, "query_failed", "the query failed: %s",
+		    tn_status_text(st));
+	tn_record_batch_unref(b);
+	tn_serving_request_end(r);
+}
+
+static void
+work_plan(struct request *r)
+{
+	const struct tn_serving_model *m = r->s->o.model;
+	enum tn_status st = tn_sql_query(m->pipeline, r->sql, r->arena,
+	    &r->plan, &r->answer->diag);
+
+	if (st != TN_OK) {
+		r->answer->status = st;
+		tn_serving_request_end(r);
+		return;
+	}
+	if (r->plan->source != NULL) {
+		struct tn_slice name = tn_slice_of(r->plan->source);
+		if (r->plan->source_kind == TN_SQL_VIEW)
+			r->view = tn_serving_view_find(m, name);
+		else
+			r->stream = tn_serving_stream_find(m, name);
+	}
+	r->work = work_run;
+	r->ask.view = r->view;
+	r->ask.want_fold = r->view >= 0 && r->layer != TN_LAYER_BATCH;
+	tn_serving_request_ask(r);
+}
+
+void
+tn_serving_sql(struct tn_serving *s, const struct tn_serving_sql_request *q,
+    void (*done)(void *arg, struct tn_serving_answer *a), void *arg)
+{
+	struct request *r = tn_serving_request_new(s);
+
+	tn_assert(tn_net_on_loop());
+	r->done = done;
+	r->arg = arg;
+	r->format = q->format;
+	r->layer = q->layer;
+	r->limit = s->o.rows_max;
+	r->sql.n = q->text.n;
+	r->sql.p = (const uint8_t *)tn_arena_strndup(r->arena,
+	    (const char *)q->text.p, q->text.n);
+	r->work = work_plan;
+	tn_serving_request_pool(r);
+}

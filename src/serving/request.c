@@ -1,0 +1,208 @@
+/* A request's way over three threads, and the serving object itself.
+ *
+ *   loop        make the request, look in the cache
+ *   speed       ask: base snapshot, frozen references, a clone of the tail
+ *   pool        work: merge, finish, encode
+ *   loop        finished: keep in the cache, done()
+ *
+ * What can go wrong: the pool is full (TN_EFULL, the door says 503); the
+ * program stops (TN_ECLOSED). */
+#include "serving/serving_int.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "os/os.h"
+
+static void
+set_defaults(struct tn_serving_opts *o)
+{
+	if (o->cache_bytes == 0)
+		o->cache_bytes = 16 << 20;
+	if (o->gold_bytes == 0)
+		o->gold_bytes = 128 << 20;
+	if (o->query_bytes == 0)
+		o->query_bytes = 256 << 20;
+	if (o->rows_max == 0)
+		o->rows_max = 100000;
+	if (o->live_ms == 0)
+		o->live_ms = 100;
+	if (o->live_max == 0)
+		o->live_max = 256;
+}
+
+struct tn_serving *
+tn_serving_new(const struct tn_serving_opts *o)
+{
+	struct tn_serving *s = tn_zalloc(sizeof *s);
+
+	s->o = *o;
+	set_defaults(&s->o);
+	s->lock = tn_net_lock_new();
+	s->cache_hits = tn_counter_get(TN_COUNTER,
+	    "tarn_result_cache_hits_total", NULL,
+	    "Answers taken from the result cache.");
+	s->cache_misses = tn_counter_get(TN_COUNTER,
+	    "tarn_result_cache_misses_total", NULL,
+	    "Answers that had to be computed.");
+	s->seconds = tn_histogram_get("tarn_query_seconds", NULL,
+	    "From a request for rows to its answer.");
+	tn_serving_live_start(s);
+	return s;
+}
+
+void
+tn_serving_free(struct tn_serving *s)
+{
+	if (s == NULL)
+		return;
+	tn_serving_live_stop(s);
+	tn_serving_cache_free(s);
+	tn_serving_gold_free(s);
+	tn_net_lock_free(s->lock);
+	tn_free(s);
+}
+
+void
+tn_serving_advance(struct tn_serving *s, uint64_t lsn)
+{
+	__atomic_store_n(&s->lsn, lsn, __ATOMIC_RELEASE);
+}
+
+void
+tn_serving_published(struct tn_serving *s)
+{
+	__atomic_add_fetch(&s->publications, 1, __ATOMIC_RELEASE);
+}
+
+uint64_t
+tn_serving_lsn(const struct tn_serving *s)
+{
+	return __atomic_load_n(&s->lsn, __ATOMIC_ACQUIRE);
+}
+
+/* ---- requests -------------------------------------------------------- */
+
+struct request *
+tn_serving_request_new(struct tn_serving *s)
+{
+	struct tn_arena *a = tn_arena_new(8192);
+	struct request *r = tn_arena_zalloc(a, sizeof *r);
+
+	r->arena = a;
+	r->s = s;
+	r->begun_us = tn_os_mono_us();
+	r->view = -1;
+	r->stream = -1;
+	r->ask.view = -1;
+	r->answer = tn_zalloc(sizeof *r->answer);
+	r->answer->refs = 1;
+	r->finished = tn_serving_finish_plain;
+	return r;
+}
+
+void
+tn_serving_ask_fini(struct tn_serving_ask *a)
+{
+	tn_exec_fold_free(a->fold);
+	a->fold = NULL;
+	tn_serving_refs_fini(&a->refs);
+	tn_catalog_snapshot_put(a->base);
+	a->base = NULL;
+}
+
+void
+tn_serving_request_free(struct request *r)
+{
+	tn_serving_ask_fini(&r->ask);
+	tn_serving_answer_unref(r->answer);
+	tn_arena_free(r->arena);
+}
+
+void
+tn_serving_answer_unref(struct tn_serving_answer *a)
+{
+	if (a == NULL)
+		return;
+	if (__atomic_sub_fetch(&a->refs, 1, __ATOMIC_ACQ_REL) > 0)
+		return;
+	tn_buf_fini(&a->body);
+	tn_free(a);
+}
+
+static void
+run_finished(struct tn_net_job *job)
+{
+	struct request *r = REQUEST_OF(job);
+
+	r->finished(r);
+}
+
+void
+tn_serving_request_end(struct request *r)
+{
+	r->job.run = run_finished;
+	tn_net_loop_post(r->s->o.loop, &r->job);
+}
+
+void
+tn_serving_request_fail(struct request *r, enum tn_status st,
+    const char *code, const char *message, const char *hint)
+{
+	r->answer->status = tn_diag_set(&r->answer->diag, st, code, "%s",
+	    message);
+	tn_diag_hint(&r->answer->diag, "%s", hint);
+	tn_serving_request_end(r);
+}
+
+static void
+run_work(struct tn_net_job *job)
+{
+	struct request *r = REQUEST_OF(job);
+
+	r->work(r);
+}
+
+void
+tn_serving_request_pool(struct request *r)
+{
+	r->job.run = run_work;
+	if (tn_net_pool_post(r->s->o.pool, &r->job) != TN_OK)
+		tn_serving_request_fail(r, TN_EFULL, "overloaded",
+		    "too many queries wait already", "ask again in a second");
+}
+
+static void
+asked(struct tn_serving_ask *ask)
+{
+	struct request *r = (struct request *)ask;
+
+	if (ask->base == NULL)
+		tn_serving_request_fail(r, TN_ECLOSED, "stopping",
+		    "the program is stopping", "ask again when it runs");
+	else
+		tn_serving_request_pool(r);
+}
+
+void
+tn_serving_request_ask(struct request *r)
+{
+	r->ask.done = asked;
+	r->s->o.speed.ask(r->s->o.speed.speed, &r->ask);
+}
+
+/* The usual end: keep it, hand it over. */
+void
+tn_serving_finish_plain(struct request *r)
+{
+	struct tn_serving_answer *a = r->answer;
+
+	tn_assert(tn_net_on_loop());
+	if (a->status == TN_OK && r->key != NULL)
+		tn_serving_cache_put(r->s, r->key, a);
+	tn_histogram_add_us(r->s->seconds,
+	    (uint64_t)(tn_os_mono_us() - r->begun_us));
+	r->answer = NULL;
+	r->done(r->arg, a);
+	tn_serving_request_free(r);
+}

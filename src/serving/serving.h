@@ -1,0 +1,193 @@
+/* serving: answers. Merges gold (batch) and tail (speed) states, filters,
+ * finishes, encodes; keeps a result cache by LSN; runs ad-hoc SQL; feeds live
+ * subscribers. speed and batch push into it through the types below; it
+ * knows neither.
+ *
+ *   loop: request -> cache? -> ask(speed actor) -> query pool: merge, finish,
+ *   encode -> loop: done
+ *
+ * A tail names the catalog snapshot that it complements, so an answer never
+ * mixes two cuts. */
+#ifndef TN_SERVING_SERVING_H
+#define TN_SERVING_SERVING_H
+
+#include "base/base.h"
+#include "catalog/catalog.h"
+#include "exec/exec.h"
+#include "governance/governance.h"
+#include "lake/lake.h"
+#include "log/log.h"
+#include "net/net.h"
+#include "sql/sql.h"
+
+/* ---- the model: what runs -------------------------------------------- */
+
+struct tn_serving_view {
+	const struct tn_sql_view *def;
+	uint32_t id;             /* Catalog's. */
+	uint32_t version;
+	uint32_t stream;         /* Index into streams. */
+	bool by_month;           /* Gold partition: month, else day. */
+	bool fresh;              /* New or changed: gold must be computed. */
+	struct tn_exec_program *program;
+};
+/* Immutable after start. */
+struct tn_serving_model {
+	const struct tn_sql_pipeline *pipeline;
+	struct tn_governance_stream *streams;  /* References among them. */
+	uint32_t stream_count;
+	struct tn_serving_view *views;
+	uint32_t view_count;
+};
+/* Registers every definition in the catalog. Takes the pipeline. */
+TN_MUST_USE enum tn_status tn_serving_model_new(
+    struct tn_serving_model **out, struct tn_sql_pipeline *pipeline,
+    struct tn_catalog *cat, struct tn_diag *d);
+void tn_serving_model_free(struct tn_serving_model *m);
+int tn_serving_stream_find(const struct tn_serving_model *m,
+    struct tn_slice name);                      /* Index or -1. */
+int tn_serving_view_find(const struct tn_serving_model *m,
+    struct tn_slice name);
+int tn_serving_stream_by_id(const struct tn_serving_model *m, uint32_t id);
+
+/* ---- what speed gives ------------------------------------------------ */
+
+/* Frozen reference tables, counted one by one. */
+struct tn_serving_refs {
+	struct tn_exec_ref **refs;      /* One a reference table ... */
+	const char **names;
+	uint32_t count;
+};
+void tn_serving_refs_fini(struct tn_serving_refs *r);
+struct tn_exec_refs tn_serving_refs_view(const struct tn_serving_refs *r);
+
+/* A question to the speed layer. The asker fills the first part, speed the
+ * second, then calls done on its own thread, which must hand over at once. */
+struct tn_serving_ask {
+	struct tn_net_job job;          /* First; used by speed. */
+	void *answerer;                 /* Used by speed. */
+	int view;                       /* Index, or -1: no fold wanted. */
+	bool changed_only;              /* Groups since the last such question. */
+	bool want_fold;                 /* false: only base and last. */
+	const struct tn_exec_bound *bounds;
+	uint32_t bound_count;
+	void (*done)(struct tn_serving_ask *ask);
+
+	const struct tn_catalog_snapshot *base;  /* Put it back. */
+	uint64_t last;                  /* Newest LSN folded. */
+	struct tn_exec_fold *fold;      /* States of (base->lsn, last]; owned. */
+	struct tn_serving_refs refs;    /* Owned. */
+};
+/* How to reach the speed layer; given by app. */
+struct tn_serving_speed {
+	void (*ask)(void *speed, struct tn_serving_ask *ask);  /* Any thread. */
+	void *speed;
+};
+
+/* ---- serving --------------------------------------------------------- */
+
+struct tn_serving;
+struct tn_serving_opts {
+	struct tn_net_loop *loop;
+	struct tn_net_pool *pool;       /* Query workers. */
+	const struct tn_serving_model *model;
+	struct tn_catalog *catalog;
+	struct tn_lake *lake;
+	struct tn_log *log;
+	struct tn_serving_speed speed;
+	size_t cache_bytes;             /* Results; 0: 16 MiB. */
+	size_t gold_bytes;              /* Loaded gold states; 0: 128 MiB. */
+	size_t query_bytes;             /* One query; 0: 256 MiB. */
+	uint32_t rows_max;              /* Rows of one answer; 0: 100000. */
+	uint32_t live_ms;               /* Least time between live patches; 0: 100. */
+	uint32_t live_max;              /* Subscribers; 0: 256. */
+};
+struct tn_serving *tn_serving_new(const struct tn_serving_opts *o);
+void tn_serving_free(struct tn_serving *s);
+/* Newest LSN that is folded, for caches and ETags. speed calls it after each
+ * commit it folded, from its own thread; so many rows of that stream. */
+void tn_serving_advance(struct tn_serving *s, uint64_t lsn);
+/* A cut was published (any thread). */
+void tn_serving_published(struct tn_serving *s);
+uint64_t tn_serving_lsn(const struct tn_serving *s);   /* Any thread. */
+
+enum tn_serving_layer { TN_LAYER_MERGED, TN_LAYER_BATCH, TN_LAYER_SPEED };
+enum tn_serving_format { TN_FORMAT_JSON, TN_FORMAT_CSV, TN_FORMAT_NDJSON };
+
+struct tn_serving_param {
+	struct tn_slice name;           /* Output column, from, to */
+	struct tn_slice value;
+};
+/* An answer: bytes to send, shared with the cache. */
+struct tn_serving_answer {
+	enum tn_status status;
+	struct tn_diag diag;            /* When not TN_OK. */
+	struct tn_buf body;
+	uint64_t lsn;
+	uint64_t batch_lsn;
+	uint32_t rows;
+	uint32_t refs;                  /* Atomic. */
+};
+void tn_serving_answer_unref(struct tn_serving_answer *a);
+
+/* A view: params are column filters (equal), from/to on the time bucket
+ * (from inclusive, to exclusive; ISO times, or now-24h). Unknown names are an
+ * error with the columns named. limit 0: rows_max. newest_first: order by
+ * the bucket descending. done is called on the loop, later; the answer is
+ * the callee's to unref. Loop thread. */
+struct tn_serving_view_request {
+	struct tn_slice view;
+	enum tn_serving_layer layer;
+	enum tn_serving_format format;
+	const struct tn_serving_param *params;
+	uint32_t param_count;
+	uint32_t limit;
+	bool newest_first;
+};
+void tn_serving_view_get(struct tn_serving *s,
+    const struct tn_serving_view_request *r,
+    void (*done)(void *arg, struct tn_serving_answer *a), void *arg);
+/* Ad-hoc SQL. Loop thread, as above. */
+struct tn_serving_sql_request {
+	struct tn_slice text;
+	enum tn_serving_format format;
+	enum tn_serving_layer layer;    /* Of views read. */
+};
+void tn_serving_sql(struct tn_serving *s,
+    const struct tn_serving_sql_request *r,
+    void (*done)(void *arg, struct tn_serving_answer *a), void *arg);
+/* Quarantined rows of a stream, newest first: JSON rows with lsn, offset,
+ * received_at, source, line, code, column, reason, raw. Loop thread. */
+void tn_serving_quarantine(struct tn_serving *s, struct tn_slice stream,
+    uint32_t limit, uint64_t before_offset,
+    void (*done)(void *arg, struct tn_serving_answer *a), void *arg);
+/* The newest rows of a stream with their fate, for the live tail. */
+void tn_serving_recent(struct tn_serving *s, struct tn_slice stream,
+    uint32_t limit,
+    void (*done)(void *arg, struct tn_serving_answer *a), void *arg);
+
+/* Live: message() gets JSON texts on the loop: first {"type":"snapshot",...}
+ * as a view's answer, then {"type":"rows","lsn":n,"columns":..,"rows":[..]} with changed rows,
+ * and {"type":"cut","batch_lsn":n} at a cut. NULL with ${d} when the view is unknown or
+ * live_max is reached. Loop thread. */
+struct tn_serving_live;
+struct tn_serving_live *tn_serving_live_open(struct tn_serving *s,
+    const struct tn_serving_view_request *r,
+    void (*message)(void *arg, struct tn_slice json), void *arg,
+    struct tn_diag *d);
+void tn_serving_live_close(struct tn_serving_live *l);
+
+/* ---- for batch: gold states ------------------------------------------ */
+
+/* Load the states of one gold file (through the cache), a reference of the
+ * caller: immutable, counted. Not on the loop. */
+struct tn_serving_gold {
+	struct tn_exec_fold *fold;
+	uint32_t refs;
+};
+TN_MUST_USE enum tn_status tn_serving_gold_get(struct tn_serving *s,
+    const struct tn_serving_view *v, const struct tn_catalog_file *f,
+    struct tn_serving_gold **out, struct tn_diag *d);
+void tn_serving_gold_put(struct tn_serving *s, struct tn_serving_gold *g);
+
+#endif
