@@ -1,0 +1,348 @@
+/* The tail folds and the actor that owns them.
+ *
+ *   push       fold a committed block          (from the log writer)
+ *   ask        clone what a reader wants       (from serving)
+ *   seal       open -> sealed, a new open      (a cut begins)
+ *   published  sealed dropped, new base        (the cut is public)
+ *   unseal     sealed + open -> open           (the cut failed)
+ *
+ * Messages are handled in order of posting, so a seal lies exactly between
+ * two blocks, and an answer's base and states always fit each other. */
+#include "speed/speed_int.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define JOBS_MAX 65536
+
+struct push {
+	struct tn_net_job job;
+	struct tn_speed *speed;
+	struct tn_governance_rows *rows;
+	size_t bytes;
+};
+struct order {
+	struct tn_net_job job;
+	struct tn_speed *speed;
+	struct tn_net_latch *done;
+	uint64_t lsn;
+	struct tn_serving_refs *refs;
+};
+
+static void
+count_refs(struct tn_speed *s)
+{
+	const struct tn_serving_model *m = s->o.model;
+
+	s->refs = tn_zalloc((m->stream_count + 1) * sizeof *s->refs);
+	s->ref_names = tn_zalloc((m->stream_count + 1) *
+	    sizeof *s->ref_names);
+	s->ref_streams = tn_zalloc((m->stream_count + 1) *
+	    sizeof *s->ref_streams);
+	for (uint32_t i = 0; i < m->stream_count; i++) {
+		if (m->streams[i].table->kind != TN_SQL_REFERENCE)
+			continue;
+		s->refs[s->ref_count] = tn_exec_ref_new(m->streams[i].table);
+		s->ref_names[s->ref_count] = m->streams[i].table->name;
+		s->ref_streams[s->ref_count++] = i;
+	}
+}
+
+struct tn_speed *
+tn_speed_new(const struct tn_speed_opts *o)
+{
+	struct tn_speed *s = tn_zalloc(sizeof *s);
+	const struct tn_serving_model *m = o->model;
+	char labels[128];
+
+	s->o = *o;
+	s->tails = tn_zalloc((m->view_count + 1) * sizeof *s->tails);
+	s->errors = tn_zalloc((m->view_count + 1) * sizeof *s->errors);
+	for (uint32_t i = 0; i < m->view_count; i++) {
+		s->tails[i].open = tn_exec_fold_new(m->views[i].program);
+		snprintf(labels, sizeof labels, "view=\"%s\"",
+		    m->views[i].def->name);
+		s->errors[i] = tn_counter_get(TN_COUNTER,
+		    "tarn_view_row_errors_total", labels,
+		    "Expressions of a view that failed and gave null.");
+	}
+	count_refs(s);
+	s->base = tn_catalog_snapshot(o->catalog);
+	s->last = s->base->lsn;
+	s->lock = tn_net_lock_new();
+	s->actor = tn_net_actor_new("speed", JOBS_MAX);
+	return s;
+}
+
+void
+tn_speed_attach(struct tn_speed *s, struct tn_serving *serving)
+{
+	s->o.serving = serving;
+}
+
+void
+tn_speed_stop(struct tn_speed *s)
+{
+	tn_net_lock_take(s->lock);
+	s->stopped = true;
+	tn_net_lock_drop(s->lock);
+	tn_net_actor_free(s->actor);
+	s->actor = NULL;
+}
+
+void
+tn_speed_free(struct tn_speed *s)
+{
+	if (s == NULL)
+		return;
+	tn_speed_stop(s);
+	for (uint32_t i = 0; i < s->o.model->view_count; i++) {
+		tn_exec_fold_free(s->tails[i].sealed);
+		tn_exec_fold_free(s->tails[i].open);
+		tn_exec_fold_free(s->tails[i].changed);
+	}
+	for (uint32_t i = 0; i < s->ref_count; i++)
+		tn_exec_ref_free(s->refs[i]);
+	tn_catalog_snapshot_put(s->base);
+	tn_net_lock_free(s->lock);
+	tn_free(s->tails);
+	tn_free(s->refs);
+	tn_free(s->ref_names);
+	tn_free(s->ref_streams);
+	tn_free(s->errors);
+	tn_free(s);
+}
+
+/* ---- folding --------------------------------------------------------- */
+
+static void
+put_reference(struct tn_speed *s, const struct tn_governance_rows *r)
+{
+	for (uint32_t i = 0; i < s->ref_count; i++)
+		if (&s->o.model->streams[s->ref_streams[i]] == r->stream)
+			tn_exec_ref_put(s->refs[i], r->batch, r->marks,
+			    r->lsn);
+}
+
+static void
+fold_view(struct tn_speed *s, uint32_t v, const struct tn_exec_rows *rows)
+{
+	struct tail *t = &s->tails[v];
+	struct tn_exec_refs refs = { (const void *)s->refs, s->ref_names,
+	    s->ref_count };
+	uint64_t errors = 0;
+
+	tn_exec_fold_apply(t->open, rows, &refs, &errors);
+	if (errors > 0)
+		tn_counter_add(s->errors[v], (int64_t)errors);
+}
+
+void
+tn_speed_fold(struct tn_speed *s, struct tn_governance_rows *r)
+{
+	const struct tn_serving_model *m = s->o.model;
+	struct tn_exec_rows rows = {
+		.batch = r->batch,
+		.skip = r->marks,
+		.lsn = r->lsn,
+		.offset = r->offset,
+		.received_us = r->received_us,
+	};
+
+	tn_assert(r->lsn > s->last);
+	if (r->stream->table->kind == TN_SQL_REFERENCE)
+		put_reference(s, r);
+	for (uint32_t v = 0; v < m->view_count; v++)
+		if (&m->streams[m->views[v].stream] == r->stream)
+			fold_view(s, v, &rows);
+	s->last = r->lsn;
+	s->rows_open += r->batch->rows;
+	__atomic_store_n(&s->rows, s->rows_open + s->rows_sealed,
+	    __ATOMIC_RELAXED);
+}
+
+static void
+run_push(struct tn_net_job *job)
+{
+	struct push *p = (struct push *)job;
+	struct tn_speed *s = p->speed;
+
+	tn_speed_fold(s, p->rows);
+	if (s->o.serving != NULL)
+		tn_serving_advance(s->o.serving, p->rows->lsn);
+	if (s->o.grown != NULL)
+		s->o.grown(s->o.arg, s->rows_open);
+	__atomic_sub_fetch(&s->backlog, p->bytes, __ATOMIC_RELAXED);
+	tn_governance_rows_unref(p->rows);
+	tn_free(p);
+}
+
+void
+tn_speed_push(struct tn_speed *s, struct tn_governance_rows *rows)
+{
+	struct push *p = tn_zalloc(sizeof *p);
+
+	p->job.run = run_push;
+	p->speed = s;
+	p->rows = tn_governance_rows_ref(rows);
+	p->bytes = tn_record_batch_bytes(rows->batch);
+	__atomic_add_fetch(&s->backlog, p->bytes, __ATOMIC_RELAXED);
+	/* Bounded by the backlog that ingest looks at before it takes more. */
+	if (!tn_net_actor_post_internal(s->actor, &p->job)) {
+		tn_governance_rows_unref(p->rows);
+		tn_free(p);
+	}
+}
+
+size_t
+tn_speed_backlog(const struct tn_speed *s)
+{
+	return __atomic_load_n(&s->backlog, __ATOMIC_RELAXED);
+}
+
+uint64_t
+tn_speed_rows(const struct tn_speed *s)
+{
+	return __atomic_load_n(&s->rows, __ATOMIC_RELAXED);
+}
+
+/* ---- orders that wait ------------------------------------------------ */
+
+static void
+give_order(struct tn_speed *s, struct order *o,
+    void (*run)(struct tn_net_job *job))
+{
+	o->job.run = run;
+	o->speed = s;
+	o->done = tn_net_latch_new();
+	tn_assert(!tn_net_on_actor(s->actor));
+	if (tn_net_actor_post_internal(s->actor, &o->job))
+		tn_net_latch_wait(o->done);
+	tn_net_latch_free(o->done);
+}
+
+void
+tn_speed_freeze(struct tn_speed *s, struct tn_serving_refs *out)
+{
+	out->refs = tn_zalloc((s->ref_count + 1) * sizeof *out->refs);
+	out->names = tn_zalloc((s->ref_count + 1) * sizeof *out->names);
+	out->count = s->ref_count;
+	for (uint32_t i = 0; i < s->ref_count; i++) {
+		out->refs[i] = tn_exec_ref_freeze(s->refs[i]);
+		out->names[i] = s->ref_names[i];
+	}
+}
+
+static void
+run_seal(struct tn_net_job *job)
+{
+	struct order *o = (struct order *)job;
+	struct tn_speed *s = o->speed;
+
+	for (uint32_t v = 0; v < s->o.model->view_count; v++) {
+		struct tail *t = &s->tails[v];
+		tn_assert(t->sealed == NULL);
+		t->sealed = t->open;
+		t->open = tn_exec_fold_new(s->o.model->views[v].program);
+		if (t->watched) {
+			/* Keep what changed before the seal for the watchers,
+			 * and begin to mark in the new fold. */
+			struct tn_exec_fold *c = tn_exec_fold_take_changed(
+			    t->sealed);
+			if (t->changed != NULL) {
+				tn_exec_fold_merge(t->changed, c);
+				tn_exec_fold_free(c);
+			} else {
+				t->changed = c;
+			}
+			tn_exec_fold_free(tn_exec_fold_take_changed(t->open));
+		}
+	}
+	s->rows_sealed = s->rows_open;
+	s->rows_open = 0;
+	o->lsn = s->last;
+	tn_speed_freeze(s, o->refs);
+	tn_net_latch_open(o->done);
+}
+
+void
+tn_speed_seal(struct tn_speed *s, uint64_t *lsn,
+    struct tn_serving_refs *refs)
+{
+	struct order o = { .refs = refs };
+
+	memset(refs, 0, sizeof *refs);
+	give_order(s, &o, run_seal);
+	*lsn = o.lsn;
+}
+
+static void
+run_flush(struct tn_net_job *job)
+{
+	tn_net_latch_open(((struct order *)job)->done);
+}
+
+void
+tn_speed_flush(struct tn_speed *s)
+{
+	struct order o = { .refs = NULL };
+
+	give_order(s, &o, run_flush);
+}
+
+static void
+run_unseal(struct tn_net_job *job)
+{
+	struct order *o = (struct order *)job;
+	struct tn_speed *s = o->speed;
+
+	for (uint32_t v = 0; v < s->o.model->view_count; v++) {
+		struct tail *t = &s->tails[v];
+		if (t->sealed == NULL)
+			continue;
+		tn_exec_fold_merge(t->open, t->sealed);
+		tn_exec_fold_free(t->sealed);
+		t->sealed = NULL;
+	}
+	s->rows_open += s->rows_sealed;
+	s->rows_sealed = 0;
+	tn_net_latch_open(o->done);
+}
+
+void
+tn_speed_unseal(struct tn_speed *s)
+{
+	struct order o = { .refs = NULL };
+
+	give_order(s, &o, run_unseal);
+}
+
+static void
+run_published(struct tn_net_job *job)
+{
+	struct order *o = (struct order *)job;
+	struct tn_speed *s = o->speed;
+	const struct tn_catalog_snapshot *old = s->base;
+
+	s->base = tn_catalog_snapshot(s->o.catalog);
+	/* A recompute or compaction publishes at the cut in force: then
+	 * nothing is sealed and the tails stay as they are. */
+	for (uint32_t v = 0; v < s->o.model->view_count; v++) {
+		tn_exec_fold_free(s->tails[v].sealed);
+		s->tails[v].sealed = NULL;
+	}
+	s->rows_sealed = 0;
+	tn_catalog_snapshot_put(old);
+	__atomic_store_n(&s->rows, s->rows_open, __ATOMIC_RELAXED);
+	if (s->o.serving != NULL)
+		tn_serving_published(s->o.serving);
+	tn_net_latch_open(o->done);
+}
+
+void
+tn_speed_published(struct tn_speed *s)
+{
+	struct order o = { .refs = NULL };
+
+	give_order(s, &o, run_published);
+}

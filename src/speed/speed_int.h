@@ -1,0 +1,44 @@
+/* Shared inside speed: the tails, the reference tables, and the actor's
+ * messages. Everything but the counters belongs to the actor once the first
+ * push was made. */
+#ifndef TN_SPEED_INT_H
+#define TN_SPEED_INT_H
+
+#include "speed/speed.h"
+
+/* One view's states above the base: sealed first, then open. */
+struct tail {
+	struct tn_exec_fold *sealed;    /* NULL unless a cut is under way. */
+	struct tn_exec_fold *open;
+	struct tn_exec_fold *changed;   /* For live subscribers; see ask.c. */
+	bool watched;
+};
+
+struct tn_speed {
+	struct tn_speed_opts o;
+	struct tn_net_lock *lock;       /* Of the next two, against stop. */
+	bool stopped;
+	struct tn_net_actor *actor;
+	struct tail *tails;             /* One a view. */
+	struct tn_exec_ref **refs;      /* One a reference table. */
+	const char **ref_names;
+	uint32_t *ref_streams;          /* Index of its stream in the model. */
+	uint32_t ref_count;
+	const struct tn_catalog_snapshot *base;
+	uint64_t last;                  /* Newest LSN folded. */
+	uint64_t rows_sealed;
+	uint64_t rows_open;
+	size_t backlog;                 /* Atomic: bytes pushed, not folded. */
+	uint64_t rows;                  /* Atomic copy, for metrics. */
+	struct tn_counter **errors;     /* Row errors, one a view. */
+};
+
+/* Fold one block into every view of its stream, or into its reference
+ * table. */
+void tn_speed_fold(struct tn_speed *s, struct tn_governance_rows *rows);
+/* Reference tables from silver. */
+TN_MUST_USE enum tn_status tn_speed_load_refs(struct tn_speed *s,
+    struct tn_diag *d);
+void tn_speed_freeze(struct tn_speed *s, struct tn_serving_refs *out);
+
+#endif
