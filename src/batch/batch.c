@@ -1,0 +1,302 @@
+/* The batch actor: one thread, jobs in order of posting, each with a report.
+ * Also the publication that every job ends in: files written and synced,
+ * folders synced, one catalog transaction, then speed takes the new base. */
+#include "batch/batch_int.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "os/os.h"
+
+#define JOBS_MAX 64
+
+struct job {
+	struct tn_net_job job;
+	struct tn_batch_jobs *b;
+	struct tn_batch_request r;
+	char *reason;
+	char *view;
+	bool timed;
+};
+
+struct tn_batch_jobs *
+tn_batch_new(const struct tn_batch_opts *o)
+{
+	struct tn_batch_jobs *b = tn_zalloc(sizeof *b);
+
+	b->o = *o;
+	if (b->o.young_files_max == 0)
+		b->o.young_files_max = 8;
+	if (b->o.slice_rows == 0)
+		b->o.slice_rows = 1000000;
+	if (b->o.zstd_level == 0)
+		b->o.zstd_level = 3;
+	if (b->o.garbage_us == 0)
+		b->o.garbage_us = INT64_C(600) * 1000000;
+	b->seconds = tn_histogram_get("tarn_batch_seconds", NULL,
+	    "How long a cut takes.");
+	b->last_success = tn_counter_get(TN_GAUGE,
+	    "tarn_batch_last_success_timestamp_seconds", NULL,
+	    "When the last cut was published.");
+	b->actor = tn_net_actor_new("batch", JOBS_MAX * 2);
+	return b;
+}
+
+void
+tn_batch_free(struct tn_batch_jobs *b)
+{
+	if (b == NULL)
+		return;
+	tn_net_actor_free(b->actor);
+	tn_free(b);
+}
+
+static void
+run_job(struct tn_net_job *job)
+{
+	struct job *j = (struct job *)job;
+	struct tn_batch_report r;
+
+	memset(&r, 0, sizeof r);
+	__atomic_sub_fetch(&j->b->waiting, 1, __ATOMIC_RELAXED);
+	if (j->timed)
+		__atomic_store_n(&j->b->cut_waiting, 0, __ATOMIC_RELAXED);
+	switch (j->r.kind) {
+	case TN_BATCH_CUT:
+		tn_batch_cut(j->b, j->reason, &r);
+		if (r.status == TN_OK)
+			tn_batch_compact(j->b);
+		tn_batch_collect(j->b);
+		break;
+	case TN_BATCH_RECOMPUTE:
+		tn_batch_recompute(j->b, j->reason, j->view, &r);
+		break;
+	case TN_BATCH_VERIFY:
+		tn_batch_verify(j->b, j->view, &r);
+		break;
+	}
+	if (j->r.done != NULL)
+		j->r.done(j->r.arg, &r);
+	tn_buf_fini(&r.text);
+	tn_free(j->reason);
+	tn_free(j->view);
+	tn_free(j);
+}
+
+static bool
+is_timed(const struct tn_batch_request *r)
+{
+	return r->kind == TN_BATCH_CUT && (strcmp(r->reason, "timer") == 0 ||
+	    strcmp(r->reason, "rows") == 0);
+}
+
+enum tn_status
+tn_batch_post(struct tn_batch_jobs *b, const struct tn_batch_request *r)
+{
+	struct job *j;
+	bool timed = is_timed(r);
+
+	if (timed && __atomic_exchange_n(&b->cut_waiting, 1,
+	    __ATOMIC_RELAXED) != 0)
+		return TN_OK;           /* One waits already: it will do. */
+	if (__atomic_add_fetch(&b->waiting, 1, __ATOMIC_RELAXED) > JOBS_MAX) {
+		__atomic_sub_fetch(&b->waiting, 1, __ATOMIC_RELAXED);
+		if (timed)
+			__atomic_store_n(&b->cut_waiting, 0,
+			    __ATOMIC_RELAXED);
+		return TN_EFULL;
+	}
+	j = tn_zalloc(sizeof *j);
+	j->job.run = run_job;
+	j->b = b;
+	j->r = *r;
+	j->reason = tn_strdup(r->reason != NULL ? r->reason : "request");
+	j->view = r->view != NULL ? tn_strdup(r->view) : NULL;
+	j->timed = timed;
+	if (tn_net_actor_post_internal(b->actor, &j->job))
+		return TN_OK;
+	tn_free(j->reason);
+	tn_free(j->view);
+	tn_free(j);
+	return TN_ECLOSED;
+}
+
+struct waiter {
+	struct tn_net_latch *latch;
+	struct tn_batch_report *out;
+};
+
+static void
+report_back(void *arg, const struct tn_batch_report *r)
+{
+	struct waiter *w = arg;
+
+	*w->out = *r;
+	memset(&w->out->text, 0, sizeof w->out->text);
+	tn_buf_add(&w->out->text, r->text.p, r->text.n);
+	tn_net_latch_open(w->latch);
+}
+
+enum tn_status
+tn_batch_run(struct tn_batch_jobs *b, const struct tn_batch_request *r,
+    struct tn_batch_report *out)
+{
+	struct waiter w = { tn_net_latch_new(), out };
+	struct tn_batch_request q = *r;
+	enum tn_status st;
+
+	tn_assert(!is_timed(r));
+	q.done = report_back;
+	q.arg = &w;
+	st = tn_batch_post(b, &q);
+	if (st == TN_OK)
+		tn_net_latch_wait(w.latch);
+	tn_net_latch_free(w.latch);
+	return st == TN_OK ? out->status : st;
+}
+
+int
+tn_batch_time_column(const struct tn_governance_stream *s)
+{
+	return s->table->event_time >= 0 ? s->table->event_time :
+	    (int)s->silver->count - 1;
+}
+
+enum tn_status
+tn_batch_run_begin(struct tn_batch_jobs *b, const char *kind,
+    const char *reason, const char *object, uint64_t lsn_from,
+    uint64_t lsn_to, uint64_t *run)
+{
+	struct tn_catalog_run r = { .kind = kind, .reason = reason,
+	    .object = object, .started_us = tn_os_wall_us(),
+	    .lsn_from = lsn_from, .lsn_to = lsn_to };
+
+	return tn_catalog_run_begin(b->o.catalog, &r, run);
+}
+
+/* ---- changes --------------------------------------------------------- */
+
+void
+tn_batch_change_begin(struct change *c, struct tn_batch_jobs *b,
+    uint64_t lsn, uint64_t run)
+{
+	memset(c, 0, sizeof *c);
+	c->b = b;
+	c->run = run;
+	/* The run's number makes a name unique, also after a failure. */
+	snprintf(c->label, sizeof c->label, "%012llu-%llu",
+	    (unsigned long long)lsn, (unsigned long long)run);
+}
+
+void
+tn_batch_change_add(struct change *c, enum tn_catalog_tier tier,
+    uint32_t object, uint32_t version, const struct tn_lake_file *f,
+    uint64_t lsn_min, uint64_t lsn_max)
+{
+	struct tn_catalog_file *x;
+
+	if (c->add_count == c->add_cap) {
+		c->add_cap = c->add_cap == 0 ? 16 : c->add_cap * 2;
+		c->add = tn_realloc(c->add, c->add_cap * sizeof *c->add);
+	}
+	x = &c->add[c->add_count++];
+	memset(x, 0, sizeof *x);
+	x->tier = tier;
+	x->object = object;
+	x->version = version;
+	memcpy(x->partition, f->partition, sizeof x->partition);
+	memcpy(x->path, f->path, sizeof x->path);
+	x->rows = f->rows;
+	x->bytes = f->bytes;
+	x->crc = f->crc;
+	x->time_min = f->time_min;
+	x->time_max = f->time_max;
+	x->lsn_min = lsn_min;
+	x->lsn_max = lsn_max;
+}
+
+void
+tn_batch_change_drop(struct change *c, uint64_t file)
+{
+	if (c->drop_count == c->drop_cap) {
+		c->drop_cap = c->drop_cap == 0 ? 16 : c->drop_cap * 2;
+		c->drop = tn_realloc(c->drop, c->drop_cap * sizeof *c->drop);
+	}
+	c->drop[c->drop_count++] = file;
+}
+
+void
+tn_batch_change_undo(struct change *c)
+{
+	for (uint32_t i = 0; i < c->add_count; i++) {
+		enum tn_status st = tn_lake_remove(c->b->o.lake,
+		    c->add[i].path);
+		if (st != TN_OK)
+			tn_say(TN_WARN, "batch", "%s could not be removed; "
+			    "the next start does it", c->add[i].path);
+	}
+	c->add_count = 0;
+}
+
+void
+tn_batch_change_fini(struct change *c)
+{
+	tn_free(c->add);
+	tn_free(c->drop);
+	memset(c, 0, sizeof *c);
+}
+
+enum tn_status
+tn_batch_change_publish(struct change *c, uint64_t lsn,
+    const struct tn_catalog_offset *offsets, uint32_t count,
+    const char *detail)
+{
+	struct tn_catalog_publication p = {
+		.lsn = lsn,
+		.now_us = tn_os_wall_us(),
+		.add = c->add,
+		.add_count = c->add_count,
+		.drop = c->drop,
+		.drop_count = c->drop_count,
+		.offsets = offsets,
+		.offset_count = count,
+		.run = c->run,
+		.run_detail = detail,
+		.run_rows = c->rows,
+		.run_files = c->add_count,
+	};
+	enum tn_status st = tn_lake_sync(c->b->o.lake);
+
+	tn_os_crash_point("publish_before");
+	if (st == TN_OK)
+		st = tn_catalog_publish(c->b->o.catalog, &p);
+	if (st != TN_OK) {
+		tn_batch_change_undo(c);
+		return st;
+	}
+	tn_os_crash_point("publish_after");
+	c->b->o.speed.published(c->b->o.speed.speed);
+	return TN_OK;
+}
+
+/* ---- removing files -------------------------------------------------- */
+
+void
+tn_batch_collect(struct tn_batch_jobs *b)
+{
+	struct tn_arena *a = tn_arena_new(4096);
+	struct tn_catalog_file *files = NULL;
+	uint32_t count = 0;
+	enum tn_status st = tn_catalog_garbage(b->o.catalog,
+	    tn_os_wall_us() - b->o.garbage_us, a, &files, &count);
+
+	for (uint32_t i = 0; st == TN_OK && i < count; i++) {
+		st = tn_lake_remove(b->o.lake, files[i].path);
+		if (st == TN_OK)
+			st = tn_catalog_forget(b->o.catalog, &files[i].id, 1);
+	}
+	if (st != TN_OK)
+		tn_say(TN_WARN, "batch", "old files could not be removed: %s",
+		    tn_status_text(st));
+	tn_arena_free(a);
+}

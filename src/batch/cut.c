@@ -1,0 +1,454 @@
+/* A cut: everything in the log up to one LSN becomes bronze, silver, gold and
+ * key files, published together.
+ *
+ *   seal speed at L -> for each block (base, L]: bronze row, silver row,
+ *   fold -> write silver by day, key files, gold -> publish -> trim the log
+ *
+ * Blocks are read one at a time; decoded rows are held for at most slice_rows
+ * before they are written, so memory is bounded however long the tail is.
+ * A failure at any point removes the files of this cut, joins speed's
+ * generations again and leaves the old cut in force. */
+#include "batch/batch_int.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "os/os.h"
+
+#define DAY_US INT64_C(86400000000)
+
+/* What one stream has gathered. */
+struct part {
+	struct tn_lake_writer *bronze;
+	struct tn_batch **silver;
+	uint32_t silver_count, silver_cap;
+	uint64_t silver_rows;
+	uint32_t silver_files;
+	struct tn_hash128 *keys;
+	uint64_t key_count, key_cap;
+	int64_t received_min, received_max;
+	uint64_t next_offset;
+	uint64_t rows;
+};
+struct cut {
+	struct tn_batch_jobs *b;
+	const struct tn_catalog_snapshot *base;
+	uint64_t lsn;
+	struct tn_serving_refs refs;
+	struct tn_governance_reader *reader;
+	struct part *parts;              /* One a stream. */
+	struct tn_exec_fold **deltas;    /* One a view. */
+	struct change change;
+	struct tn_parquet_write_opts parquet;
+	struct tn_diag *d;
+};
+
+static void
+init_cut(struct cut *c, struct tn_batch_jobs *b, struct tn_diag *d)
+{
+	const struct tn_serving_model *m = b->o.model;
+
+	memset(c, 0, sizeof *c);
+	c->b = b;
+	c->d = d;
+	c->parts = tn_zalloc((m->stream_count + 1) * sizeof *c->parts);
+	c->deltas = tn_zalloc((m->view_count + 1) * sizeof *c->deltas);
+	for (uint32_t i = 0; i < m->view_count; i++)
+		c->deltas[i] = tn_exec_fold_new(m->views[i].program);
+	c->reader = tn_governance_reader_new(m->streams, m->stream_count);
+	c->parquet.zstd_level = b->o.zstd_level;
+}
+
+static void
+drop_silver(struct part *p)
+{
+	for (uint32_t i = 0; i < p->silver_count; i++)
+		tn_record_batch_unref(p->silver[i]);
+	p->silver_count = 0;
+	p->silver_rows = 0;
+}
+
+static void
+fini_cut(struct cut *c)
+{
+	const struct tn_serving_model *m = c->b->o.model;
+
+	for (uint32_t i = 0; i < m->stream_count; i++) {
+		struct part *p = &c->parts[i];
+		tn_lake_abandon(p->bronze);
+		drop_silver(p);
+		tn_free(p->silver);
+		tn_free(p->keys);
+	}
+	for (uint32_t i = 0; i < m->view_count; i++)
+		tn_exec_fold_free(c->deltas[i]);
+	tn_free(c->parts);
+	tn_free(c->deltas);
+	tn_governance_reader_free(c->reader);
+	tn_serving_refs_fini(&c->refs);
+	tn_catalog_snapshot_put(c->base);
+	tn_batch_change_fini(&c->change);
+}
+
+/* ---- rows ------------------------------------------------------------ */
+
+static enum tn_status
+add_bronze(struct cut *c, struct part *p,
+    const struct tn_governance_stream *s, const struct tn_log_block *block)
+{
+	struct tn_lake_write w = { .tier = "bronze", .table = s->table->name,
+	    .partition = "", .label = c->change.label,
+	    .time_column = TN_BRONZE_RECEIVED, .parquet = &c->parquet };
+	struct tn_batch *b;
+	enum tn_status st = TN_OK;
+
+	if (p->bronze == NULL)
+		st = tn_lake_create(c->b->o.lake, &w, &tn_governance_bronze,
+		    &p->bronze);
+	if (st != TN_OK)
+		return st;
+	b = tn_governance_bronze_of(block);
+	st = tn_lake_add(p->bronze, b);
+	tn_record_batch_unref(b);
+	return st;
+}
+
+static void
+add_keys(struct part *p, const struct tn_governance_rows *r)
+{
+	uint64_t need = p->key_count + r->batch->rows;
+
+	if (need > p->key_cap) {
+		p->key_cap = need * 2;
+		p->keys = tn_realloc(p->keys, p->key_cap * sizeof *p->keys);
+	}
+	for (uint32_t i = 0; i < r->batch->rows; i++)
+		if (r->marks[i] == TN_MARK_ACCEPTED)
+			p->keys[p->key_count++] = r->keys[i];
+	if (p->received_min == 0 || r->received_us < p->received_min)
+		p->received_min = r->received_us;
+	if (r->received_us > p->received_max)
+		p->received_max = r->received_us;
+}
+
+static enum tn_status
+write_silver(struct cut *c, uint32_t stream)
+{
+	const struct tn_governance_stream *s = &c->b->o.model->streams[stream];
+	struct part *p = &c->parts[stream];
+	struct tn_lake_files files = { 0 };
+	uint32_t sorted = (uint32_t)tn_batch_time_column(s);
+	struct tn_parquet_write_opts po = c->parquet;
+	char label[64];
+	struct tn_lake_write w = { .tier = "silver", .table = s->table->name,
+	    .label = label, .time_column = (int)sorted, .parquet = &po };
+	enum tn_status st;
+
+	if (p->silver_count == 0)
+		return TN_OK;
+	po.sorted_by = &sorted;
+	po.sorted_count = 1;
+	snprintf(label, sizeof label, "%s-%u", c->change.label,
+	    (unsigned)p->silver_files++);
+	st = tn_lake_put_days(c->b->o.lake, &w, p->silver, p->silver_count,
+	    &files);
+	for (uint32_t i = 0; i < files.count; i++)
+		tn_batch_change_add(&c->change, TN_TIER_SILVER, s->id,
+		    s->version, &files.files[i], c->base->lsn + 1, c->lsn);
+	tn_lake_files_fini(&files);
+	drop_silver(p);
+	return st;
+}
+
+static enum tn_status
+add_silver(struct cut *c, uint32_t stream,
+    const struct tn_governance_rows *r)
+{
+	struct part *p = &c->parts[stream];
+	struct tn_batch *b = tn_governance_silver_of(r);
+
+	if (b == NULL)
+		return TN_OK;
+	if (p->silver_count == p->silver_cap) {
+		p->silver_cap = p->silver_cap == 0 ? 64 : p->silver_cap * 2;
+		p->silver = tn_realloc(p->silver,
+		    p->silver_cap * sizeof *p->silver);
+	}
+	p->silver[p->silver_count++] = b;
+	p->silver_rows += b->rows;
+	return p->silver_rows >= c->b->o.slice_rows ?
+	    write_silver(c, stream) : TN_OK;
+}
+
+static void
+fold_rows(struct cut *c, uint32_t stream, const struct tn_governance_rows *r)
+{
+	const struct tn_serving_model *m = c->b->o.model;
+	struct tn_exec_refs refs = tn_serving_refs_view(&c->refs);
+	struct tn_exec_rows rows = { .batch = r->batch, .skip = r->marks,
+	    .lsn = r->lsn, .offset = r->offset,
+	    .received_us = r->received_us };
+
+	for (uint32_t v = 0; v < m->view_count; v++)
+		if (m->views[v].stream == stream)
+			tn_exec_fold_apply(c->deltas[v], &rows, &refs, NULL);
+}
+
+static enum tn_status
+take_block(struct cut *c, const struct tn_log_block *block)
+{
+	const struct tn_serving_model *m = c->b->o.model;
+	struct tn_governance_rows *r = NULL;
+	int stream = tn_serving_stream_by_id(m, block->stream);
+	struct part *p;
+	enum tn_status st;
+
+	tn_assert(stream >= 0);         /* Replay would have refused. */
+	p = &c->parts[stream];
+	st = add_bronze(c, p, &m->streams[stream], block);
+	if (st == TN_OK)
+		st = tn_governance_reader_block(c->reader, block, &r);
+	if (st == TN_OK) {
+		if (r->keys != NULL)
+			add_keys(p, r);
+		fold_rows(c, (uint32_t)stream, r);
+		st = add_silver(c, (uint32_t)stream, r);
+		p->next_offset = block->offset + block->rows;
+		p->rows += block->rows;
+		c->change.rows += block->rows;
+	}
+	tn_governance_rows_unref(r);
+	return st;
+}
+
+static enum tn_status
+take_log(struct cut *c)
+{
+	struct tn_arena *a = tn_arena_new(1 << 20);
+	enum tn_status st = TN_OK;
+
+	for (uint64_t lsn = c->base->lsn + 1; st == TN_OK && lsn <= c->lsn;
+	    lsn++) {
+		struct tn_log_block block;
+		st = tn_log_read(c->b->o.log, lsn, a, &block, c->d);
+		if (st == TN_OK)
+			st = take_block(c, &block);
+		tn_arena_reset(a);
+	}
+	tn_arena_free(a);
+	return st;
+}
+
+/* ---- key files ------------------------------------------------------- */
+
+static void
+day_text(int64_t us, char out[static 24])
+{
+	int32_t y;
+	uint32_t m, d;
+
+	tn_record_civil(us / DAY_US, &y, &m, &d);
+	snprintf(out, 24, "%04d-%02u-%02u", (int)y % 1000000, m % 100,
+	    d % 100);
+}
+
+/* Files of a partition joined into the keys about to be written. */
+static enum tn_status
+join_keys(struct cut *c, struct part *p, const struct tn_catalog_file *f)
+{
+	struct tn_lake_keys *k = NULL;
+	enum tn_status st = tn_lake_keys_open(c->b->o.lake, f->path, &k,
+	    c->d);
+	uint64_t n;
+
+	if (st != TN_OK)
+		return st;
+	n = tn_lake_keys_count(k);
+	p->keys = tn_realloc(p->keys, (p->key_count + n + 1) *
+	    sizeof *p->keys);
+	p->key_cap = p->key_count + n;
+	for (uint64_t i = 0; i < n; i++)
+		p->keys[p->key_count++] = tn_lake_keys_at(k, i);
+	tn_lake_keys_close(k);
+	if (f->time_min < p->received_min)
+		p->received_min = f->time_min;
+	if (f->time_max > p->received_max)
+		p->received_max = f->time_max;
+	tn_batch_change_drop(&c->change, f->id);
+	return TN_OK;
+}
+
+/* Drops what has left the window; joins a day's files when there are many,
+ * so that a lookup asks few filters. */
+static enum tn_status
+tend_keys(struct cut *c, const struct tn_governance_stream *s,
+    struct part *p, const char *today)
+{
+	uint32_t first, n = tn_catalog_snapshot_find(c->base, TN_TIER_KEYS,
+	    s->id, &first), same = 0;
+	int64_t oldest = tn_os_wall_us() - s->table->dedupe_window_us;
+	enum tn_status st = TN_OK;
+
+	for (uint32_t i = first; i < first + n; i++)
+		same += strcmp(c->base->files[i].partition, today) == 0;
+	for (uint32_t i = first; st == TN_OK && i < first + n; i++) {
+		const struct tn_catalog_file *f = &c->base->files[i];
+		if (f->time_max < oldest)
+			tn_batch_change_drop(&c->change, f->id);
+		else if (same >= c->b->o.young_files_max &&
+		    strcmp(f->partition, today) == 0)
+			st = join_keys(c, p, f);
+	}
+	return st;
+}
+
+static enum tn_status
+write_keys(struct cut *c, uint32_t stream)
+{
+	const struct tn_governance_stream *s = &c->b->o.model->streams[stream];
+	struct part *p = &c->parts[stream];
+	struct tn_lake_file f;
+	char today[24];
+	enum tn_status st;
+
+	if (p->key_count == 0)
+		return TN_OK;
+	day_text(p->received_max, today);
+	st = tend_keys(c, s, p, today);
+	if (st == TN_OK)
+		st = tn_lake_keys_put(c->b->o.lake, s->table->name,
+		    c->change.label, p->keys, p->key_count, &f);
+	if (st != TN_OK)
+		return st;
+	memcpy(f.partition, today, sizeof f.partition);
+	f.time_min = p->received_min;
+	f.time_max = p->received_max;
+	tn_batch_change_add(&c->change, TN_TIER_KEYS, s->id, s->version, &f,
+	    c->base->lsn + 1, c->lsn);
+	return TN_OK;
+}
+
+/* ---- the whole ------------------------------------------------------- */
+
+static enum tn_status
+finish_stream(struct cut *c, uint32_t stream)
+{
+	const struct tn_governance_stream *s = &c->b->o.model->streams[stream];
+	struct part *p = &c->parts[stream];
+	struct tn_lake_file f;
+	enum tn_status st;
+
+	if (p->bronze == NULL)
+		return TN_OK;
+	st = tn_lake_finish(p->bronze, &f);
+	p->bronze = NULL;
+	if (st != TN_OK)
+		return st;
+	tn_batch_change_add(&c->change, TN_TIER_BRONZE, s->id, s->version,
+	    &f, c->base->lsn + 1, c->lsn);
+	st = write_silver(c, stream);
+	if (st == TN_OK && s->table->kind == TN_SQL_STREAM)
+		st = write_keys(c, stream);
+	return st;
+}
+
+static enum tn_status
+write_all(struct cut *c)
+{
+	const struct tn_serving_model *m = c->b->o.model;
+	enum tn_status st = take_log(c);
+
+	for (uint32_t i = 0; st == TN_OK && i < m->stream_count; i++)
+		st = finish_stream(c, i);
+	for (uint32_t v = 0; st == TN_OK && v < m->view_count; v++) {
+		struct tn_exec_fold *delta = c->deltas[v];
+		c->deltas[v] = NULL;
+		st = tn_batch_gold(&c->change, &m->views[v], delta, c->base,
+		    c->lsn, c->d);
+	}
+	return st;
+}
+
+static enum tn_status
+publish(struct cut *c)
+{
+	const struct tn_serving_model *m = c->b->o.model;
+	struct tn_catalog_offset *o = tn_zalloc((m->stream_count + 1) *
+	    sizeof *o);
+	char detail[200];
+	uint32_t n = 0, streams = 0;
+	enum tn_status st;
+
+	for (uint32_t i = 0; i < m->stream_count; i++)
+		if (c->parts[i].rows > 0) {
+			o[n++] = (struct tn_catalog_offset){
+			    m->streams[i].id, c->parts[i].next_offset };
+			streams++;
+		}
+	snprintf(detail, sizeof detail,
+	    "%llu rows of %u streams into %u files",
+	    (unsigned long long)c->change.rows, (unsigned)streams,
+	    (unsigned)c->change.add_count);
+	st = tn_batch_change_publish(&c->change, c->lsn, o, n, detail);
+	tn_free(o);
+	return st;
+}
+
+static void
+report_failure(struct cut *c, struct tn_batch_report *r, enum tn_status st)
+{
+	enum tn_status ended;
+
+	r->status = st;
+	if (r->diag.message[0] == '\0')
+		tn_diag_set(&r->diag, st, "cut_failed", "the cut failed: %s",
+		    tn_status_text(st));
+	tn_say(TN_ERROR, "batch", "cut at %llu failed: %s",
+	    (unsigned long long)c->lsn, r->diag.message);
+	ended = tn_catalog_run_end(c->b->o.catalog, r->run, TN_RUN_FAILED,
+	    tn_os_wall_us(), 0, 0, r->diag.message);
+	if (ended != TN_OK)
+		tn_say(TN_WARN, "batch", "run %llu stays open in the catalog",
+		    (unsigned long long)r->run);
+}
+
+void
+tn_batch_cut(struct tn_batch_jobs *b, const char *reason,
+    struct tn_batch_report *r)
+{
+	struct cut c;
+	int64_t begun = tn_os_mono_us();
+	enum tn_status st;
+
+	init_cut(&c, b, &r->diag);
+	b->o.speed.seal(b->o.speed.speed, &c.lsn, &c.refs);
+	c.base = tn_catalog_snapshot(b->o.catalog);
+	r->lsn = c.lsn;
+	if (c.lsn == c.base->lsn) {
+		b->o.speed.unseal(b->o.speed.speed);
+		fini_cut(&c);
+		return;
+	}
+	st = tn_batch_run_begin(b, "cut", reason, "", c.base->lsn, c.lsn,
+	    &r->run);
+	tn_batch_change_begin(&c.change, b, c.lsn, r->run);
+	if (st == TN_OK)
+		st = write_all(&c);
+	if (st == TN_OK)
+		st = publish(&c);
+	else
+		tn_batch_change_undo(&c.change);
+	if (st == TN_OK) {
+		r->rows = c.change.rows;
+		r->files = c.change.add_count;
+		tn_histogram_add_us(b->seconds,
+		    (uint64_t)(tn_os_mono_us() - begun));
+		tn_counter_set(b->last_success, tn_os_wall_us() / 1000000);
+		if (b->o.published != NULL)
+			b->o.published(b->o.arg, c.lsn);
+	} else {
+		b->o.speed.unseal(b->o.speed.speed);
+		report_failure(&c, r, st);
+	}
+	fini_cut(&c);
+}
