@@ -1,0 +1,195 @@
+/* Connections and their deadlines. libmicrohttpd's own timeout is one of
+ * inactivity: who sends a byte now and then holds a connection for ever. Here
+ * a connection is
+ *
+ *   waiting   for a head: the first one must be complete header_ms after the
+ *             connection was made; a later one header_ms after its first byte
+ *             (libmicrohttpd's timeout ends those that send nothing)
+ *   busy      with a request: a body must bring at least WINDOW_BYTES in
+ *             every WINDOW_MS, unless we are the ones who do not read
+ *
+ * A connection that misses its deadline is shut down; libmicrohttpd finds
+ * that and cleans up. When nine tenths of the connections are taken, waiting
+ * ones get a second only, so that idle connections cannot keep others out.
+ *
+ * Whether a later head was begun, only the kernel can tell (TCP_INFO); asked
+ * once a sweep, and only of waiting connections. */
+#include "http/http_int.h"
+
+#include <arpa/inet.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "os/os.h"
+
+#define PRESSED_US INT64_C(1000000)
+
+static void
+name_address(struct conn *k, const struct sockaddr *a)
+{
+	const void *p = NULL;
+
+	if (a != NULL && a->sa_family == AF_INET)
+		p = &((const struct sockaddr_in *)(const void *)a)->sin_addr;
+	if (a != NULL && a->sa_family == AF_INET6)
+		p = &((const struct sockaddr_in6 *)(const void *)a)->
+		    sin6_addr;
+	if (p == NULL || inet_ntop(a->sa_family, p, k->address,
+	    sizeof k->address) == NULL)
+		(void)snprintf(k->address, sizeof k->address, "unknown");
+	(void)snprintf(k->source, sizeof k->source, "http %s", k->address);
+}
+
+static struct conn *
+conn_new(struct tn_http *h, struct MHD_Connection *c)
+{
+	struct conn *k = tn_zalloc(sizeof *k);
+	const union MHD_ConnectionInfo *i = MHD_get_connection_info(c,
+	    MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+
+	name_address(k, i != NULL ? i->client_addr : NULL);
+	i = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+	k->fd = i != NULL ? i->connect_fd : -1;
+	k->h = h;
+	k->since_us = tn_os_mono_us();
+	k->next = h->conns;
+	if (h->conns != NULL)
+		h->conns->prev = k;
+	h->conns = k;
+	h->conn_count++;
+	return k;
+}
+
+static void
+conn_free(struct conn *k)
+{
+	struct tn_http *h = k->h;
+
+	if (k->prev != NULL)
+		k->prev->next = k->next;
+	else
+		h->conns = k->next;
+	if (k->next != NULL)
+		k->next->prev = k->prev;
+	h->conn_count--;
+	tn_free(k);
+}
+
+void
+tn_http_conn_notify(void *arg, struct MHD_Connection *c, void **context,
+    enum MHD_ConnectionNotificationCode code)
+{
+	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+		*context = conn_new(arg, c);
+	} else if (*context != NULL) {
+		conn_free(*context);
+		*context = NULL;
+	}
+}
+
+void
+tn_http_conn_idle(struct conn *k)
+{
+	k->busy = false;
+	k->used = true;
+	k->partial = false;
+	k->seen_bytes = 0;
+	k->request = NULL;
+	k->since_us = tn_os_mono_us();
+}
+
+/* ---- the sweep ------------------------------------------------------- */
+
+static uint64_t
+bytes_received(const struct conn *k)
+{
+	struct tcp_info info = { 0 };
+	socklen_t n = sizeof info;
+
+	if (getsockopt(k->fd, IPPROTO_TCP, TCP_INFO, &info, &n) != 0)
+		return 0;
+	return info.tcpi_bytes_received;
+}
+
+/* Has a later head been begun? since_us is then when that was seen. */
+static void
+look_for_head(struct conn *k, int64_t now)
+{
+	uint64_t n;
+
+	if (!k->used || k->partial)
+		return;
+	n = bytes_received(k);
+	if (k->seen_bytes != 0 && n > k->seen_bytes) {
+		k->partial = true;
+		k->since_us = now;
+	}
+	k->seen_bytes = n;
+}
+
+static void
+cut_off(struct conn *k, const char *words)
+{
+	if (words != NULL)
+		(void)send(k->fd, words, strlen(words),
+		    MSG_DONTWAIT | MSG_NOSIGNAL);
+	(void)shutdown(k->fd, SHUT_RDWR);
+	k->cut = true;
+	tn_http_kick(k->h);
+}
+
+static void
+sweep_waiting(struct conn *k, int64_t now, bool pressed)
+{
+	static const char late[] = "HTTP/1.1 408 Request Timeout\r\n"
+	    "Connection: close\r\nContent-Length: 0\r\n\r\n";
+	int64_t allowed = (int64_t)k->h->o.header_ms * 1000;
+
+	look_for_head(k, now);
+	if (pressed && allowed > PRESSED_US)
+		allowed = PRESSED_US;
+	if (now - k->since_us < allowed)
+		return;
+	if (!k->used || k->partial)
+		cut_off(k, late);
+	else if (pressed)
+		cut_off(k, NULL);
+}
+
+static void
+sweep_body(struct conn *k, int64_t now)
+{
+	const struct request *r = k->request;
+
+	if (r == NULL || r->ended || r->suspended || r->sent) {
+		k->since_us = now;
+		return;
+	}
+	if (r->taken - k->window_bytes >= TN_HTTP_BODY_WINDOW_BYTES) {
+		k->window_bytes = r->taken;
+		k->since_us = now;
+	} else if (now - k->since_us >
+	    (int64_t)TN_HTTP_BODY_WINDOW_MS * 1000) {
+		cut_off(k, NULL);
+	}
+}
+
+void
+tn_http_conn_sweep(struct tn_http *h)
+{
+	int64_t now = tn_os_mono_us();
+	bool pressed = h->conn_count >= h->o.connections_max -
+	    h->o.connections_max / 10;
+
+	for (struct conn *k = h->conns; k != NULL; k = k->next) {
+		if (k->cut || k->fd < 0)
+			continue;
+		if (k->busy)
+			sweep_body(k, now);
+		else
+			sweep_waiting(k, now, pressed);
+	}
+}

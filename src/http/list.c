@@ -1,0 +1,495 @@
+/* What exists: streams, views, runs, files. The lists read the catalog and
+ * can be long, so they are made on the pool; the model is immutable and the
+ * catalog's snapshot is counted, so no lock is needed.
+ *
+ * Work must not touch r->path, r->params or r->head: the client may go away
+ * under it. What it needs is copied first. */
+#include "http/http_int.h"
+
+#include <string.h>
+
+#include "log/log.h"
+#include "record/record.h"
+
+/* ---- streams --------------------------------------------------------- */
+
+static void
+put_default(struct tn_buf *out, const struct tn_sql_expr *e)
+{
+	struct tn_buf text = { 0 };
+
+	if (e == NULL) {
+		tn_buf_str(out, "null");
+		return;
+	}
+	if (e->node == TN_SQL_CONST) {
+		tn_record_print(&text, e->value, 0);
+		tn_http_put_slice(out, (struct tn_slice){ text.p, text.n });
+	} else {
+		tn_buf_str(out, "\"now()\"");
+	}
+	tn_buf_fini(&text);
+}
+
+static bool
+is_key(const struct tn_sql_table *t, uint32_t column)
+{
+	for (uint32_t i = 0; i < t->key_count; i++)
+		if (t->key[i] == column)
+			return true;
+	return false;
+}
+
+static const char *
+yes(bool b)
+{
+	return b ? "true" : "false";
+}
+
+static void
+put_columns(struct tn_buf *out, const struct tn_sql_table *t)
+{
+	char type[48];
+
+	tn_buf_str(out, ",\"columns\":[");
+	for (uint32_t i = 0; i < t->schema->count; i++) {
+		const struct tn_field *f = &t->schema->fields[i];
+		tn_buf_str(out, i > 0 ? ",{\"name\":" : "{\"name\":");
+		tn_http_put_str(out, f->name);
+		tn_buf_printf(out, ",\"type\":\"%s\",\"not_null\":%s,"
+		    "\"key\":%s,\"generated\":%s,\"default\":",
+		    tn_record_type_name(f->type, type), yes(f->not_null),
+		    yes(is_key(t, i)), yes(t->generated[i] != NULL));
+		put_default(out, t->defaults[i]);
+		tn_buf_str(out, ",\"comment\":");
+		tn_http_put_str(out, t->column_comments[i]);
+		tn_buf_char(out, '}');
+	}
+	tn_buf_char(out, ']');
+}
+
+static void
+put_rules(struct tn_buf *out, const struct tn_sql_table *t)
+{
+	tn_buf_str(out, ",\"event_time\":");
+	tn_http_put_str(out, t->event_time >= 0 ?
+	    t->schema->fields[t->event_time].name : NULL);
+	tn_buf_str(out, ",\"key\":[");
+	for (uint32_t i = 0; i < t->key_count; i++) {
+		if (i > 0)
+			tn_buf_char(out, ',');
+		tn_http_put_str(out, t->schema->fields[t->key[i]].name);
+	}
+	tn_buf_str(out, "],\"checks\":[");
+	for (uint32_t i = 0; i < t->check_count; i++) {
+		tn_buf_str(out, i > 0 ? ",{\"name\":" : "{\"name\":");
+		tn_http_put_str(out, t->checks[i].name);
+		tn_buf_str(out, ",\"text\":");
+		tn_http_put_str(out, t->checks[i].text);
+		tn_buf_char(out, '}');
+	}
+	tn_buf_printf(out, "],\"dedupe_window_us\":%lld,\"retention_us\":"
+	    "%lld", (long long)t->dedupe_window_us,
+	    (long long)t->retention_us);
+}
+
+static void
+put_tier(struct tn_buf *out, const char *name,
+    const struct tn_catalog_snapshot *s, enum tn_catalog_tier tier,
+    uint32_t object)
+{
+	uint32_t first, n = tn_catalog_snapshot_find(s, tier, object,
+	    &first);
+	uint64_t rows = 0, bytes = 0;
+
+	for (uint32_t i = first; i < first + n; i++) {
+		rows += s->files[i].rows;
+		bytes += s->files[i].bytes;
+	}
+	tn_buf_printf(out, ",\"%s\":{\"files\":%u,\"rows\":%llu,"
+	    "\"bytes\":%llu}", name, (unsigned)n, (unsigned long long)rows,
+	    (unsigned long long)bytes);
+}
+
+/* Of one table, from fields of all. */
+static void
+put_unknown(struct tn_buf *out, uint32_t stream,
+    const struct tn_catalog_field *fields, uint32_t count)
+{
+	bool first = true;
+
+	tn_buf_str(out, ",\"unknown_fields\":[");
+	for (uint32_t i = 0; i < count; i++) {
+		if (fields[i].stream != stream)
+			continue;
+		if (!first)
+			tn_buf_char(out, ',');
+		first = false;
+		tn_http_put_str(out, fields[i].field);
+	}
+	tn_buf_char(out, ']');
+}
+
+static void
+put_view_names(struct tn_buf *out, const struct tn_serving_model *m,
+    uint32_t stream)
+{
+	bool first = true;
+
+	tn_buf_str(out, ",\"views\":[");
+	for (uint32_t i = 0; i < m->view_count; i++) {
+		if (m->views[i].stream != stream)
+			continue;
+		if (!first)
+			tn_buf_char(out, ',');
+		first = false;
+		tn_http_put_str(out, m->views[i].def->name);
+	}
+	tn_buf_char(out, ']');
+}
+
+struct known {
+	const struct tn_catalog_snapshot *cut;
+	struct tn_catalog_field *fields;
+	uint32_t field_count;
+};
+
+static void
+put_stream(struct request *r, uint32_t i, const struct known *k)
+{
+	struct tn_http *h = r->h;
+	struct tn_buf *out = &r->out;
+	const struct tn_governance_stream *s = &h->o.model->streams[i];
+
+	tn_buf_str(out, "{\"name\":");
+	tn_http_put_str(out, s->table->name);
+	tn_buf_printf(out, ",\"kind\":\"%s\",\"comment\":",
+	    s->table->kind == TN_SQL_REFERENCE ? "reference" : "stream");
+	tn_http_put_str(out, s->table->comment);
+	put_columns(out, s->table);
+	put_rules(out, s->table);
+	tn_buf_char(out, ',');
+	tn_http_put_stats(h, out, i);
+	tn_buf_printf(out, ",\"next_offset\":%llu", (unsigned long long)
+	    tn_log_next_offset(h->o.log, s->id));
+	put_unknown(out, s->id, k->fields, k->field_count);
+	put_tier(out, "silver", k->cut, TN_TIER_SILVER, s->id);
+	put_tier(out, "bronze", k->cut, TN_TIER_BRONZE, s->id);
+	put_view_names(out, h->o.model, i);
+	tn_buf_char(out, '}');
+}
+
+/* One stream (r->view is its index) or all of them (-1). */
+static void
+streams_work(struct request *r)
+{
+	struct tn_arena *a = tn_arena_new(4096);
+	struct known k = { .cut = tn_catalog_snapshot(r->h->o.catalog) };
+	enum tn_status st = tn_catalog_unknown_fields(r->h->o.catalog, a,
+	    &k.fields, &k.field_count);
+
+	if (st != TN_OK)
+		k.field_count = 0;      /* A list without them is of use. */
+	if (r->view >= 0) {
+		put_stream(r, (uint32_t)r->view, &k);
+	} else {
+		tn_buf_str(&r->out, "{\"streams\":[");
+		for (uint32_t i = 0; i < r->h->o.model->stream_count; i++) {
+			if (i > 0)
+				tn_buf_char(&r->out, ',');
+			put_stream(r, i, &k);
+		}
+		tn_buf_str(&r->out, "]}");
+	}
+	tn_http_json(r, 200);
+	tn_catalog_snapshot_put(k.cut);
+	tn_arena_free(a);
+}
+
+void
+tn_http_run_streams(struct request *r)
+{
+	r->view = -1;
+	tn_http_work(r, streams_work);
+}
+
+void
+tn_http_run_stream(struct request *r)
+{
+	r->view = tn_serving_stream_find(r->h->o.model, r->var);
+	if (r->view >= 0) {
+		tn_http_work(r, streams_work);
+		return;
+	}
+	tn_http_fail(r, 404, "unknown_stream", "GET /api/v1/streams lists "
+	    "them", "there is no stream \"%.*s\"", (int)(r->var.n > 63 ? 63 :
+	    r->var.n), (const char *)r->var.p);
+	tn_http_ready(r);
+}
+
+/* ---- views ----------------------------------------------------------- */
+
+static bool
+is_group(const struct tn_sql_view *v, uint32_t output)
+{
+	for (uint32_t g = 0; g < v->select->group_count; g++)
+		if (v->group_output[g] == (int)output)
+			return true;
+	return false;
+}
+
+static void
+put_view_columns(struct tn_buf *out, const struct tn_sql_view *v)
+{
+	const struct tn_schema *s = v->select->schema;
+	char type[48];
+
+	tn_buf_str(out, ",\"columns\":[");
+	for (uint32_t i = 0; i < s->count; i++) {
+		tn_buf_str(out, i > 0 ? ",{\"name\":" : "{\"name\":");
+		tn_http_put_str(out, s->fields[i].name);
+		tn_buf_printf(out, ",\"type\":\"%s\",\"group\":%s,"
+		    "\"comment\":", tn_record_type_name(s->fields[i].type,
+		    type), yes(is_group(v, i)));
+		tn_http_put_str(out, v->column_comments != NULL ?
+		    v->column_comments[i] : NULL);
+		tn_buf_char(out, '}');
+	}
+	tn_buf_char(out, ']');
+}
+
+static void
+put_view(struct request *r, uint32_t i, const struct tn_catalog_snapshot *s)
+{
+	struct tn_buf *out = &r->out;
+	const struct tn_serving_model *m = r->h->o.model;
+	const struct tn_serving_view *v = &m->views[i];
+	const struct tn_sql_view *def = v->def;
+	int bucket = def->select->bucket_group;
+	int at = bucket >= 0 ? def->group_output[bucket] : -1;
+
+	tn_buf_str(out, "{\"name\":");
+	tn_http_put_str(out, def->name);
+	tn_buf_str(out, ",\"comment\":");
+	tn_http_put_str(out, def->comment);
+	tn_buf_str(out, ",\"stream\":");
+	tn_http_put_str(out, m->streams[v->stream].table->name);
+	tn_buf_str(out, ",\"sql\":");
+	tn_http_put_str(out, def->definition);
+	put_view_columns(out, def);
+	tn_buf_str(out, ",\"bucket\":");
+	tn_http_put_str(out, at >= 0 ? def->select->schema->fields[at].name :
+	    NULL);
+	tn_buf_printf(out, ",\"bucket_us\":%lld,\"options\":{",
+	    (long long)def->select->bucket_us);
+	for (uint32_t k = 0; k < def->option_count; k++) {
+		if (k > 0)
+			tn_buf_char(out, ',');
+		tn_http_put_str(out, def->options[k].name);
+		tn_buf_char(out, ':');
+		tn_http_put_str(out, def->options[k].value);
+	}
+	tn_buf_printf(out, "},\"version\":%u", (unsigned)v->version);
+	put_tier(out, "gold", s, TN_TIER_GOLD, v->id);
+	tn_buf_char(out, '}');
+}
+
+static void
+views_work(struct request *r)
+{
+	const struct tn_catalog_snapshot *s = tn_catalog_snapshot(
+	    r->h->o.catalog);
+
+	tn_buf_str(&r->out, "{\"views\":[");
+	for (uint32_t i = 0; i < r->h->o.model->view_count; i++) {
+		if (i > 0)
+			tn_buf_char(&r->out, ',');
+		put_view(r, i, s);
+	}
+	tn_buf_str(&r->out, "]}");
+	tn_http_json(r, 200);
+	tn_catalog_snapshot_put(s);
+}
+
+void
+tn_http_run_views(struct request *r)
+{
+	tn_http_work(r, views_work);
+}
+
+/* ---- runs ------------------------------------------------------------ */
+
+static void
+put_run(struct tn_buf *out, const struct tn_catalog_run *u)
+{
+	static const char *const states[] = { "running", "done", "failed" };
+
+	tn_buf_printf(out, "{\"id\":%llu,\"kind\":",
+	    (unsigned long long)u->id);
+	tn_http_put_str(out, u->kind);
+	tn_buf_str(out, ",\"reason\":");
+	tn_http_put_str(out, u->reason);
+	tn_buf_str(out, ",\"object\":");
+	tn_http_put_str(out, u->object);
+	tn_buf_printf(out, ",\"state\":\"%s\",\"started_at\":",
+	    states[u->state]);
+	tn_http_put_time(out, u->started_us);
+	tn_buf_str(out, ",\"ended_at\":");
+	tn_http_put_time(out, u->ended_us);
+	tn_buf_str(out, ",\"seconds\":");
+	if (u->ended_us == 0)
+		tn_buf_str(out, "null");
+	else
+		tn_record_print_f64(out, (double)(u->ended_us -
+		    u->started_us) / 1e6);
+	tn_buf_printf(out, ",\"lsn_from\":%llu,\"lsn_to\":%llu,"
+	    "\"rows\":%llu,\"files\":%u,\"detail\":",
+	    (unsigned long long)u->lsn_from, (unsigned long long)u->lsn_to,
+	    (unsigned long long)u->rows, (unsigned)u->files);
+	tn_http_put_str(out, u->detail);
+	tn_buf_char(out, '}');
+}
+
+void
+tn_http_catalog_failed(struct request *r, enum tn_status st)
+{
+	tn_http_fail(r, 500, "catalog", "look at the log lines of the server",
+	    "the catalog could not be used: %s", tn_status_text(st));
+}
+
+static void
+runs_work(struct request *r)
+{
+	struct tn_arena *a = tn_arena_new(8192);
+	struct tn_catalog_run *runs;
+	uint32_t count = 0;
+	enum tn_status st = tn_catalog_runs(r->h->o.catalog, r->number[1],
+	    (uint32_t)r->number[0], a, &runs, &count);
+
+	if (st != TN_OK) {
+		tn_http_catalog_failed(r, st);
+		tn_arena_free(a);
+		return;
+	}
+	tn_buf_str(&r->out, "{\"runs\":[");
+	for (uint32_t i = 0; i < count; i++) {
+		if (i > 0)
+			tn_buf_char(&r->out, ',');
+		put_run(&r->out, &runs[i]);
+	}
+	if (count > 0 && count == r->number[0])
+		tn_buf_printf(&r->out, "],\"next\":%llu}",
+		    (unsigned long long)runs[count - 1].id);
+	else
+		tn_buf_str(&r->out, "],\"next\":null}");
+	tn_http_json(r, 200);
+	tn_arena_free(a);
+}
+
+void
+tn_http_run_runs(struct request *r)
+{
+	static const char *const known[] = { "limit", "before", NULL };
+
+	if (tn_http_only_params(r, known) &&
+	    tn_http_number(r, "limit", 100, 1000, &r->number[0]) &&
+	    tn_http_number(r, "before", 0, UINT64_MAX, &r->number[1]))
+		tn_http_work(r, runs_work);
+	else
+		tn_http_ready(r);
+}
+
+/* ---- files ----------------------------------------------------------- */
+
+static const char *const tier_names[] = { "", "bronze", "silver", "gold",
+    "keys" };
+
+static const char *
+table_of(const struct tn_serving_model *m, const struct tn_catalog_file *f)
+{
+	int i;
+
+	if (f->tier != TN_TIER_GOLD) {
+		i = tn_serving_stream_by_id(m, f->object);
+		return i >= 0 ? m->streams[i].table->name : "";
+	}
+	for (uint32_t k = 0; k < m->view_count; k++)
+		if (m->views[k].id == f->object)
+			return m->views[k].def->name;
+	return "";              /* Of a view that was taken away. */
+}
+
+static void
+put_file(struct tn_buf *out, const struct tn_catalog_file *f,
+    const char *table)
+{
+	tn_buf_printf(out, "{\"id\":%llu,\"tier\":\"%s\",\"table\":",
+	    (unsigned long long)f->id, tier_names[f->tier]);
+	tn_http_put_str(out, table);
+	tn_buf_str(out, ",\"partition\":");
+	tn_http_put_str(out, f->partition);
+	tn_buf_str(out, ",\"path\":");
+	tn_http_put_str(out, f->path);
+	tn_buf_printf(out, ",\"rows\":%llu,\"bytes\":%llu,"
+	    "\"crc\":\"%08x\",\"time_min\":", (unsigned long long)f->rows,
+	    (unsigned long long)f->bytes, (unsigned)f->crc);
+	tn_http_put_time(out, f->time_min);
+	tn_buf_str(out, ",\"time_max\":");
+	tn_http_put_time(out, f->time_max);
+	tn_buf_printf(out, ",\"lsn_min\":%llu,\"lsn_max\":%llu,"
+	    "\"version\":%u}", (unsigned long long)f->lsn_min,
+	    (unsigned long long)f->lsn_max, (unsigned)f->version);
+}
+
+/* number[0]: tier or 0; text: table or NULL. */
+static void
+files_work(struct request *r)
+{
+	const struct tn_catalog_snapshot *s = tn_catalog_snapshot(
+	    r->h->o.catalog);
+	bool first = true;
+
+	tn_buf_printf(&r->out, "{\"lsn\":%llu,\"files\":[",
+	    (unsigned long long)s->lsn);
+	for (uint32_t i = 0; i < s->count; i++) {
+		const struct tn_catalog_file *f = &s->files[i];
+		const char *table = table_of(r->h->o.model, f);
+		if (f->tier == 0 || f->tier >= TN_COUNT(tier_names) ||
+		    (r->number[0] != 0 && f->tier != r->number[0]) ||
+		    (r->text != NULL && strcmp(r->text, table) != 0))
+			continue;
+		if (!first)
+			tn_buf_char(&r->out, ',');
+		first = false;
+		put_file(&r->out, f, table);
+	}
+	tn_buf_str(&r->out, "]}");
+	tn_http_json(r, 200);
+	tn_catalog_snapshot_put(s);
+}
+
+void
+tn_http_run_files(struct request *r)
+{
+	static const char *const known[] = { "tier", "table", NULL };
+	struct tn_slice tier = tn_http_param(r, "tier");
+	struct tn_slice table = tn_http_param(r, "table");
+
+	if (!tn_http_only_params(r, known)) {
+		tn_http_ready(r);
+		return;
+	}
+	for (uint32_t i = 1; i < TN_COUNT(tier_names); i++)
+		if (tn_slice_is(tier, tier_names[i]))
+			r->number[0] = i;
+	if (tier.p != NULL && r->number[0] == 0) {
+		tn_http_fail(r, 400, "bad_parameter", NULL,
+		    "tier is bronze, silver, gold or keys");
+		tn_http_ready(r);
+		return;
+	}
+	if (table.p != NULL)
+		r->text = tn_arena_strndup(tn_http_arena(r),
+		    (const char *)table.p, table.n);
+	tn_http_work(r, files_work);
+}
