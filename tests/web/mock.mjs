@@ -1,0 +1,264 @@
+/* A stand-in for the server, for work on the page alone: the API with data
+ * that look like the demo's, SSE, and the same security headers.
+ *
+ *   node tests/web/mock.mjs [port] [--empty]
+ *
+ * Test bed only; it is not the contract (that is src/http). */
+import http from 'node:http';
+import fs from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const web = path.join(path.dirname(fileURLToPath(import.meta.url)), '../../web');
+const csp = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types tarn";
+const types = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; charset=utf-8',
+	'.css': 'text/css; charset=utf-8', '.svg': 'image/svg+xml', '.json': 'application/json' };
+const HOUR = 3600e3;
+const rooms = ['room-1', 'room-2', 'room-3', 'room-4'];
+
+const col = (name, type, group) => ({ name, type, group: !!group, comment: null });
+const defs = [
+	{ name: 'people_now', cols: [col('hour', 'timestamptz', 1), col('room', 'text', 1), col('people', 'bigint')],
+		o: { overview: 'tile', title: 'People inside', x: 'hour', y: 'people', series: 'room', unit: 'people', position: '1' } },
+	{ name: 'co2_now', cols: [col('hour', 'timestamptz', 1), col('room', 'text', 1), col('co2', 'double precision')],
+		o: { overview: 'tile', title: 'CO₂', x: 'hour', y: 'co2', series: 'room', unit: 'ppm', position: '2' } },
+	{ name: 'readings_hourly', cols: [col('hour', 'timestamptz', 1), col('readings', 'bigint')],
+		o: { overview: 'tile', title: 'Readings this hour', position: '3' } },
+	{ name: 'rooms_total', cols: [col('room', 'text', 1), col('readings', 'bigint')],
+		o: { overview: 'tile', title: 'Readings so far', y: 'readings', position: '4' } },
+	{ name: 'occupancy_hourly', cols: [col('room', 'text', 1), col('hour', 'timestamptz', 1), col('people', 'double precision'), col('peak', 'integer')],
+		o: { overview: 'line', title: 'Occupancy by room', x: 'hour', y: 'people', series: 'room', unit: 'people', position: '10' } },
+	{ name: 'co2_hourly', cols: [col('room', 'text', 1), col('hour', 'timestamptz', 1), col('co2', 'double precision')],
+		o: { overview: 'line', title: 'CO₂ by room', x: 'hour', y: 'co2', series: 'room', unit: 'ppm', position: '11' } },
+	{ name: 'busy_heat', cols: [col('hour', 'timestamptz', 1), col('people', 'double precision')],
+		o: { overview: 'heatmap', title: 'Busy hours', x: 'hour', y: 'people', unit: 'people', position: '12' } },
+	{ name: 'room_bars', cols: [col('room', 'text', 1), col('hour', 'timestamptz', 1), col('peak', 'integer')],
+		o: { overview: 'bar', title: 'Peak in the newest hour', x: 'hour', y: 'peak', series: 'room', unit: 'people', position: '13' } },
+	{ name: 'latest', cols: [col('room', 'text', 1), col('hour', 'timestamptz', 1), col('people', 'double precision'), col('co2', 'double precision')],
+		o: { overview: 'table', title: 'Rooms by hour', position: '14' } },
+];
+
+/** root: a tree made by packaging/assets.sh; without it the sources are
+ * served as they are. */
+export function start({ port = 0, empty = false, root = null } = {}) {
+	const state = { lsn: 1000, batch: 900, rows: new Map(), prov: new Map(), accepted: 0,
+		quarantined: 3, duplicates: 12, tick: 0, events: [], runs: [], progress: true };
+	/* raw[room][hour] = {n, people, peak, co2} */
+	const hours = new Map();
+	const raw = empty ? [] : load();
+	const now = Math.floor(Date.now() / HOUR) * HOUR;
+	const count = raw.length;
+	let at = Math.max(0, count - 60 * 6);
+	const timeOf = (i) => now - 6 * HOUR + (i - Math.max(0, count - 60 * 6)) * 60e3;
+	for (let i = 0; i < at; i++)
+		feed(i);
+	state.prov.clear();
+
+	function load() {
+		const file = '/work/shared/data/sdu-rooms/sdu_wide.csv';
+		if (fs.existsSync(file))
+			return fs.readFileSync(file, 'utf8').trim().split('\n').slice(1).map((l) => {
+				const f = l.split(',').map(Number);
+				return { occ: [4, 5, 6, 7].map((k) => Number(l.split(',')[k])), co2: f.slice(8, 12) };
+			}).slice(-60 * 24 * 21);
+		return Array.from({ length: 60 * 24 * 10 }, (_, i) => {
+			const h = i / 60 % 24;
+			const busy = h > 8 && h < 17 ? 1 : .05;
+			return { occ: rooms.map((_, r) => Math.round(busy * (10 + 8 * Math.sin(i / 50 + r)))),
+				co2: rooms.map((_, r) => 400 + busy * 300 + 40 * Math.sin(i / 40 + r)) };
+		});
+	}
+	function feed(i) {
+		const t = Math.floor(timeOf(i) / HOUR) * HOUR;
+		raw[i].occ.forEach((occ, r) => {
+			const key = `${rooms[r]}|${t}`;
+			const c = hours.get(key) || { room: rooms[r], t, n: 0, people: 0, peak: 0, co2: 0 };
+			c.n++;
+			c.people += occ;
+			c.peak = Math.max(c.peak, occ);
+			c.co2 += raw[i].co2[r];
+			hours.set(key, c);
+			state.prov.set(t, state.lsn + 1);
+			state.accepted++;
+		});
+		state.lsn++;
+		state.last = raw[i];
+	}
+	const iso = (t) => new Date(t).toISOString().replace('.000Z', 'Z');
+	const round = (v) => Math.round(v * 100) / 100;
+	function rowsOf(name, only) {
+		const cells = [...hours.values()].filter((c) => only === undefined || c.t >= only);
+		const byHour = new Map();
+		for (const c of cells) {
+			const h = byHour.get(c.t) || { people: 0, n: 0 };
+			h.people += c.people / c.n;
+			h.n += c.n;
+			byHour.set(c.t, h);
+		}
+		switch (name) {
+		case 'people_now': return cells.map((c) => [iso(c.t), c.room, Math.round(c.people / c.n)]);
+		case 'co2_now': return cells.map((c) => [iso(c.t), c.room, round(c.co2 / c.n)]);
+		case 'readings_hourly': return [...byHour].map(([t, h]) => [iso(t), h.n]);
+		case 'rooms_total': return rooms.map((r) => [r, [...hours.values()].filter((c) => c.room === r).reduce((n, c) => n + c.n, 0)]).filter((r) => r[1] > 0);
+		case 'occupancy_hourly': return cells.map((c) => [c.room, iso(c.t), round(c.people / c.n), c.peak]);
+		case 'co2_hourly': return cells.map((c) => [c.room, iso(c.t), round(c.co2 / c.n)]);
+		case 'busy_heat': return [...byHour].map(([t, h]) => [iso(t), round(h.people)]);
+		case 'room_bars': return cells.map((c) => [c.room, iso(c.t), c.peak]);
+		case 'latest': return cells.map((c) => [c.room, iso(c.t), round(c.people / c.n), round(c.co2 / c.n)]);
+		default: return null;
+		}
+	}
+	function answer(name, only) {
+		const d = defs.find((x) => x.name === name);
+		const rows = rowsOf(name, only);
+		const timeAt = d.cols.findIndex((c) => c.type === 'timestamptz');
+		const provisional = [];
+		rows.forEach((r, i) => {
+			if (timeAt < 0 ? state.prov.size > 0 : state.prov.has(Date.parse(r[timeAt])))
+				provisional.push(i);
+		});
+		return { view: name, columns: d.cols.map((c) => c.name), types: d.cols.map((c) => c.type),
+			rows, provisional, lsn: state.lsn, batch_lsn: state.batch, truncated: false };
+	}
+	const stream = () => ({ name: 'readings', kind: 'stream', comment: 'Room sensors: counts, CO₂ and ventilation',
+		columns: [
+			{ name: 'reading_id', type: 'text', not_null: true, key: true, generated: false, default: null, comment: 'Set by the gateway' },
+			{ name: 'ts', type: 'timestamptz', not_null: true, key: false, generated: false, default: null, comment: null },
+			{ name: 'room', type: 'text', not_null: true, key: false, generated: false, default: null, comment: null },
+			{ name: 'kind', type: 'text', not_null: true, key: false, generated: false, default: null, comment: 'What was measured' },
+			{ name: 'value', type: 'double precision', not_null: false, key: false, generated: false, default: null, comment: null }],
+		event_time: 'ts', key: ['reading_id'], checks: [{ name: 'readings_kind_check', text: "kind IN ('occupants', 'co2', 'damper')" },
+			{ name: 'readings_value_check', text: 'value BETWEEN 0 AND 5000' }],
+		dedupe_window_us: 604800e6, retention_us: 34560000e6, accepted: state.accepted, quarantined: state.quarantined,
+		duplicates: state.duplicates, bytes: state.accepted * 90, rate: empty ? 0 : 8, last_at: state.accepted ? iso(Date.now()) : null,
+		next_offset: state.accepted, unknown_fields: ['fw_version'], silver: { files: 21, rows: state.accepted, bytes: 4e6 },
+		bronze: { files: 21, rows: state.accepted + 15, bytes: 6e6 }, views: defs.map((d) => d.name) });
+	const recent = (bad, limit = 100) => Array.from({ length: Math.min(limit, bad ? state.quarantined : Math.min(state.accepted, 120)) }, (_, i) => {
+		const q = bad || i % 17 === 5;
+		return { lsn: state.lsn - i, offset: state.accepted - i, received_at: iso(Date.now() - i * 480),
+			status: q ? 'quarantined' : i % 23 === 7 ? 'duplicate' : 'accepted', line: 1, source: i % 3 ? 'http 127.0.0.1' : 'mqtt gw-2',
+			code: q ? 'check_failed' : null, column: q ? 'value' : null, reason: q ? 'value BETWEEN 0 AND 5000 is false: value is -12' : null,
+			raw: JSON.stringify({ reading_id: `r-${state.lsn - i}`, ts: iso(Date.now() - i * 480), room: rooms[i % 4], kind: 'co2', value: q ? -12 : 417.5 + i }) };
+	});
+	const status = () => ({ type: 'status', instance: 'SDU rooms (demo)', version: '0.1.0', uptime_s: 60, now: iso(Date.now()), ready: true,
+		lsn: state.lsn, batch_lsn: state.batch, cut_at: iso(Date.now() - 60e3), tail_rows: (state.lsn - state.batch) * 4,
+		log: { first: 1, last: state.lsn, bytes: 1e6, segments: 1, failure: null }, disk_free: 4e10, rss: 5e7,
+		streams: [{ name: 'readings', accepted: state.accepted, quarantined: state.quarantined, duplicates: state.duplicates, rate: empty ? 0 : 8, last_at: state.accepted ? iso(Date.now()) : null }],
+		loopback: true, auth: 'open', progress: !empty && state.tick < 40 ? { kind: 'demo', loaded: 800000 + state.tick * 10000, total: 1264311, text: 'Replaying sample data' } : null });
+	for (let i = 0; i < 60; i++) {
+		const begin = Date.now() - i * 47 * 60e3;
+		state.runs.push({ id: 200 - i, kind: i % 9 === 4 ? 'compact' : 'cut', reason: i % 9 === 4 ? 'small files' : i % 13 === 3 ? 'asked' : 'timer', object: i % 9 === 4 ? 'readings' : null,
+			state: i === 17 ? 'failed' : 'done', started_at: iso(begin), ended_at: iso(begin + 1400 + i * 9000), seconds: 1.4 + i * 9,
+			lsn_from: 1000 - i * 10, lsn_to: 1010 - i * 10, rows: 5200 + i * 31, files: 3, detail: i === 17 ? 'no space left on device; tried again 5 min later' : null });
+	}
+	const clients = new Set();
+	const emit = (c, o) => c.res.write(`data: ${JSON.stringify(o)}\n\n`);
+	function cut() {
+		state.batch = state.lsn;
+		state.prov.clear();
+		for (const c of clients)
+			for (const v of c.views)
+				emit(c, { type: 'cut', view: v, batch_lsn: state.batch });
+	}
+	const timer = setInterval(() => {
+		state.tick++;
+		if (at < count) {
+			const first = Math.floor(timeOf(at) / HOUR) * HOUR;
+			feed(at++);
+			for (const c of clients)
+				for (const v of c.views) {
+					const a = answer(v, first);
+					delete a.provisional;
+					emit(c, { ...a, type: 'rows' });
+				}
+		}
+		if (state.tick % 2 === 0)
+			for (const c of clients)
+				emit(c, status());
+		if (state.tick % 240 === 0)
+			cut();
+	}, 500);
+
+	const json = (res, code, o, type = 'application/json') => {
+		res.writeHead(code, { 'content-type': type, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
+		res.end(JSON.stringify(o));
+	};
+	function files(req, res, p) {
+		const file = root ? path.join(root, p.startsWith('/assets/') ? p : 'index.html') : p.startsWith('/assets/') ? path.join(web, p.split('/').slice(3).join('/')) : path.join(web, 'index.html');
+		if (!file.startsWith(root || web) || !fs.existsSync(file))
+			return json(res, 404, { title: 'Not found' });
+		res.writeHead(200, { 'content-type': types[path.extname(file)] || 'text/plain', 'content-security-policy': csp,
+			'x-content-type-options': 'nosniff', 'referrer-policy': 'same-origin', 'cross-origin-opener-policy': 'same-origin' });
+		res.end(fs.readFileSync(file));
+	}
+	const server = http.createServer((req, res) => {
+		const u = new URL(req.url, 'http://x');
+		const p = u.pathname;
+		if (!p.startsWith('/api/'))
+			return files(req, res, p);
+		if (p === '/api/v1/live') {
+			res.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
+			res.write('retry: 1000\n\n');
+			const c = { res, views: u.searchParams.getAll('view') };
+			for (const v of c.views)
+				emit(c, { type: 'snapshot', ...answer(v) });
+			emit(c, status());
+			clients.add(c);
+			req.on('close', () => clients.delete(c));
+			return undefined;
+		}
+		if (p === '/api/v1/views')
+			return json(res, 200, { views: defs.map((d) => ({ name: d.name, comment: null, stream: 'readings', sql: '', columns: d.cols,
+				bucket: d.cols.some((c) => c.name === 'hour') ? 'hour' : null, bucket_us: d.cols.some((c) => c.name === 'hour') ? 3600e6 : null, options: d.o, version: 1, gold: { files: 1, rows: 1, bytes: 1 } })) });
+		if (p === '/api/v1/streams')
+			return json(res, 200, { streams: [stream()] });
+		if (p === '/api/v1/streams/readings' && req.method === 'POST') {
+			let body = '';
+			req.on('data', (d) => { body += d; });
+			req.on('end', () => {
+				state.accepted++;
+				json(res, 200, { accepted: 1, quarantined: 0, duplicates: 0, first_offset: 1, last_offset: 1, lsn: ++state.lsn, errors: [] });
+			});
+			return undefined;
+		}
+		if (p === '/api/v1/streams/readings')
+			return json(res, 200, stream());
+		if (p === '/api/v1/streams/readings/recent')
+			return json(res, 200, { stream: 'readings', rows: recent(false, Number(u.searchParams.get('limit'))), lsn: state.lsn, batch_lsn: state.batch });
+		if (p === '/api/v1/quarantine/readings')
+			return json(res, 200, { stream: 'readings', rows: recent(true, Number(u.searchParams.get('limit'))), lsn: state.lsn, batch_lsn: state.batch });
+		if (p === '/api/v1/runs')
+			return json(res, 200, { runs: state.runs, next: null });
+		if (p === '/api/v1/batch/run') {
+			cut();
+			return json(res, 200, { run: 201, lsn: state.lsn, rows: 420, files: 4 });
+		}
+		if (p === '/api/v1/status')
+			return json(res, 200, status());
+		if (p === '/api/v1/session')
+			return json(res, 200, { scope: 'admin', setup: false, loopback: true });
+		if (p === '/api/v1/sql') {
+			let body = '';
+			req.on('data', (d) => { body += d; });
+			req.on('end', () => (/selec |^$/.test(body) ? json(res, 400, { type: '/problems/syntax_error', title: 'Syntax error', status: 400, detail: 'syntax error at or near "selec"', hint: 'a query begins with SELECT', line: 1, column: 1, position: 1 }, 'application/problem+json') :
+				json(res, 200, answer('occupancy_hourly', now - 48 * HOUR))));
+			return undefined;
+		}
+		return json(res, 404, { type: '/problems/not_found', title: 'Not found', status: 404, detail: `there is no ${p}`, hint: 'GET /api/openapi.json lists the paths' }, 'application/problem+json');
+	});
+	return new Promise((done) => server.listen(port, '127.0.0.1', () => done({
+		url: `http://127.0.0.1:${server.address().port}`, port: server.address().port,
+		clients: () => clients.size,
+		stop: () => new Promise((r) => {
+			clearInterval(timer);
+			for (const c of clients)
+				c.res.destroy();
+			server.closeAllConnections();
+			server.close(r);
+		}) })));
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+	const m = await start({ port: Number(process.argv[2]) || 8421, empty: process.argv.includes('--empty') });
+	console.log(m.url);
+}

@@ -1,0 +1,62 @@
+/* Goal: texts and small decisions of the page are right: times, numbers,
+ * example events, where a login leads. */
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import { ago, bytes, cell, interval, number, parseTime, seconds, time } from '../../web/lib/format.js';
+import { csv, curl, example } from '../../web/lib/example.js';
+
+const stream = { name: 'badge', columns: [
+	{ name: 'event_id', type: 'text', key: true },
+	{ name: 'ts', type: 'timestamptz' }, { name: 'direction', type: 'text' },
+	{ name: 'temp_c', type: 'double precision' }, { name: 'n', type: 'integer' },
+	{ name: 'ok', type: 'boolean' }, { name: 'day', type: 'date' }, { name: 'extra', type: 'jsonb' },
+	{ name: 'made', type: 'text', generated: true }],
+checks: [{ name: 'c', text: "direction IN ('in','out')" }, { name: 'd', text: 'temp_c BETWEEN -40 AND 60' }] };
+
+test('an example event obeys the types and the checks', () => {
+	const e = example(stream, new Date('2026-03-01T08:00:00Z'));
+	assert.equal(e.direction, 'in');
+	assert.equal(e.temp_c, 10);
+	assert.equal(e.ts, '2026-03-01T08:00:00.000Z');
+	assert.equal(e.day, '2026-03-01');
+	assert.equal(e.n, 1);
+	assert.equal(e.ok, true);
+	assert.ok(!('made' in e));
+});
+
+test("checks in PostgreSQL's own words are understood, quotes are doubled", () => {
+	const e = example({ columns: [{ name: 'k', type: 'text' }], checks: [{ text: "k = ANY (ARRAY['it''s'::text, 'b'])" }] });
+	assert.equal(e.k, "it's");
+});
+
+test('a shell command quotes what the shell would read', () => {
+	const c = curl({ name: 's', columns: [{ name: 'k', type: 'text' }], checks: [{ text: "k IN ('it''s')" }] }, 'http://h');
+	assert.ok(c.includes(`'{"k":"it'\\''s"}'`));
+	assert.ok(csv({ columns: [{ name: 'a', type: 'jsonb' }] }).includes('{}'));
+});
+
+test('server times are read, with and without a zone', () => {
+	assert.equal(parseTime('2026-03-01T08:00:00Z'), Date.UTC(2026, 2, 1, 8));
+	assert.equal(parseTime('2026-03-01T08:00:00'), Date.UTC(2026, 2, 1, 8));
+	assert.equal(parseTime('2026-03-01T08:00:00.123456Z'), Date.UTC(2026, 2, 1, 8, 0, 0, 123));
+	assert.equal(parseTime('2026-03-01T10:00:00+02:00'), Date.UTC(2026, 2, 1, 8));
+	assert.equal(parseTime('2026-03-01'), Date.UTC(2026, 2, 1));
+	assert.ok(Number.isNaN(parseTime('room-1')));
+	assert.ok(Number.isNaN(parseTime(null)));
+});
+
+test('numbers, sizes and spans read well', () => {
+	assert.equal(number(null), '–');
+	assert.equal(number(NaN), '–');
+	assert.equal(number(0), '0');
+	assert.equal(number(1234567), '1,234,567');
+	assert.equal(number(3.14159), '3.14');
+	assert.equal(bytes(1536), '1.5 KiB');
+	assert.equal(interval(604800e6), '7 days');
+	assert.equal(seconds(0.0421), '42 ms');
+	assert.equal(seconds(75), '1 min 15 s');
+	assert.equal(ago(0, 61000), '1 min ago');
+	assert.equal(cell(null, 'text', 'UTC'), '');
+	assert.equal(cell('2026-03-01T08:00:00Z', 'timestamptz', 'Europe/Berlin'), '2026-03-01 09:00:00');
+	assert.equal(time(NaN, 'UTC', 'time'), '–');
+});

@@ -1,0 +1,65 @@
+/* Requests to the server. A failure is thrown as a Problem with the server's
+ * title, detail and hint, so that a page can show them as they are. */
+
+export class Problem extends Error {
+	/** @param {number} status @param {Record<string, any>} body */
+	constructor(status, body) {
+		super(body.detail || body.title || `HTTP ${status}`);
+		this.status = status;
+		this.title = body.title || (status === 0 ?
+			'The server cannot be reached' : `HTTP ${status}`);
+		this.detail = body.detail || '';
+		this.hint = body.hint || '';
+		this.body = body;
+	}
+}
+
+/** Called when the server wants a login; main.js sets it. */
+export const hooks = { denied: () => {} };
+
+/** @param {string} path @param {RequestInit} [init] @returns {Promise<any>} */
+export async function api(path, init) {
+	let r;
+	try {
+		r = await fetch(path, { credentials: 'same-origin', ...init });
+	} catch (e) {
+		throw new Problem(0, { detail: 'Trying again when it answers.',
+			title: 'The server cannot be reached', cause: String(e) });
+	}
+	const type = r.headers.get('content-type') || '';
+	let body = null;
+	if (r.status !== 204)
+		body = type.includes('json') ? await r.json().catch(() => null) :
+			await r.text();
+	if (r.ok)
+		return body;
+	const problem = new Problem(r.status, body !== null &&
+		typeof body === 'object' ? body : { detail: String(body ?? '') });
+	if (r.status === 401)
+		hooks.denied();
+	throw problem;
+}
+
+/** @param {string} path @param {unknown} body */
+export function post(path, body) {
+	return api(path, { method: 'POST', body: body === undefined ? undefined :
+		JSON.stringify(body), headers: body === undefined ? {} :
+		{ 'content-type': 'application/json' } });
+}
+
+/** Copy a text, also on plain HTTP where there is no clipboard API.
+ * @param {string} text @returns {Promise<boolean>} */
+export async function copy(text) {
+	try {
+		await navigator.clipboard.writeText(text);
+		return true;
+	} catch { /* Not a secure context. */ }
+	const area = document.createElement('textarea');
+	area.value = text;
+	area.className = 'vh';
+	document.body.append(area);
+	area.select();
+	const done = document.execCommand('copy');
+	area.remove();
+	return done;
+}

@@ -1,0 +1,130 @@
+/* What the batch layer did: a Gantt of the last 48 hours and the table. */
+import { html, useEffect, useMemo, useRef, useState } from '../lib/html.js';
+import { api, post } from '../lib/api.js';
+import { now, status } from '../lib/live.js';
+import { number, parseTime, seconds, time } from '../lib/format.js';
+import { zoneName } from '../lib/prefs.js';
+import { Mark, PageHead, ProblemBox, Skeleton, announce, useLoad } from '../ui/parts.js';
+import { Icon } from '../ui/icons.js';
+import { lanes } from '../lib/gantt.js';
+
+const marks = /** @type {Record<string, [string, string]>} */ ({ done: ['ok', 'done'],
+	running: ['late', 'running'], failed: ['failing', 'failed'] });
+const fills = /** @type {Record<string, string>} */ ({ done: 'var(--cat-1)',
+	running: 'var(--late)', failed: 'var(--failing)' });
+
+/** @param {{runs: any[]}} p */
+function Gantt({ runs }) {
+	const ref = useRef(/** @type {any} */ (null));
+	const [width, setWidth] = useState(0);
+	const [tip, setTip] = useState(/** @type {any} */ (null));
+	const tz = zoneName();
+	useEffect(() => {
+		setWidth(ref.current.clientWidth);
+		const seen = new ResizeObserver(() => setWidth(ref.current?.clientWidth || 0));
+		seen.observe(ref.current);
+		return () => seen.disconnect();
+	}, []);
+	const minute = Math.floor(now.value / 60000);
+	const g = useMemo(() => lanes(runs, (minute + 1) * 60000), [runs, minute]);
+	const left = width < 500 ? 74 : 120, lane = 26;
+	const height = Math.max(1, g.lanes.length) * lane + 26;
+	const x = (/** @type {number} */ t) => left + (t - g.from) / (g.to - g.from) * (width - left - 6);
+	const hours = width < 500 ? 12 : width < 900 ? 6 : 4;
+	const ticks = [];
+	for (let t = Math.ceil(g.from / (hours * 3600e3)) * hours * 3600e3; t < g.to; t += hours * 3600e3)
+		ticks.push(t);
+	const failed = g.lanes.flatMap((l) => l.runs).filter((r) => r.state === 'failed').length;
+	return html`<section class="card"><header><h2>Last 48 hours</h2></header><div class="body">
+		<div class="chart" ref=${ref} style=${{ height: `${Math.max(90, height)}px` }} role="img"
+			aria-label=${`${g.count} runs in the last 48 hours, ${failed} failed. The table below lists them.`}>
+		${width > 0 && html`<svg class="gantt" width=${width} height=${height}
+				onPointerLeave=${() => setTip(null)}>
+			${ticks.map((t) => html`<g key=${t}><line class="grid" x1=${x(t)} x2=${x(t)} y1="0" y2=${height - 20} />
+				<text x=${x(t)} y=${height - 5} text-anchor="middle">${time(t, tz, 'hour') === '00' ?
+					time(t, tz, 'day') : time(t, tz, 'time')}</text></g>`)}
+			${g.lanes.map((l, i) => html`<g key=${l.name}>
+				<text x=${left - 10} y=${i * lane + 17} text-anchor="end">${width < 500 && l.name.length > 10 ?
+					`${l.name.slice(0, 9)}…` : l.name}</text>
+				${l.runs.map((r) => html`<rect key=${r.id} x=${x(r.begin)} y=${i * lane + 5} height="16" rx="2"
+					width=${Math.max(2, x(r.end) - x(r.begin))} style=${{ fill: fills[r.state] || fills.done }}
+					onPointerEnter=${() => setTip({ r, x: x(r.begin), y: i * lane + 26 })} />`)}</g>`)}</svg>`}
+		${tip && html`<div class="tip" style=${{ top: `${tip.y}px`, left: `${Math.max(0, Math.min(tip.x, width - 230))}px` }}>
+			<div class="head"><span>${time(tip.r.begin, tz, 'stamp')}</span><span>${tip.r.state}</span></div>
+			<div>${tip.r.kind} ${tip.r.object || ''}: ${number(tip.r.rows)} rows in ${seconds(tip.r.seconds)}</div></div>`}
+		</div></div></section>`;
+}
+
+/** @param {{runs: any[]}} p */
+function Table({ runs }) {
+	const tz = zoneName();
+	return html`<section class="card flush"><div class="scroll" tabindex="0" role="group" aria-label="Runs, table">
+		<table class="grid"><thead><tr><th scope="col" class="num">Run</th><th scope="col">State</th>
+			<th scope="col">Kind</th><th scope="col">Reason</th><th scope="col">Started</th>
+			<th scope="col" class="num">Took</th><th scope="col" class="num">Rows</th>
+			<th scope="col" class="num">Files</th><th scope="col">Positions</th><th scope="col">Detail</th></tr></thead>
+		<tbody>${runs.map((r) => {
+			const m = marks[r.state] || ['off', r.state];
+			return html`<tr key=${r.id}><td class="num mono muted">${r.id}</td>
+				<td><${Mark} kind=${m[0]}>${m[1]}</${Mark}></td>
+				<td>${r.kind}${r.object ? html` <span class="muted">${r.object}</span>` : ''}</td>
+				<td class="secondary">${r.reason || ''}</td>
+				<td class="secondary">${time(parseTime(r.started_at), tz, 'stamp')}</td>
+				<td class="num">${seconds(r.seconds)}</td><td class="num">${number(r.rows)}</td>
+				<td class="num">${number(r.files)}</td>
+				<td class="mono muted small">${r.lsn_from === null || r.lsn_from === undefined ? '' : `${r.lsn_from}–${r.lsn_to}`}</td>
+				<td class="wrap">${r.detail || ''}</td></tr>`;
+		})}</tbody></table></div></section>`;
+}
+
+/** Enough runs for 48 hours, within reason. */
+async function recentRuns() {
+	const begin = Date.now() - 48 * 3600e3;
+	let runs = /** @type {any[]} */ ([]), next = null;
+	for (let i = 0; i < 5; i++) {
+		const d = await api(`/api/v1/runs?limit=200${next === null ? '' : `&before=${next}`}`);
+		runs = runs.concat(d.runs);
+		next = d.next;
+		if (next === null || next === undefined || d.runs.length === 0 ||
+		    parseTime(d.runs.at(-1).started_at) < begin)
+			break;
+	}
+	return { runs, next };
+}
+
+function Runs() {
+	const batch = status.value?.batch_lsn;
+	const { data, error, again } = useLoad(recentRuns, [batch]);
+	const [busy, setBusy] = useState(false);
+	const [answer, setAnswer] = useState(/** @type {any} */ (null));
+	const [shown, setShown] = useState(100);
+	const cut = async () => {
+		setBusy(true);
+		setAnswer(null);
+		try {
+			const r = await post('/api/v1/batch/run', undefined);
+			setAnswer({ text: r.run === null ? 'Nothing new to publish: everything is final.' :
+				`Run ${r.run} published ${number(r.rows)} rows in ${number(r.files)} files.` });
+			announce('The batch run is finished');
+			again();
+		} catch (e) {
+			setAnswer({ error: e });
+		}
+		setBusy(false);
+	};
+	const s = status.value;
+	return html`<${PageHead} title="Runs" sub=${s ? `${number(s.tail_rows)} rows wait for the next batch` : ''}>
+			<button class="btn primary" disabled=${busy} onClick=${cut}><${Icon} name="cut" />${
+				busy ? 'Publishing…' : 'Cut now'}</button></${PageHead}>
+		${answer && (answer.error ? html`<${ProblemBox} error=${answer.error} />` :
+			html`<p class="good" role="status">${answer.text}</p>`)}
+		${error && data === null ? html`<${ProblemBox} error=${error} retry=${again} />` :
+		data === null ? html`<${Skeleton} height=${320} />` :
+		data.runs.length === 0 ? html`<section class="card state"><h2>No runs yet</h2>
+			<p class="secondary">A batch run moves events from the log to the lake and makes the views final. It starts by itself; “Cut now” starts one at once.</p></section>` :
+		html`<${Gantt} runs=${data.runs} /><${Table} runs=${data.runs.slice(0, shown)} />
+			${data.runs.length > shown && html`<div><button class="btn"
+				onClick=${() => setShown(shown + 200)}>Older runs</button></div>`}`}`;
+}
+
+export const pages = { runs: Runs };

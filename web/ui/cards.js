@@ -1,0 +1,154 @@
+/* One view as a card: line, bar, heatmap or table, with the button that shows
+ * the same as a table. */
+import { html, useEffect, useMemo, useState } from '../lib/html.js';
+import { lines, heat, bars, tableRows, axes } from '../lib/derive.js';
+import { LineChart } from './line.js';
+import { Icon } from './icons.js';
+import { Skeleton } from './parts.js';
+import { number, short, time, cell, isNumeric } from '../lib/format.js';
+import { zoneName } from '../lib/prefs.js';
+import { view } from '../lib/live.js';
+
+/** @param {any} info @returns {string[]} */
+export const keysOf = (info) => info.columns.filter(
+	(/** @type {any} */ c) => c.group).map((/** @type {any} */ c) => c.name);
+
+/** @param {{info: any, state: any, version: number, max?: number}} p */
+export function ViewTable({ info, state, max }) {
+	const tz = zoneName();
+	const t = tableRows(info, state, max || 100);
+	return html`<div class="tablebox" tabindex="0" role="group"
+			aria-label=${`${info.options.title || info.name}, table`}>
+		<table class="grid"><thead><tr>${state.columns.map((/** @type {string} */ c,
+			/** @type {number} */ i) => html`<th key=${c} scope="col"
+			class=${isNumeric(state.types[i]) ? 'num' : ''}>${c}</th>`)}
+			<th scope="col">State</th></tr></thead>
+		<tbody>${t.rows.map((r) => html`<tr>${r.row.map((v, i) => html`<td
+			class=${isNumeric(state.types[i]) ? 'num' : ''}>${cell(v, state.types[i], tz)}</td>`)}
+			<td class="muted">${r.prov ? '◌ provisional' : '● final'}</td></tr>`)}</tbody></table>
+		${t.more > 0 && html`<p class="muted small" style=${{ padding: '8px 16px' }}>
+			${number(t.more)} older rows: <a href=${`/sql?q=${encodeURIComponent(
+				`SELECT * FROM ${info.name}`)}`}>open in Explore</a></p>`}</div>`;
+}
+
+/** @param {{info: any, state: any, version: number, width: number}} p */
+function Heat({ info, state, width }) {
+	const [tip, setTip] = useState(/** @type {any} */ (null));
+	const tz = zoneName();
+	const left = width < 420 ? 70 : 100;
+	const h = heat(info, state, Math.max(6, Math.floor((width - left) / 15)),
+		(t, shape) => time(t, tz, shape));
+	if (h === null || width === 0)
+		return html`<div class="chart">${h === null && html`<p class="muted">No data yet.</p>`}</div>`;
+	const cw = (width - left) / h.across.length;
+	const ch = Math.max(14, Math.min(34, 254 / h.down.length));
+	const height = ch * h.down.length + 22;
+	const step = (/** @type {number} */ v) => h.high === h.low ? 3 :
+		Math.min(6, Math.floor((v - h.low) / (h.high - h.low) * 7));
+	const label = (/** @type {any} */ k) => h.xTime ? time(k, tz,
+		(info.bucket_us || 0) >= 86400e6 ? 'day' : 'time') : String(k);
+	const every = Math.ceil(44 / cw);
+	const unit = info.options.unit ? ` ${info.options.unit}` : '';
+	const nice = (/** @type {string} */ y) => h.byDay ?
+		time(Date.parse(y + 'T12:00:00Z'), 'UTC', 'weekday') : y;
+	return html`<div class="chart" style=${{ height: `${Math.max(308, height + 30)}px` }}
+			role="img" aria-label=${`${info.options.title || info.name}: ${h.down.length} by ${
+				h.across.length} cells from ${number(h.low)} to ${number(h.high)}${unit}.`}>
+		<svg class="heat" width=${width} height=${height} onPointerLeave=${() => setTip(null)}>
+			${h.down.map((y, r) => html`<text key=${y} x=${left - 8} y=${r * ch + ch / 2 + 4}
+				text-anchor="end">${nice(y).slice(0, 16)}</text>`)}
+			${h.rows.map((row, r) => row.map((c, i) => c && html`<rect key=${`${r}.${i}`}
+				class=${c.prov ? 'prov' : ''} x=${left + i * cw + .75} y=${r * ch + .75}
+				width=${Math.max(1, cw - 1.5)} height=${ch - 1.5}
+				style=${{ fill: `var(--seq-${step(c.v) + 1})` }}
+				onPointerEnter=${() => setTip({ c, x: left + i * cw, y: r * ch,
+					text: `${nice(h.down[r])}, ${label(h.across[i])}` })} />`))}
+			${cw >= 28 && h.rows.map((row, r) => row.map((c, i) => c && html`<text
+				key=${`t${r}.${i}`} class="cell" x=${left + i * cw + cw / 2} y=${r * ch + ch / 2 + 4}
+				style=${{ fill: `var(--seq-${step(c.v) > 3 ? 'high' : 'low'}-text)`, pointerEvents: 'none' }}
+				>${short(c.v)}</text>`))}
+			${h.across.map((k, i) => i % every === 0 && html`<text key=${`x${k}`}
+				x=${left + i * cw + cw / 2} y=${height - 6} text-anchor="middle">${label(k)}</text>`)}
+		</svg>
+		<div class="heatscale" aria-hidden="true">${number(h.low)}
+			${[1, 2, 3, 4, 5, 6, 7].map((n) => html`<i key=${n}
+				style=${{ background: `var(--seq-${n})` }}></i>`)}${number(h.high)}${unit}</div>
+		${tip && html`<div class="tip" style=${{ top: `${tip.y + ch + 6}px`,
+			left: `${Math.min(tip.x, width - 180)}px` }}>
+			<div class="head"><span>${tip.text}</span></div>
+			<div class="row"><b>${number(tip.c.v)}${unit}</b></div>
+			<div class=${tip.c.prov ? 'mark' : 'muted'}>${tip.c.prov ?
+				'◌ provisional' : '● final'}</div></div>`}</div>`;
+}
+
+/** @param {{info: any, state: any, version: number}} p */
+function Bars({ info, state }) {
+	const b = bars(info, state, 30);
+	if (b === null)
+		return html`<div class="chart"><p class="muted">No data yet.</p></div>`;
+	const unit = info.options.unit ? ` ${info.options.unit}` : '';
+	const top = b.list[0];
+	return html`<ul class="bars" tabindex="0"
+			aria-label=${`${info.options.title || info.name}${top ?
+				`: highest ${top.name} with ${number(top.v)}${unit}` : ''}`}>
+		${b.list.map((r) => html`<li key=${r.name}><span class="name" title=${r.name}>${r.name}</span>
+			<span class="track" aria-hidden="true"><span class=${`fill ${r.prov ? 'prov' : ''}`}
+				style=${{ width: `${b.high > 0 ? Math.max(0, r.v) / b.high * 100 : 0}%` }}></span></span>
+			<span class="num" title=${r.prov ? 'provisional' : 'final'}>${number(r.v)}${unit}</span></li>`)}
+		${b.hidden > 0 && html`<li class="muted">${b.hidden} more in the table</li>`}</ul>`;
+}
+
+/** The element's width, for drawings that need pixels. */
+function useWidth() {
+	const [el, ref] = useState(/** @type {HTMLElement|null} */ (null));
+	const [width, setWidth] = useState(0);
+	useEffect(() => {
+		if (!el)
+			return undefined;
+		setWidth(el.clientWidth);
+		const seen = new ResizeObserver(() => setWidth(el.clientWidth));
+		seen.observe(el);
+		return () => seen.disconnect();
+	}, [el]);
+	return /** @type {[any, number]} */ ([ref, width]);
+}
+
+/** @param {{info: any, state: any, range: string, version: number, width: number}} p */
+function Drawing({ info, state, range, version, width }) {
+	const kind = info.options.overview;
+	const a = axes(info, state);
+	const overTime = kind === 'line' || (kind === 'bar' && a.xTime &&
+		a.seriesAll.length === 0);
+	const d = useMemo(() => overTime ? lines(info, state, range) : null,
+		[state, version, range, overTime]);
+	if (kind === 'heatmap')
+		return html`<${Heat} info=${info} state=${state} version=${version} width=${width} />`;
+	if (kind === 'bar' && !overTime)
+		return html`<${Bars} info=${info} state=${state} version=${version} />`;
+	if (d === null)
+		return html`<div class="legend"></div><div class="chart"><p class="muted">No data yet.</p></div><div class="under"></div>`;
+	return html`<${LineChart} d=${d} title=${info.options.title || info.name}
+		unit=${info.options.unit || ''} asBars=${kind === 'bar'} />`;
+}
+
+/** @param {{info: any, range: string, wide: boolean}} p */
+export function Card({ info, range, wide }) {
+	const v = view(info.name, keysOf(info));
+	const version = v.version.value;
+	const [table, setTable] = useState(false);
+	const [ref, width] = useWidth();
+	const plain = info.options.overview === 'table';
+	const title = info.options.title || info.name;
+	const asTable = plain || table;
+	return html`<section class=${`card ${wide ? 'wide' : ''} ${asTable ? 'flush' : ''}`}
+			aria-labelledby=${`v-${info.name}`} data-view=${info.name}>
+		<header><h2 id=${`v-${info.name}`} title=${info.comment || info.options.description || ''}>${title}
+			${info.options.unit && html`<span class="muted small"> ${info.options.unit}</span>`}</h2>
+			${!plain && html`<button class="btn quiet tiny" aria-pressed=${String(table)}
+				onClick=${() => setTable(!table)}><${Icon} name=${table ? 'chart' : 'table'} />
+				${table ? 'Show as chart' : 'Show as table'}<span class="vh">: ${title}</span></button>`}</header>
+		${!v.state.loaded ? html`<div class="body"><${Skeleton} height=${308} /></div>` :
+			asTable ? html`<${ViewTable} info=${info} state=${v.state} version=${version} />` :
+			html`<div class="body"><div ref=${ref}></div><${Drawing} info=${info} state=${v.state}
+				range=${range} version=${version} width=${width} /></div>`}</section>`;
+}

@@ -1,0 +1,208 @@
+/* Series over time with uPlot. The only file that knows uPlot. Each series is
+ * drawn twice: final values solid, provisional ones dashed; a thin rule says
+ * up to where everything is final. */
+import { html, useEffect, useRef, useState } from '../lib/html.js';
+import uPlot from '../vendor/uplot.js';
+import { color, palette, zoneName } from '../lib/prefs.js';
+import { number, short, time } from '../lib/format.js';
+
+/** @typedef {NonNullable<ReturnType<typeof import('../lib/derive.js').lines>>} Data */
+
+/* Dashes mean provisional; only the two series that are hardest to tell
+ * apart get a second sign, long strokes with short gaps. */
+const dashes = [[], [], [], [], [18, 3], [18, 3]];
+
+/** @param {string} tz */
+function timeAxis(tz) {
+	return (/** @type {any} */ u, /** @type {number[]} */ splits,
+		/** @type {any} */ axis, /** @type {any} */ space, /** @type {number} */ incr) => {
+		let day = '';
+		return splits.map((s) => {
+			const d = time(s * 1000, tz, 'day');
+			if (incr >= 86400)
+				return d;
+			const fresh = d !== day;
+			day = d;
+			return time(s * 1000, tz, 'time') + (fresh ? `\n${d}` : '');
+		});
+	};
+}
+
+/* Ticks on whole hours and days of the zone shown. */
+/** @param {string} tz */
+const zoned = (tz) => (/** @type {number} */ ts) =>
+	uPlot.tzDate(new Date(ts * 1000), tz);
+
+/** @param {Data} d @param {boolean} asBars @param {any} hooks */
+function options(d, asBars, hooks) {
+	const paths = asBars ? uPlot.paths.bars({ size: [.7, 40], align: 1 }) : undefined;
+	const series = [{}];
+	d.names.forEach((name, i) => {
+		const stroke = color(`--cat-${i + 1}`);
+		const common = { stroke, width: 1.75, points: { show: false },
+			spanGaps: false, paths };
+		series.push({ ...common, label: name, dash: dashes[i],
+			fill: asBars ? stroke : undefined });
+		series.push({ ...common, label: `${name} provisional`, dash: [4, 4],
+			fill: asBars ? color('--hatch') : undefined });
+	});
+	const axis = { stroke: color('--muted'), font: '11px system-ui, sans-serif',
+		grid: { stroke: color('--line'), width: 1 }, ticks: { show: false } };
+	return {
+		width: 400, height: 260, series, tzDate: zoned(zoneName()),
+		padding: [10, 18, 0, 0],
+		legend: { show: false },
+		cursor: { y: false, points: { size: 7 }, drag: { x: true, y: false } },
+		scales: { y: { range: (/** @type {any} */ u, /** @type {number} */ lo,
+			/** @type {number} */ hi) => range(lo, hi) } },
+		axes: [{ ...axis, grid: { show: false }, values: timeAxis(zoneName()), size: 40, space: 62 },
+			{ ...axis, size: 48, gap: 6, values: (/** @type {any} */ u, /** @type {number[]} */ v) =>
+				v.map((n) => short(n)) }],
+		hooks,
+	};
+}
+
+/** Zero is on the axis unless everything is far from it.
+ * @param {number} lo @param {number} hi @returns {[number, number]} */
+function range(lo, hi) {
+	if (lo === null || hi === null)
+		return [0, 1];
+	if (lo > 0 && lo > hi * .6) {
+		const pad = (hi - lo || hi * .1) * .2;
+		return [lo - pad, hi + pad];
+	}
+	if (lo >= 0)
+		return [0, hi === 0 ? 1 : hi * 1.08];
+	const pad = (hi - lo) * .08;
+	return [lo - pad, hi + pad];
+}
+
+/** @param {any} u @param {number|null} frontier */
+function drawFrontier(u, frontier) {
+	if (frontier === null || frontier < u.scales.x.min || frontier > u.scales.x.max)
+		return;
+	const c = u.ctx, b = u.bbox;
+	const x = Math.round(u.valToPos(frontier, 'x', true));
+	c.save();
+	c.fillStyle = color('--hatch');
+	c.fillRect(x, b.top, b.left + b.width - x, b.height);
+	c.strokeStyle = color('--line-strong');
+	c.lineWidth = devicePixelRatio;
+	c.beginPath();
+	c.moveTo(x, b.top);
+	c.lineTo(x, b.top + b.height);
+	c.stroke();
+	c.restore();
+}
+
+/** The value of a series at a point, and whether it is final.
+ * @param {Data} d @param {number} s @param {number} i */
+function valueAt(d, s, i) {
+	const f = d.final[s][i], l = d.live[s][i];
+	return f !== null && f !== undefined ? { v: f, final: true } :
+		{ v: l ?? null, final: false };
+}
+
+/** Said by screen readers instead of the picture. @param {Data} d
+ * @param {string} title @param {string} unit */
+export function sentence(d, title, unit) {
+	const tz = zoneName();
+	const last = d.x.length - 1;
+	const parts = d.names.map((name, s) => {
+		let peak = -1;
+		for (let i = 0; i <= last; i++)
+			if (peak < 0 || (valueAt(d, s, i).v ?? -Infinity) >
+			    (valueAt(d, s, peak).v ?? -Infinity))
+				peak = i;
+		let end = last;
+		while (end > 0 && valueAt(d, s, end).v === null)
+			end--;
+		return `${name ? name + ': ' : ''}${number(valueAt(d, s, end).v)}${unit ? ' ' + unit : ''} at ${
+			time(d.x[end] * 1000, tz, 'time')}, peak ${number(valueAt(d, s, peak).v)} at ${
+			time(d.x[peak] * 1000, tz, 'full')}`;
+	});
+	return `${title}. ${parts.join('; ')}.`;
+}
+
+/** @param {{d: Data, at: {i: number, left: number, width: number}, unit: string}} p */
+function Tip({ d, at, unit }) {
+	const right = at.left > at.width / 2;
+	const rows = d.names.map((name, s) => ({ name, s, ...valueAt(d, s, at.i) }))
+		.filter((r) => r.v !== null);
+	const live = rows.some((r) => !r.final);
+	return html`<div class="tip" style=${{ top: '6px',
+		left: right ? undefined : `${at.left + 62}px`,
+		right: right ? `${at.width - at.left + 18}px` : undefined }}>
+		<div class="head"><span>${time(d.x[at.i] * 1000, zoneName(), 'full')}</span>
+			<span class=${live ? 'mark' : ''}>${live ? '◌ provisional' : '● final'}</span></div>
+		${rows.map((r) => html`<div class="row" key=${r.name}><span class="swatch"
+			style=${{ background: `var(--cat-${r.s + 1})` }}></span>${r.name || d.y}
+			<b>${number(r.v)}${unit ? ` ${unit}` : ''}</b></div>`)}</div>`;
+}
+
+/** @param {{d: Data, title: string, unit: string, asBars?: boolean}} p */
+export function LineChart({ d, title, unit, asBars }) {
+	const box = useRef(/** @type {HTMLElement|null} */ (null));
+	const plot = useRef(/** @type {any} */ (null));
+	const data = useRef(d);
+	const [at, setAt] = useState(/** @type {any} */ (null));
+	const shape = [d.names.join('\n'), palette.value, zoneName(), asBars].join('|');
+
+	data.current = d;
+	useEffect(() => {
+		const el = /** @type {HTMLElement} */ (box.current);
+		const u = new uPlot(options(d, asBars === true, {
+			drawAxes: [(/** @type {any} */ p) => drawFrontier(p, data.current.frontier)],
+			setCursor: [(/** @type {any} */ p) => setAt(p.cursor.idx === null ||
+				p.cursor.idx === undefined || p.cursor.left < 0 ? null :
+				{ i: p.cursor.idx, left: p.cursor.left, width: p.over.clientWidth })],
+		}), flat(data.current), el);
+		plot.current = u;
+		const seen = new ResizeObserver(() => u.setSize({
+			width: Math.max(120, el.clientWidth), height: el.clientHeight }));
+		seen.observe(el);
+		return () => {
+			seen.disconnect();
+			u.destroy();
+			plot.current = null;
+		};
+	}, [shape]);
+	useEffect(() => {
+		/* A zoomed chart keeps its range. */
+		const u = plot.current;
+		const whole = !u || u.data[0].length === 0 ||
+			(u.scales.x.min <= u.data[0][0] && u.scales.x.max >= u.data[0].at(-1));
+		u?.setData(flat(d), whole);
+	}, [d]);
+
+	/** @param {KeyboardEvent} e */
+	const key = (e) => {
+		const step = e.key === 'ArrowRight' ? 1 : e.key === 'ArrowLeft' ? -1 : 0;
+		const u = plot.current;
+		if (step === 0 || !u)
+			return;
+		e.preventDefault();
+		const i = Math.min(d.x.length - 1, Math.max(0,
+			(at ? at.i : d.x.length - (step > 0 ? 1 : 0)) + step));
+		u.setCursor({ left: u.valToPos(d.x[i], 'x'), top: 10 });
+		setAt({ i, left: u.valToPos(d.x[i], 'x'), width: u.over.clientWidth });
+	};
+	const shown = at && at.i < d.x.length ? at : null;
+	return html`<div class="legend" aria-hidden="true">${d.names.map((n, i) => html`
+			<span class="key" key=${n}><span class="swatch"
+				style=${{ background: `var(--cat-${i + 1})` }}></span>${n || d.y}</span>`)}
+			${d.hidden > 0 && html`<span>+ ${d.hidden} more in the table</span>`}</div>
+		<div class="chart" role="img" tabindex="0" aria-label=${sentence(d, title, unit) +
+			(shown ? ` At ${time(d.x[shown.i] * 1000, zoneName(), 'full')}: ${
+				d.names.map((n, s) => `${n} ${number(valueAt(d, s, shown.i).v)}`).join(', ')}.` : '')}
+			onKeyDown=${key} onBlur=${() => setAt(null)} ref=${box}>
+			${shown && html`<${Tip} d=${d} at=${shown} unit=${unit} />`}</div>
+		<div class="under">${d.frontier !== null ? html`<span aria-hidden="true">│</span> Final up to ${
+			time(d.frontier * 1000, zoneName(), 'full')}; dashed is live and may still change` :
+			d.live.every((s) => s.every((v) => v === null)) ? 'All final' : 'All live, no batch run yet'}</div>`;
+}
+
+/** uPlot's own shape: x, then final and live of each series. @param {Data} d */
+function flat(d) {
+	return [d.x, ...d.names.flatMap((_, i) => [d.final[i], d.live[i]])];
+}

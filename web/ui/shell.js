@@ -1,0 +1,168 @@
+/* The frame: rail, bar with the freshness pill, banners, progress. */
+import { html, useState, useEffect, useRef } from '../lib/html.js';
+import { Icon, Logo } from './icons.js';
+import { LiveRegion, Segments, announce } from './parts.js';
+import { conn, status, heardAt, now, paused, updated } from '../lib/live.js';
+import { path, go } from '../lib/router.js';
+import { theme, zone, siteZone } from '../lib/prefs.js';
+import { number } from '../lib/format.js';
+import { post } from '../lib/api.js';
+
+/** Pages that exist: address, text, icon, key after g. */
+export const pages = /** @type {[string, string, any, string][]} */ ([
+	['/', 'Overview', 'overview', 'o'],
+	['/sql', 'Explore', 'sql', 'e'],
+	['/streams', 'Streams', 'streams', 's'],
+	['/runs', 'Runs', 'runs', 'u'],
+]);
+
+/** @param {string} href */
+const current = (href) => href === '/' ? path.value === '/' :
+	path.value === href || path.value.startsWith(href + '/');
+
+/** @param {{list: typeof pages}} p */
+function Links({ list }) {
+	return html`<ul>${list.map(([href, text, icon, key]) => html`<li key=${href}>
+		<a href=${href} aria-current=${current(href) ? 'page' : undefined}>
+			<${Icon} name=${icon} /><span>${text}</span>
+			<kbd aria-hidden="true">g ${key}</kbd></a></li>`)}</ul>`;
+}
+
+function Rail() {
+	const s = status.value;
+	return html`<div class="rail">
+		<a class="brand" href="/" aria-label="Tarn, overview"><${Logo} /><span>Tarn</span></a>
+		<nav aria-label="Main"><h2>Live</h2><${Links} list=${pages.slice(0, 1)} />
+			<h2>Data</h2><${Links} list=${pages.slice(1)} /></nav>
+		<div class="foot"><span>${s ? `Version ${s.version}` : ''}</span>
+			<a href="/docs">API</a></div></div>`;
+}
+
+/** State of the feed in one word. */
+export function freshness() {
+	if (paused.value)
+		return { kind: 'paused', text: 'Paused', extra: '' };
+	const age = (now.value - heardAt.value) / 1000;
+	if (conn.value !== 'open')
+		return { kind: 'reconnecting', text: heardAt.value === 0 ?
+			'Connecting' : 'Reconnecting', extra: '' };
+	if (heardAt.value > 0 && age > 4)
+		return { kind: 'delayed', text: `Delayed ${Math.round(age)} s`, extra: '' };
+	const rate = (status.value?.streams || []).reduce(
+		(/** @type {number} */ n, /** @type {any} */ s) => n + (s.rate || 0), 0);
+	return { kind: 'live', text: 'Live', extra: heardAt.value === 0 ? '' :
+		`${number(rate < 10 ? Math.round(rate * 10) / 10 : Math.round(rate))}/s` };
+}
+
+function Pill() {
+	const f = freshness();
+	const last = useRef('live');
+	useEffect(() => {
+		if (f.kind !== last.current && heardAt.peek() > 0)
+			announce(`Data feed: ${f.text}`);
+		last.current = f.kind;
+	}, [f.kind]);
+	return html`<span class=${`pill ${f.kind}`} data-feed=${f.kind}>
+		<span class="dot" aria-hidden="true"></span>${f.text}
+		${f.extra && html`<span class="rate">${f.extra}</span>`}</span>`;
+}
+
+function View() {
+	const [open, setOpen] = useState(false);
+	const box = useRef(/** @type {HTMLElement|null} */ (null));
+	useEffect(() => {
+		if (!open)
+			return undefined;
+		const away = (/** @type {Event} */ e) => {
+			if (e instanceof KeyboardEvent ? e.key === 'Escape' :
+			    !box.current?.contains(/** @type {Node} */ (e.target)))
+				setOpen(false);
+		};
+		addEventListener('pointerdown', away);
+		addEventListener('keydown', away);
+		return () => {
+			removeEventListener('pointerdown', away);
+			removeEventListener('keydown', away);
+		};
+	}, [open]);
+	const zones = /** @type {[string, string][]} */ ([['my', 'Mine'], ['utc', 'UTC']]);
+	if (siteZone.value !== null)
+		zones.splice(0, 0, ['site', 'Site']);
+	return html`<div class="menu" ref=${box}>
+		<button class="btn quiet" aria-expanded=${String(open)} aria-label="Display"
+			title="Theme and time zone"
+			onClick=${() => setOpen(!open)}><${Icon} name="settings" /></button>
+		${open && html`<div class="panel">
+			<div class="row"><span>Theme</span><${Segments} label="Theme"
+				value=${theme.value} options=${[['auto', 'Auto'], ['light', 'Light'], ['dark', 'Dark']]}
+				onChange=${(/** @type {string} */ v) => { theme.value = v; }} /></div>
+			<div class="row"><span>Times in</span><${Segments} label="Time zone"
+				value=${zone.value} options=${zones}
+				onChange=${(/** @type {string} */ v) => { zone.value = v; }} /></div>
+			${status.value?.auth === 'session' && html`<button class="btn"
+				onClick=${async () => {
+					await post('/api/v1/logout', undefined).catch(() => {});
+					location.assign('/login');
+				}}><${Icon} name="out" />Log out</button>`}
+		</div>`}</div>`;
+}
+
+function Bar() {
+	const s = status.value;
+	return html`<header class="bar">
+		<span class="instance">${s?.instance || 'Tarn'}</span>
+		<span class="space"></span>
+		<${Pill} />
+		<button class="btn quiet" aria-label=${paused.value ?
+			'Resume live updates' : 'Pause live updates'}
+			onClick=${() => { paused.value = !paused.value; }}>
+			<${Icon} name=${paused.value ? 'play' : 'pause'} />
+			<span class="hide-s">${paused.value ? 'Resume' : 'Pause'}</span></button>
+		<${View} /></header>`;
+}
+
+function Banners() {
+	const s = status.value;
+	const p = s?.progress;
+	return html`
+		${updated.value && html`<div class="banner">Tarn was updated.
+			<button class="btn tiny" onClick=${() => location.reload()}>Reload the page</button></div>`}
+		${s && s.loopback === false && location.protocol === 'http:' &&
+			html`<div class="banner"><span aria-hidden="true">◐</span>
+			This connection is not encrypted.</div>`}
+		${s?.log?.failure && html`<div class="banner"><span aria-hidden="true">▲</span>
+			New events are refused: ${s.log.failure}</div>`}
+		${p && html`<div class="progress"><span>${p.text || 'Loading'}</span>
+			<span>${p.total ? `${number(p.loaded)} of ${number(p.total)}` : ''}</span>
+			<progress aria-label=${p.text || 'Loading'} max=${p.total || 1}
+				value=${p.loaded || 0}></progress></div>`}`;
+}
+
+/* g, then a letter, goes to a page; not while typing. */
+function useKeys() {
+	useEffect(() => {
+		let g = 0;
+		const key = (/** @type {KeyboardEvent} */ e) => {
+			const t = /** @type {HTMLElement} */ (e.target);
+			if (e.ctrlKey || e.metaKey || e.altKey ||
+			    t.closest?.('input, textarea, select'))
+				return;
+			const page = pages.find((p) => p[3] === e.key);
+			if (Date.now() - g < 1000 && page)
+				go(page[0]);
+			g = e.key === 'g' ? Date.now() : 0;
+		};
+		addEventListener('keydown', key);
+		return () => removeEventListener('keydown', key);
+	}, []);
+}
+
+/** @param {{children: any}} p */
+export function Shell({ children }) {
+	useKeys();
+	return html`<a class="skip" href="#main">Skip to content</a>
+		<div class="shell"><${Rail} />
+			<div class="column"><${Bar} /><${Banners} />
+				<main id="main" tabindex="-1">${children}</main></div></div>
+		<${LiveRegion} />`;
+}
