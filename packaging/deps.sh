@@ -1,0 +1,26 @@
+#!/bin/sh
+# deps.sh build|test: install the Debian packages that are missing. What is
+# there already costs nothing but a look.
+set -eu
+build="gcc make pkg-config libc6-dev libmicrohttpd-dev libuv1-dev liblmdb-dev libsqlite3-dev libzstd-dev zlib1g-dev
+ libpg-query-dev libsodium-dev libgnutls28-dev libcurl4-gnutls-dev libpcre2-dev gzip tzdata"
+test="libcmocka-dev clang clang-tidy libclang-rt-14-dev chromium curl procps strace"
+case ${1:-build} in
+build) want=$build ;;
+test) want="$build $test"
+	command -v node > /dev/null || want="$want nodejs"
+	command -v npm > /dev/null || want="$want npm" ;;
+*) echo "usage: deps.sh build|test" >&2; exit 2 ;;
+esac
+have=$(dpkg-query -W -f '${Package} ${Status}\n' 2>/dev/null | sed -n 's/ install ok installed$//p')
+missing=
+for p in $want; do
+	echo "$have" | grep -qxF "$p" || missing="$missing $p"
+done
+[ -z "$missing" ] && exit 0
+echo "installing:$missing" >&2
+if [ "$(id -u)" -eq 0 ]; then sudo=; elif command -v sudo > /dev/null; then sudo=sudo; else
+	echo "not root and no sudo: run as root: apt-get install -y$missing" >&2; exit 1
+fi
+$sudo apt-get update -q > /dev/null
+DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -q --no-install-recommends $missing > /dev/null

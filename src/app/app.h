@@ -1,0 +1,129 @@
+/* app: main, commands, settings, wiring, start and stop order. The top floor:
+ * nothing includes it but itself. */
+#ifndef TN_APP_APP_H
+#define TN_APP_APP_H
+
+#include "base/base.h"
+#include "sql/sql.h"
+
+/* Exit codes of every command (DESIGN.md section 7). */
+enum tn_app_exit {
+	TN_EXIT_OK = 0, TN_EXIT_FAILED = 1, TN_EXIT_USAGE = 2,
+	TN_EXIT_PARTIAL = 3, TN_EXIT_UNREACHABLE = 4, TN_EXIT_REFUSED = 5,
+	TN_EXIT_CONFLICT = 6
+};
+
+/* ---- settings -------------------------------------------------------- */
+
+/* Every limit of the program: ALTER SYSTEM SET name = 'value'. Kept as text
+ * for showing and as a number for use (bytes, rows, microseconds). */
+enum tn_app_setting {
+	TN_SET_HTTP_LISTEN, TN_SET_INSTANCE, TN_SET_CUT_INTERVAL,
+	TN_SET_CUT_ROWS, TN_SET_YOUNG_FILES, TN_SET_KEEP_DROPPED,
+	TN_SET_SEGMENT_BYTES, TN_SET_LOG_LEVEL, TN_SET_LAKE_LEVEL,
+	TN_SET_DECODERS, TN_SET_CHUNK_BYTES, TN_SET_ROW_BYTES,
+	TN_SET_PENDING_BYTES, TN_SET_BACKLOG_BYTES, TN_SET_ERRORS,
+	TN_SET_IDEMPOTENCY, TN_SET_IDEMPOTENCY_KEYS, TN_SET_QUERY_THREADS,
+	TN_SET_QUERY_BYTES, TN_SET_RESULT_ROWS, TN_SET_CACHE_BYTES,
+	TN_SET_GOLD_BYTES, TN_SET_LIVE_INTERVAL, TN_SET_LIVE_CLIENTS,
+	TN_SET_CONNECTIONS, TN_SET_HEADER_TIMEOUT, TN_SET_BODY_TIMEOUT,
+	TN_SET_SQL_BYTES, TN_SET_SLICE_ROWS, TN_SET_COUNT
+};
+struct tn_app_settings {
+	char text[TN_SET_COUNT][128];
+	int64_t number[TN_SET_COUNT];
+};
+void tn_app_settings_init(struct tn_app_settings *s);
+/* TN_EINVAL with file, line and the range. */
+TN_MUST_USE enum tn_status tn_app_settings_apply(struct tn_app_settings *s,
+    const struct tn_sql_pipeline *p, struct tn_diag *d);
+const char *tn_app_setting_name(enum tn_app_setting i);
+const char *tn_app_setting_doc(enum tn_app_setting i);
+const char *tn_app_setting_default(enum tn_app_setting i);
+void tn_app_settings_help(struct tn_buf *out);
+
+/* ---- bundled pipelines ----------------------------------------------- */
+
+struct tn_app_file {
+	const char *path;        /* "demo/pipeline.sql" */
+	const uint8_t *bytes;
+	uint64_t size;
+};
+/* All bundled files, sorted by path; made by packaging/bundle.sh. */
+uint32_t tn_app_bundle(const struct tn_app_file **files);
+TN_MUST_USE enum tn_status tn_app_load_bundle(const char *folder,
+    struct tn_sql_pipeline **out, struct tn_diag *d);
+
+/* ---- commands -------------------------------------------------------- */
+
+struct tn_app_args {
+	const char *command;
+	const char *config;      /* --config, TARN_CONFIG */
+	const char *data;        /* --data, TARN_DATA; "data" */
+	const char *http;        /* --http, TARN_HTTP */
+	const char *web_dir;
+	const char *url;         /* --url, TARN_URL */
+	const char *token_file;  /* --token-file; else TARN_TOKEN */
+	const char *format;
+	const char *options[32]; /* Load options "name=value". */
+	uint32_t option_count;
+	const char *words[256];  /* What is left: names, files, SQL. */
+	uint32_t word_count;
+	bool json, quiet, help;
+};
+
+int tn_app_run(const struct tn_app_args *a, bool demo);
+int tn_app_check(const struct tn_app_args *a);
+int tn_app_load(const struct tn_app_args *a);
+int tn_app_sql(const struct tn_app_args *a);
+int tn_app_batch(const struct tn_app_args *a);     /* recompute, verify, cut */
+int tn_app_doctor(const struct tn_app_args *a);
+int tn_app_token(const struct tn_app_args *a);
+int tn_app_health(const struct tn_app_args *a);
+/* Print a diag as "file:line:col: message" with its hint, to stderr. */
+void tn_app_print_diag(const struct tn_diag *d);
+
+/* ---- HTTP client (libcurl) ------------------------------------------- */
+
+struct tn_app_reply {
+	long status;             /* 0: not reachable. */
+	struct tn_buf body;
+	char error[256];
+};
+struct tn_app_call {
+	const char *method;
+	const char *url;         /* Whole. */
+	const char *type;        /* Content-Type or NULL. */
+	const char *accept;
+	const char *coding;      /* Content-Encoding or NULL. */
+	const char *token;
+	struct tn_slice body;
+	/* Or a file, streamed: read() gives at most n bytes, 0 at the end. */
+	size_t (*read)(void *arg, void *p, size_t n);
+	void *arg;
+	const int *cancel;       /* Gives up when it turns non-zero; or NULL. */
+};
+/* Blocking. The reply is always filled; free body with tn_buf_fini. */
+void tn_app_http(const struct tn_app_call *c, struct tn_app_reply *r);
+/* The reply's exit code, and the problem on stderr when it is one. */
+int tn_app_reply_exit(const struct tn_app_args *a,
+    const struct tn_app_reply *r);
+/* http://127.0.0.1:8420 unless --url; the token if any (free both). */
+char *tn_app_url(const struct tn_app_args *a, const char *path);
+char *tn_app_url_token(const struct tn_app_args *a);
+/* Append percent-encoded. */
+void tn_app_escape(struct tn_buf *out, const char *s);
+
+/* ---- demo ------------------------------------------------------------ */
+
+/* Loads the bundled history and replays the last day through HTTP, on a
+ * thread of its own. progress() gets JSON for the status page. */
+struct tn_app_demo;
+struct tn_app_demo *tn_app_demo_start(const char *url, bool terminal,
+    void (*progress)(void *arg, const char *json),
+    void *arg);
+/* Do not wait; requests under way end within a second. NULL is fine. */
+void tn_app_demo_cancel(struct tn_app_demo *d);
+void tn_app_demo_stop(struct tn_app_demo *d);
+
+#endif

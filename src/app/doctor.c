@@ -1,0 +1,153 @@
+/* tarn doctor: what a person would look at when something is odd. Each line
+ * is ok, warn or fail with what to do; exit 1 when one fails. Works beside a
+ * running tarn: it opens nothing for writing but one probe file. */
+#include "app/app.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "os/os.h"
+
+#define SYNCS 20
+#define WARN_FREE (UINT64_C(1) << 30)
+#define FAIL_FREE (UINT64_C(100) << 20)
+
+static int
+say(int rank, const char *what, const char *words)
+{
+	static const char *const marks[] = { "ok", "warn", "fail" };
+
+	printf(" %-5s %-10s %s\n", marks[rank], what, words);
+	return rank;
+}
+
+static int
+compare_us(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Time of a small synced write in the data folder. */
+static enum tn_status
+probe_sync(const char *path, int64_t us[SYNCS])
+{
+	struct tn_os_file *f = NULL;
+	enum tn_status st = tn_os_open(&f, path, TN_OS_REPLACE);
+
+	for (int i = 0; st == TN_OK && i < SYNCS; i++) {
+		int64_t begun = tn_os_mono_us();
+		st = tn_os_write(f, "0123456789abcdef", 16);
+		if (st == TN_OK)
+			st = tn_os_sync(f);
+		us[i] = tn_os_mono_us() - begun;
+	}
+	tn_os_close(f);
+	if (st == TN_OK)
+		st = tn_os_unlink(path);
+	return st;
+}
+
+static int
+look_at_disk(const struct tn_app_args *a)
+{
+	int64_t us[SYNCS];
+	uint64_t free_bytes = 0;
+	char path[600], words[400];
+	enum tn_status st = tn_os_mkdirs(a->data);
+
+	snprintf(path, sizeof path, "%s/doctor-probe.tmp", a->data);
+	if (st == TN_OK)
+		st = probe_sync(path, us);
+	if (st == TN_OK)
+		st = tn_os_disk_free(a->data, &free_bytes);
+	if (st != TN_OK) {
+		snprintf(words, sizeof words, "%s cannot be written: %s; name "
+		    "another with --data", a->data, tn_status_text(st));
+		return say(2, "data dir", words);
+	}
+	qsort(us, SYNCS, sizeof *us, compare_us);
+	snprintf(words, sizeof words, "%s, %.1f GiB free, sync %.2f ms "
+	    "median, %.2f ms worst of %d", a->data,
+	    (double)free_bytes / (1 << 30), (double)us[SYNCS / 2] / 1000,
+	    (double)us[SYNCS - 1] / 1000, SYNCS);
+	return say(free_bytes < FAIL_FREE ? 2 : free_bytes < WARN_FREE ||
+	    us[SYNCS / 2] > 50000 ? 1 : 0, "data dir", words);
+}
+
+static int
+look_at_config(const struct tn_app_args *a)
+{
+	struct tn_sql_pipeline *p = NULL;
+	struct tn_diag d = { .line = 0 };
+	char words[900];
+	enum tn_status st;
+
+	if (a->config == NULL)
+		return say(0, "pipeline", "the bundled office pipeline "
+		    "(--config DIR for your own)");
+	st = tn_sql_load_dir(&p, a->config, &d);
+	if (st != TN_OK) {
+		snprintf(words, sizeof words, "%s:%u:%u %s", d.file,
+		    (unsigned)d.line, (unsigned)d.column, d.message);
+		return say(2, "pipeline", words);
+	}
+	snprintf(words, sizeof words, "%s: %u tables, %u views", a->config,
+	    (unsigned)p->table_count, (unsigned)p->view_count);
+	tn_sql_pipeline_free(p);
+	return say(0, "pipeline", words);
+}
+
+static int
+look_at_server(const struct tn_app_args *a)
+{
+	char *url = tn_app_url(a, "/readyz");
+	struct tn_app_call c = { .method = "GET", .url = url };
+	struct tn_app_reply r;
+	char words[400];
+	int rank = 0;
+
+	tn_app_http(&c, &r);
+	if (r.status == 200) {
+		snprintf(words, sizeof words, "%s says ready", url);
+	} else if (r.status == 0) {
+		snprintf(words, sizeof words, "none answers at %s (tarn run "
+		    "starts one)", url);
+		rank = 1;
+	} else {
+		snprintf(words, sizeof words, "%s answers %ld: not ready", url,
+		    r.status);
+		rank = 2;
+	}
+	tn_free(url);
+	tn_buf_fini(&r.body);
+	return say(rank, "server", words);
+}
+
+static int
+look_at_zones(void)
+{
+	if (tn_os_kind("/usr/share/zoneinfo/Europe/Berlin") == TN_OS_FILE)
+		return say(0, "tzdata", "time zones are installed");
+	return say(1, "tzdata", "no time zones: only UTC and fixed offsets "
+	    "work; apt-get install tzdata");
+}
+
+int
+tn_app_doctor(const struct tn_app_args *a)
+{
+	int worst, rank;
+
+	worst = say(0, "binary", "tarn " TN_VERSION);
+	rank = look_at_disk(a);
+	worst = rank > worst ? rank : worst;
+	rank = look_at_config(a);
+	worst = rank > worst ? rank : worst;
+	rank = look_at_zones();
+	worst = rank > worst ? rank : worst;
+	rank = look_at_server(a);
+	worst = rank > worst ? rank : worst;
+	return worst == 2 ? TN_EXIT_FAILED : TN_EXIT_OK;
+}

@@ -1,0 +1,316 @@
+/* The engine: every room but the doors, made in order and ended in reverse.
+ *
+ *   data folder, lock -> catalog -> lake -> log -> model
+ *   -> speed -> serving -> ingest -> replay -> batch (mend)
+ *
+ * The wiring between rooms that do not see each other is here: committed rows
+ * go from ingest to speed, a published cut goes to speed, serving and ingest,
+ * the log is trimmed on the writer. */
+#include "app/run_int.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define POOL_JOBS 1024
+
+static void
+committed(void *arg, struct tn_governance_rows *rows)
+{
+	struct app *a = arg;
+
+	tn_speed_push(a->speed, rows);
+}
+
+static size_t
+backlog(void *arg)
+{
+	struct app *a = arg;
+
+	return tn_speed_backlog(a->speed);
+}
+
+static void
+recall(void *arg, struct tn_governance_rows *rows)
+{
+	struct app *a = arg;
+
+	tn_ingest_recall(a->ingest, rows);
+}
+
+/* On the batch thread, after speed has taken the new base. */
+static void
+published(void *arg, uint64_t lsn)
+{
+	struct app *a = arg;
+	const struct tn_catalog_snapshot *s = tn_catalog_snapshot(a->catalog);
+
+	tn_ingest_published(a->ingest, s);
+	tn_ingest_trim(a->ingest, lsn);
+	tn_catalog_snapshot_put(s);
+}
+
+void
+tn_app_engine_cut(struct app *a, const char *reason)
+{
+	struct tn_batch_request r = { .kind = TN_BATCH_CUT,
+	    .reason = reason };
+
+	if (tn_batch_post(a->batch, &r) != TN_OK)
+		tn_say(TN_WARN, "app", "a cut could not be queued");
+}
+
+/* On the speed thread. */
+static void
+grown(void *arg, uint64_t rows)
+{
+	struct app *a = arg;
+
+	if (rows >= (uint64_t)a->set.number[TN_SET_CUT_ROWS] &&
+	    a->batch != NULL)
+		tn_app_engine_cut(a, "rows");
+}
+
+static void
+seal(void *speed, uint64_t *lsn, struct tn_serving_refs *refs)
+{
+	tn_speed_seal(speed, lsn, refs);
+}
+
+static void
+unseal(void *speed)
+{
+	tn_speed_unseal(speed);
+}
+
+static void
+speed_published(void *speed)
+{
+	tn_speed_published(speed);
+}
+
+/* ---- opening --------------------------------------------------------- */
+
+static char *
+path_in(const struct app *a, const char *name)
+{
+	struct tn_buf b = { 0 };
+	char *s;
+
+	tn_buf_printf(&b, "%s/%s", a->data, name);
+	s = tn_strdup(tn_buf_cstr(&b));
+	tn_buf_fini(&b);
+	return s;
+}
+
+static enum tn_status
+lock_data(struct app *a, struct tn_diag *d)
+{
+	char *path = path_in(a, "lock");
+	enum tn_status st = tn_os_mkdirs(a->data);
+
+	if (st == TN_OK)
+		st = tn_os_lock(&a->lock, path);
+	if (st == TN_ECONFLICT) {
+		tn_diag_hint(d, "stop the other tarn, or name another folder "
+		    "with --data");
+		tn_diag_set(d, st, "data_in_use",
+		    "another tarn uses the data folder %s", a->data);
+	} else if (st != TN_OK) {
+		tn_diag_hint(d, "name a folder you may write with --data");
+		tn_diag_set(d, st, "data_folder",
+		    "cannot use the data folder %s: %s", a->data,
+		    tn_status_text(st));
+	}
+	tn_free(path);
+	return st;
+}
+
+static enum tn_status
+sweep_lake(struct app *a)
+{
+	struct tn_arena *arena = tn_arena_new(65536);
+	const char **paths = NULL;
+	uint32_t count = 0, removed = 0;
+	enum tn_status st = tn_catalog_paths(a->catalog, arena, &paths,
+	    &count);
+
+	if (st == TN_OK)
+		st = tn_lake_sweep(a->lake, paths, count, &removed);
+	if (removed > 0)
+		tn_say(TN_INFO, "app", "removed %u files that a crash left "
+		    "behind", (unsigned)removed);
+	tn_arena_free(arena);
+	return st;
+}
+
+/* The log must go on above the lake, also when its folder was lost. */
+static enum tn_status
+raise_log(struct app *a)
+{
+	const struct tn_catalog_snapshot *s = tn_catalog_snapshot(a->catalog);
+	struct tn_arena *arena = tn_arena_new(4096);
+	struct tn_catalog_offset *o = NULL;
+	uint32_t count = 0, n = 0;
+	uint32_t *streams;
+	uint64_t *next;
+	enum tn_status st = TN_OK;
+
+	if (tn_log_last(a->log) < s->lsn) {
+		st = tn_catalog_offsets(a->catalog, arena, &o, &count);
+		streams = tn_arena_alloc(arena, (count + 1) * sizeof *streams);
+		next = tn_arena_alloc(arena, (count + 1) * sizeof *next);
+		for (n = 0; st == TN_OK && n < count; n++) {
+			streams[n] = o[n].stream;
+			next[n] = o[n].next;
+		}
+		if (st == TN_OK)
+			st = tn_log_raise(a->log, s->lsn, streams, next, n);
+	}
+	tn_arena_free(arena);
+	tn_catalog_snapshot_put(s);
+	return st;
+}
+
+static enum tn_status
+open_stores(struct app *a, struct tn_diag *d)
+{
+	char *catalog = path_in(a, "catalog.db");
+	char *lake = path_in(a, "lake"), *log = path_in(a, "log");
+	struct tn_log_opts lo = { .dir = log,
+	    .segment_bytes = (uint64_t)a->set.number[TN_SET_SEGMENT_BYTES],
+	    .zstd_level = (int)a->set.number[TN_SET_LOG_LEVEL],
+	    .notes_max = (uint32_t)a->set.number[TN_SET_IDEMPOTENCY_KEYS] };
+	enum tn_status st = tn_catalog_open(&a->catalog, catalog, d);
+
+	if (st == TN_OK)
+		st = tn_catalog_runs_mend(a->catalog, tn_os_wall_us());
+	if (st == TN_OK)
+		st = tn_lake_open(&a->lake, lake, d);
+	if (st == TN_OK)
+		st = sweep_lake(a);
+	if (st == TN_OK)
+		st = tn_log_open(&a->log, &lo, d);
+	if (st == TN_OK)
+		st = raise_log(a);
+	if (st == TN_OK) {
+		st = tn_serving_model_new(&a->model, a->pipeline, a->catalog,
+		    d);
+		a->pipeline = NULL;      /* The model has it, or freed it. */
+	}
+	tn_free(catalog);
+	tn_free(lake);
+	tn_free(log);
+	return st;
+}
+
+static void
+make_layers(struct app *a)
+{
+	const int64_t *n = a->set.number;
+	struct tn_speed_opts so = { .model = a->model, .catalog = a->catalog,
+	    .lake = a->lake, .log = a->log, .grown = grown, .arg = a };
+	struct tn_serving_opts vo = { .loop = a->loop, .pool = a->pool,
+	    .model = a->model, .catalog = a->catalog, .lake = a->lake,
+	    .log = a->log, .cache_bytes = (size_t)n[TN_SET_CACHE_BYTES],
+	    .gold_bytes = (size_t)n[TN_SET_GOLD_BYTES],
+	    .query_bytes = (size_t)n[TN_SET_QUERY_BYTES],
+	    .rows_max = (uint32_t)n[TN_SET_RESULT_ROWS],
+	    .live_ms = (uint32_t)(n[TN_SET_LIVE_INTERVAL] / 1000),
+	    .live_max = (uint32_t)n[TN_SET_LIVE_CLIENTS] };
+	struct tn_ingest_opts io = { .loop = a->loop, .model = a->model,
+	    .catalog = a->catalog, .lake = a->lake, .log = a->log,
+	    .decoders = (uint32_t)n[TN_SET_DECODERS],
+	    .chunk_bytes = (size_t)n[TN_SET_CHUNK_BYTES],
+	    .row_bytes_max = (size_t)n[TN_SET_ROW_BYTES],
+	    .pending_bytes_max = (size_t)n[TN_SET_PENDING_BYTES],
+	    .errors_max = (uint32_t)n[TN_SET_ERRORS],
+	    .zstd_level = (int)n[TN_SET_LOG_LEVEL],
+	    .idempotency_us = n[TN_SET_IDEMPOTENCY],
+	    .committed = committed, .backlog = backlog,
+	    .backlog_max = (size_t)n[TN_SET_BACKLOG_BYTES], .arg = a };
+
+	a->speed = tn_speed_new(&so);
+	vo.speed = (struct tn_serving_speed){ tn_speed_ask, a->speed };
+	a->serving = tn_serving_new(&vo);
+	tn_speed_attach(a->speed, a->serving);
+	a->ingest = tn_ingest_new(&io);
+}
+
+static void
+make_batch(struct app *a)
+{
+	const int64_t *n = a->set.number;
+	struct tn_batch_opts o = { .model = a->model, .catalog = a->catalog,
+	    .lake = a->lake, .log = a->log, .serving = a->serving,
+	    .pool = a->pool, .speed = { seal, unseal, speed_published,
+	    a->speed }, .published = published, .arg = a,
+	    .young_files_max = (uint32_t)n[TN_SET_YOUNG_FILES],
+	    .slice_rows = (uint64_t)n[TN_SET_SLICE_ROWS],
+	    .zstd_level = (int)n[TN_SET_LAKE_LEVEL],
+	    .garbage_us = n[TN_SET_KEEP_DROPPED] };
+
+	a->batch = tn_batch_new(&o);
+}
+
+static enum tn_status
+catch_up(struct app *a, struct tn_diag *d)
+{
+	const struct tn_catalog_snapshot *s = tn_catalog_snapshot(a->catalog);
+	enum tn_status st;
+
+	/* Key files first: they replace what recall adds only below the cut. */
+	tn_ingest_published(a->ingest, s);
+	tn_catalog_snapshot_put(s);
+	tn_ingest_flush(a->ingest);     /* The writer has them; now we recall. */
+	st = tn_speed_replay(a->speed, recall, a, d);
+	if (st != TN_OK)
+		return st;
+	make_batch(a);
+	return tn_batch_mend(a->batch, d);
+}
+
+enum tn_status
+tn_app_engine_open(struct app *a, struct tn_diag *d)
+{
+	enum tn_status st = lock_data(a, d);
+
+	if (st == TN_OK)
+		st = open_stores(a, d);
+	if (st != TN_OK)
+		return st;
+	a->loop = tn_net_loop_new();
+	a->pool = tn_net_pool_new("query", (uint32_t)
+	    a->set.number[TN_SET_QUERY_THREADS], POOL_JOBS);
+	make_layers(a);
+	return catch_up(a, d);
+}
+
+void
+tn_app_engine_close(struct app *a)
+{
+	/* Quiet from the top: after this nobody asks batch for a cut, and a
+	 * cut under way may still talk to the writer and to speed. */
+	if (a->ingest != NULL)
+		tn_ingest_flush(a->ingest);
+	if (a->speed != NULL)
+		tn_speed_flush(a->speed);
+	tn_batch_free(a->batch);
+	if (a->ingest != NULL)
+		tn_ingest_stop(a->ingest);
+	if (a->speed != NULL)
+		tn_speed_stop(a->speed);
+	tn_net_pool_free(a->pool);
+	if (a->loop != NULL)
+		tn_net_loop_settle(a->loop);
+	tn_ingest_free(a->ingest);
+	tn_serving_free(a->serving);
+	tn_speed_free(a->speed);
+	tn_governance_access_free(a->access);
+	tn_net_loop_free(a->loop);
+	tn_serving_model_free(a->model);
+	tn_sql_pipeline_free(a->pipeline);
+	tn_log_close(a->log);
+	tn_lake_close(a->lake);
+	tn_catalog_close(a->catalog);
+	tn_os_close(a->lock);
+}

@@ -1,0 +1,276 @@
+/* main: words on the command line to commands. Exit codes in app.h. */
+#include "app/app.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char overview[] =
+    "tarn: a data pipeline in one program\n\n"
+    "  tarn demo                                real building data, live, "
+    "on http://127.0.0.1:8420\n"
+    "  tarn run --config DIR                    your pipeline\n"
+    "  tarn check DIR                           is this pipeline good?\n"
+    "  tarn load STREAM FILE...                 CSV or NDJSON, also .gz and "
+    ".zst\n"
+    "  tarn sql 'SELECT ...' --format csv       ask a running tarn\n\n"
+    "Commands\n"
+    "  run        take events, serve views       --config DIR --data DIR "
+    "--http ADDR:PORT\n"
+    "  demo       run with the bundled rooms     --data DIR --http "
+    "ADDR:PORT\n"
+    "  check      0 good, 1 not, with file:line:column\n"
+    "  load       STREAM FILE... [name=value]    options: tarn help load\n"
+    "  sql        'SELECT ...'                   --format table|csv|json\n"
+    "  cut        log to lake now\n"
+    "  recompute  VIEW                           its states anew from "
+    "silver\n"
+    "  verify     [VIEW]                         compare with the raw bytes, "
+    "1 when different\n"
+    "  token      create NAME [SCOPE] | list | revoke ID\n"
+    "  doctor     look at this machine and the data folder\n"
+    "  health     0 when a running tarn is ready\n"
+    "  version, help [sql | settings | load | TOPIC]\n\n"
+    "Environment: TARN_CONFIG TARN_DATA TARN_HTTP TARN_URL TARN_TOKEN\n"
+    "Exit codes: 0 ok, 1 failed check, 2 usage, 3 some rows quarantined, "
+    "4 not reachable,\n            5 refused, 6 conflict\n";
+
+static const char load_help[] =
+    "tarn load STREAM FILE... [name=value ...] [--url URL]\n\n"
+    "  tarn load badge events.ndjson.gz\n"
+    "  tarn load rooms room_1.csv rename=people:'Room 1' constant=room:1\n"
+    "  cat events.ndjson | tarn load badge -\n\n"
+    "Options, the same as query parameters of POST /api/v1/streams/STREAM:\n"
+    "  format=csv|json|ndjson     else by the file's name, or its first "
+    "byte\n"
+    "  rename=COLUMN:FIELD        field FIELD of the file fills COLUMN; may "
+    "repeat\n"
+    "  constant=COLUMN:TEXT       COLUMN gets TEXT in every row; may "
+    "repeat\n"
+    "  columns=A,B,C              names of the fields, when the header is "
+    "missing or wrong\n"
+    "  header=true|false          does the first line name the fields\n"
+    "  delimiter=;                one byte, or tab\n"
+    "  null=NA                    this text is null\n"
+    "  time_format='%m/%d/%y %H:%M:%S'   how times are written\n"
+    "  time_zone=+01:00           for times without a zone; UTC otherwise\n";
+
+void
+tn_app_print_diag(const struct tn_diag *d)
+{
+	if (d->file[0] != '\0' && d->line > 0)
+		fprintf(stderr, "%s:%u:%u: ", d->file, (unsigned)d->line,
+		    (unsigned)d->column);
+	else if (d->file[0] != '\0')
+		fprintf(stderr, "%s: ", d->file);
+	else
+		fprintf(stderr, "tarn: ");
+	fprintf(stderr, "%s\n", d->message);
+	if (d->hint[0] != '\0')
+		fprintf(stderr, "  hint: %s\n", d->hint);
+}
+
+/* ---- arguments ------------------------------------------------------- */
+
+static bool
+take_option(struct tn_app_args *a, const char *name, const char *value)
+{
+	const struct { const char *name; const char **at; } known[] = {
+		{ "--config", &a->config }, { "--data", &a->data },
+		{ "--http", &a->http }, { "--web-dir", &a->web_dir },
+		{ "--url", &a->url }, { "--token-file", &a->token_file },
+		{ "--format", &a->format }, { "-o", &a->format },
+	};
+
+	for (size_t i = 0; i < TN_COUNT(known); i++)
+		if (strcmp(name, known[i].name) == 0) {
+			*known[i].at = value;
+			return true;
+		}
+	return false;
+}
+
+static bool
+take_flag(struct tn_app_args *a, const char *word)
+{
+	if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
+		a->help = true;
+	else if (strcmp(word, "--json") == 0)
+		a->json = true;
+	else if (strcmp(word, "-q") == 0 || strcmp(word, "--quiet") == 0)
+		a->quiet = true;
+	else if (strcmp(word, "-v") == 0 || strcmp(word, "--verbose") == 0)
+		tn_say_setup(TN_DEBUG, -1);
+	else if (strcmp(word, "--no-color") != 0 &&
+	    strcmp(word, "--yes") != 0)
+		return false;
+	return true;
+}
+
+static int
+usage(const char *what, const char *word)
+{
+	fprintf(stderr, "tarn: %s \"%s\"\n  hint: tarn help\n", what, word);
+	return TN_EXIT_USAGE;
+}
+
+/* --name value and --name=value. */
+static int
+parse_args(struct tn_app_args *a, int argc, char **argv)
+{
+	char name[32];
+
+	for (int i = 2; i < argc; i++) {
+		char *w = argv[i], *eq = strchr(w, '=');
+		if (w[0] != '-' || w[1] == '\0') {
+			if (a->word_count == TN_COUNT(a->words))
+				return usage("too many words at", w);
+			a->words[a->word_count++] = w;
+			continue;
+		}
+		if (take_flag(a, w))
+			continue;
+		if (strcmp(w, "--mqtt") == 0) {
+			fprintf(stderr, "tarn: this version has no MQTT "
+			    "broker yet\n  hint: post events over HTTP\n");
+			return TN_EXIT_USAGE;
+		}
+		if (eq != NULL && (size_t)(eq - w) < sizeof name) {
+			snprintf(name, sizeof name, "%.*s", (int)(eq - w), w);
+			if (take_option(a, name, eq + 1))
+				continue;
+		}
+		if (i + 1 < argc && take_option(a, w, argv[i + 1])) {
+			i++;
+			continue;
+		}
+		return usage(i + 1 < argc ? "unknown option" :
+		    "unknown option, or its value is missing,", w);
+	}
+	return TN_EXIT_OK;
+}
+
+static const char *
+from_env(const char *name, const char *standard)
+{
+	const char *v = getenv(name);
+
+	return v != NULL && v[0] != '\0' ? v : standard;
+}
+
+/* ---- commands -------------------------------------------------------- */
+
+static int
+show_version(const struct tn_app_args *a)
+{
+	(void)a;
+	printf("tarn %s\n", TN_VERSION);
+	return TN_EXIT_OK;
+}
+
+static int
+show_help(const struct tn_app_args *a)
+{
+	struct tn_buf b = { 0 };
+	const char *topic = a->word_count > 0 ? a->words[0] : "";
+
+	if (strcmp(topic, "sql") == 0)
+		tn_sql_help(&b);
+	else if (strcmp(topic, "settings") == 0)
+		tn_app_settings_help(&b);
+	else if (strcmp(topic, "load") == 0)
+		tn_buf_str(&b, load_help);
+	else
+		tn_buf_str(&b, overview);
+	fputs(tn_buf_cstr(&b), stdout);
+	tn_buf_fini(&b);
+	return TN_EXIT_OK;
+}
+
+static int
+run(const struct tn_app_args *a)
+{
+	return tn_app_run(a, false);
+}
+
+static int
+demo(const struct tn_app_args *a)
+{
+	return tn_app_run(a, true);
+}
+
+static const struct command {
+	const char *name;
+	int (*run)(const struct tn_app_args *a);
+} commands[] = {
+	{ "run", run }, { "demo", demo }, { "check", tn_app_check },
+	{ "load", tn_app_load }, { "sql", tn_app_sql },
+	{ "cut", tn_app_batch }, { "recompute", tn_app_batch },
+	{ "verify", tn_app_batch }, { "token", tn_app_token },
+	{ "doctor", tn_app_doctor }, { "health", tn_app_health },
+	{ "version", show_version }, { "help", show_help },
+	{ "--version", show_version }, { "--help", show_help },
+	{ "-h", show_help },
+};
+
+/* Differing letters at the same places: enough to find a slip. */
+static const struct command *
+nearest(const char *word)
+{
+	const struct command *best = NULL;
+	size_t best_same = 1;
+
+	for (size_t i = 0; i < TN_COUNT(commands); i++) {
+		const char *name = commands[i].name;
+		size_t same = 0;
+		for (size_t k = 0; word[k] != '\0'; k++)
+			same += strchr(name, word[k]) != NULL;
+		for (size_t k = 0; word[k] != '\0' && name[k] == word[k]; k++)
+			same++;
+		if (name[0] != '-' && same > best_same &&
+		    strlen(name) + 2 >= strlen(word)) {
+			best = &commands[i];
+			best_same = same;
+		}
+	}
+	return best;
+}
+
+static int
+unknown_command(const char *word)
+{
+	const struct command *c = nearest(word);
+
+	fprintf(stderr, "tarn: there is no command \"%s\"\n", word);
+	if (c != NULL)
+		fprintf(stderr, "  hint: did you mean %s? ", c->name);
+	else
+		fprintf(stderr, "  hint: ");
+	fprintf(stderr, "tarn help lists them\n");
+	return TN_EXIT_USAGE;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct tn_app_args a = { .data = from_env("TARN_DATA", "data"),
+	    .config = from_env("TARN_CONFIG", NULL),
+	    .http = from_env("TARN_HTTP", NULL),
+	    .url = from_env("TARN_URL", NULL) };
+	int rc;
+
+	if (argc < 2)
+		return show_help(&a);
+	a.command = argv[1];
+	rc = parse_args(&a, argc, argv);
+	if (rc != TN_EXIT_OK)
+		return rc;
+	for (size_t i = 0; i < TN_COUNT(commands); i++) {
+		if (strcmp(a.command, commands[i].name) != 0)
+			continue;
+		if (a.help)
+			return show_help(&a);
+		return commands[i].run(&a);
+	}
+	return unknown_command(a.command);
+}

@@ -1,0 +1,247 @@
+/* Settings: one table with name, kind, default, range and what it is for.
+ * From it come parsing, error texts, `tarn help settings`, /api/v1/settings
+ * and the figures in /metrics. */
+#include "app/app.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "record/record.h"
+
+enum kind { TEXT, COUNT, BYTES, TIME };
+struct def {
+	const char *name;
+	enum kind kind;
+	const char *standard;
+	int64_t min, max;        /* Numbers; TIME in microseconds. */
+	const char *doc;
+};
+
+#define KIB INT64_C(1024)
+#define MIB (KIB * KIB)
+#define GIB (MIB * KIB)
+#define S INT64_C(1000000)
+
+static const struct def defs[TN_SET_COUNT] = {
+	[TN_SET_HTTP_LISTEN] = { "http_listen", TEXT, "127.0.0.1:8420", 0, 0,
+	    "address and port of the HTTP door" },
+	[TN_SET_INSTANCE] = { "instance_name", TEXT, "", 0, 0,
+	    "name shown on the dashboard" },
+	[TN_SET_CUT_INTERVAL] = { "cut_interval", TIME, "60 s", S,
+	    86400 * S, "time between cuts (log to lake)" },
+	[TN_SET_CUT_ROWS] = { "cut_rows", COUNT, "1000000", 1000, 100000000,
+	    "rows in the log that make a cut before its time" },
+	[TN_SET_YOUNG_FILES] = { "young_files_max", COUNT, "8", 1, 1000,
+	    "young files of a partition before they are merged" },
+	[TN_SET_KEEP_DROPPED] = { "keep_dropped_files", TIME, "10 min", S,
+	    30 * 86400 * S, "how long replaced lake files stay on disk" },
+	[TN_SET_SEGMENT_BYTES] = { "log_segment_bytes", BYTES, "256 MiB",
+	    16 * MIB, 16 * GIB, "size of a log segment's map" },
+	[TN_SET_LOG_LEVEL] = { "log_zstd_level", COUNT, "1", 1, 19,
+	    "compression of the log" },
+	[TN_SET_LAKE_LEVEL] = { "lake_zstd_level", COUNT, "3", 1, 19,
+	    "compression of lake files" },
+	[TN_SET_DECODERS] = { "ingest_threads", COUNT, "0", 0, 8,
+	    "decoder threads; 0: one less than cores, 1 to 4" },
+	[TN_SET_CHUNK_BYTES] = { "ingest_chunk_bytes", BYTES, "1 MiB",
+	    64 * KIB, 16 * MIB, "raw bytes of a body committed at once" },
+	[TN_SET_ROW_BYTES] = { "row_bytes_max", BYTES, "1 MiB", KIB,
+	    16 * MIB, "largest event" },
+	[TN_SET_PENDING_BYTES] = { "ingest_pending_bytes", BYTES, "64 MiB",
+	    4 * MIB, 4 * GIB, "events on their way before senders wait" },
+	[TN_SET_BACKLOG_BYTES] = { "speed_backlog_bytes", BYTES, "256 MiB",
+	    16 * MIB, 16 * GIB, "rows not folded yet before senders wait" },
+	[TN_SET_ERRORS] = { "errors_max", COUNT, "100", 1, 10000,
+	    "row errors listed in an answer" },
+	[TN_SET_IDEMPOTENCY] = { "idempotency_window", TIME, "24 hours", S,
+	    30 * 86400 * S, "how long an Idempotency-Key is remembered" },
+	[TN_SET_IDEMPOTENCY_KEYS] = { "idempotency_keys_max", COUNT,
+	    "100000", 100, 10000000, "most remembered Idempotency-Keys" },
+	[TN_SET_QUERY_THREADS] = { "query_threads", COUNT, "2", 1, 64,
+	    "threads for queries and recompute" },
+	[TN_SET_QUERY_BYTES] = { "query_memory", BYTES, "256 MiB", MIB,
+	    64 * GIB, "memory of one SQL query" },
+	[TN_SET_RESULT_ROWS] = { "result_rows_max", COUNT, "100000", 1,
+	    10000000, "rows of one answer" },
+	[TN_SET_CACHE_BYTES] = { "result_cache_bytes", BYTES, "16 MiB", 0,
+	    4 * GIB, "encoded answers kept" },
+	[TN_SET_GOLD_BYTES] = { "gold_cache_bytes", BYTES, "128 MiB", MIB,
+	    64 * GIB, "view states kept in memory" },
+	[TN_SET_LIVE_INTERVAL] = { "live_interval", TIME, "100 ms",
+	    S / 100, 60 * S, "least time between live patches" },
+	[TN_SET_LIVE_CLIENTS] = { "live_subscribers_max", COUNT, "256", 1,
+	    10000, "live subscriptions at once" },
+	[TN_SET_CONNECTIONS] = { "http_connections_max", COUNT, "1000", 10,
+	    20000, "HTTP connections at once" },
+	[TN_SET_HEADER_TIMEOUT] = { "http_header_timeout", TIME, "10 s", S,
+	    600 * S, "for a whole request header" },
+	[TN_SET_BODY_TIMEOUT] = { "http_body_timeout", TIME, "60 s", S,
+	    3600 * S, "between bytes of a request body" },
+	[TN_SET_SQL_BYTES] = { "sql_bytes_max", BYTES, "64 KiB", KIB,
+	    64 * KIB, "largest SQL text" },
+	[TN_SET_SLICE_ROWS] = { "cut_slice_rows", COUNT, "250000", 1000,
+	    10000000, "decoded rows held in memory during a cut" },
+};
+
+const char *
+tn_app_setting_name(enum tn_app_setting i)
+{
+	return defs[i].name;
+}
+
+const char *
+tn_app_setting_doc(enum tn_app_setting i)
+{
+	return defs[i].doc;
+}
+
+const char *
+tn_app_setting_default(enum tn_app_setting i)
+{
+	return defs[i].standard;
+}
+
+/* "64 MiB", "64MB", "67108864". MB is taken as MiB, as PostgreSQL does. */
+static bool
+parse_bytes(const char *text, int64_t *v)
+{
+	static const struct { const char *unit; int64_t factor; } units[] = {
+		{ "", 1 }, { "B", 1 }, { "kB", KIB }, { "KB", KIB },
+		{ "KiB", KIB }, { "MB", MIB }, { "MiB", MIB }, { "GB", GIB },
+		{ "GiB", GIB },
+	};
+	size_t digits = strspn(text, "0123456789");
+	const char *unit = text + digits + strspn(text + digits, " ");
+	uint64_t n;
+
+	if (!tn_parse_u64((struct tn_slice){ (const uint8_t *)text, digits },
+	    &n) || n > (uint64_t)INT64_MAX / (uint64_t)GIB)
+		return false;
+	for (size_t i = 0; i < TN_COUNT(units); i++)
+		if (strcmp(unit, units[i].unit) == 0) {
+			*v = (int64_t)n * units[i].factor;
+			return true;
+		}
+	return false;
+}
+
+static bool
+parse_time(const char *text, int64_t *us)
+{
+	struct tn_interval v;
+
+	if (!tn_record_parse_interval(tn_slice_of(text), &v) || v.months != 0)
+		return false;
+	*us = v.us + v.days * INT64_C(86400) * S;
+	return true;
+}
+
+static bool
+parse_value(const struct def *d, const char *text, int64_t *v)
+{
+	*v = 0;
+	switch (d->kind) {
+	case TEXT:
+		return true;
+	case COUNT:
+		return tn_parse_i64(tn_slice_of(text), v);
+	case BYTES:
+		return parse_bytes(text, v);
+	case TIME:
+		return parse_time(text, v);
+	}
+	return false;
+}
+
+void
+tn_app_settings_init(struct tn_app_settings *s)
+{
+	memset(s, 0, sizeof *s);
+	for (int i = 0; i < TN_SET_COUNT; i++) {
+		bool good = parse_value(&defs[i], defs[i].standard,
+		    &s->number[i]);
+		tn_assert(good);
+		snprintf(s->text[i], sizeof s->text[i], "%s",
+		    defs[i].standard);
+	}
+}
+
+static const char *
+number_text(const struct def *d, int64_t v, char buf[static 48])
+{
+	if (d->kind == TIME)
+		snprintf(buf, 48, "%lld ms", (long long)(v / 1000));
+	else
+		snprintf(buf, 48, "%lld%s", (long long)v,
+		    d->kind == BYTES ? " bytes" : "");
+	return buf;
+}
+
+static enum tn_status
+set_one(struct tn_app_settings *s, int i, const struct tn_sql_setting *x,
+    struct tn_diag *d)
+{
+	const struct def *f = &defs[i];
+	char lo[48], hi[48];
+	int64_t v;
+
+	if (strlen(x->value) >= sizeof s->text[i] ||
+	    !parse_value(f, x->value, &v)) {
+		tn_diag_hint(d, "write it like '%s'", f->standard);
+		return tn_diag_set(d, TN_EINVAL, "bad_setting",
+		    "\"%.80s\" is no value for %s", x->value, f->name);
+	}
+	if (f->kind != TEXT && (v < f->min || v > f->max))
+		return tn_diag_set(d, TN_EINVAL, "setting_range",
+		    "%s must be between %s and %s", f->name,
+		    number_text(f, f->min, lo), number_text(f, f->max, hi));
+	s->number[i] = v;
+	snprintf(s->text[i], sizeof s->text[i], "%s", x->value);
+	return TN_OK;
+}
+
+enum tn_status
+tn_app_settings_apply(struct tn_app_settings *s,
+    const struct tn_sql_pipeline *p, struct tn_diag *d)
+{
+	enum tn_status st = TN_OK;
+
+	for (uint32_t k = 0; st == TN_OK && k < p->setting_count; k++) {
+		const struct tn_sql_setting *x = &p->settings[k];
+		int i = 0;
+		while (i < TN_SET_COUNT && strcmp(defs[i].name, x->name) != 0)
+			i++;
+		if (i < TN_SET_COUNT) {
+			st = set_one(s, i, x, d);
+		} else {
+			tn_diag_hint(d, "tarn help settings lists them");
+			st = tn_diag_set(d, TN_EINVAL, "unknown_setting",
+			    "there is no setting \"%.80s\"", x->name);
+		}
+		if (st != TN_OK && d != NULL) {
+			snprintf(d->file, sizeof d->file, "%s", x->file);
+			d->line = x->line;
+			d->column = x->column;
+		}
+	}
+	return st;
+}
+
+void
+tn_app_settings_help(struct tn_buf *out)
+{
+	char lo[48], hi[48];
+
+	tn_buf_str(out, "Settings: ALTER SYSTEM SET name = 'value' in a .sql "
+	    "file of the configuration.\n\n");
+	for (int i = 0; i < TN_SET_COUNT; i++) {
+		tn_buf_printf(out, "  %-22s %-14s  %s", defs[i].name,
+		    defs[i].standard[0] != '\0' ? defs[i].standard : "''",
+		    defs[i].doc);
+		if (defs[i].kind != TEXT)
+			tn_buf_printf(out, " (%s to %s)",
+			    number_text(&defs[i], defs[i].min, lo),
+			    number_text(&defs[i], defs[i].max, hi));
+		tn_buf_char(out, '\n');
+	}
+}
