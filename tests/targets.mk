@@ -1,0 +1,68 @@
+# Test, check and bench targets; included by the Makefile.
+NODE_TESTS := $(wildcard tests/e2e/*.test.mjs)
+
+deps:
+	@packaging/deps.sh build
+run: deps
+	@$(MAKE) -s VARIANT=release build/release/tarn
+	build/release/tarn demo --data build/demo --http 127.0.0.1:8420
+
+# Unit tests of every room, then the program as a whole with real clients.
+test: deps
+	@packaging/deps.sh test
+	@$(MAKE) -s VARIANT=release all tools
+	@tests/run.sh
+
+tools: $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools/*.c)) \
+       $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(wildcard tests/bench/*_bench.c))
+define tool_rule
+$(B)/tests/$(1)/%: tests/$(1)/%.c $(call ARCH,$(UPDOWN))
+	@mkdir -p $$(@D)
+	$(if $(V),,@echo '  tool $$<')
+	$(Q)$$(CC) $$(CFLAGS) -o $$@ $$< $$(LDFLAGS) -Wl,--start-group $(call ARCH,$(UPDOWN)) -Wl,--end-group $$(LIBS)
+endef
+$(foreach d,tools bench,$(eval $(call tool_rule,$(d))))
+
+.PHONY: tools layers symbols sizes format tidy check-asan check-tsan web-size
+layers:
+	@tests/check/layers.sh
+symbols: $(call ARCH,$(ROOMS))
+	@tests/check/symbols.sh $(B)
+sizes format:
+	@tests/check/sizes.sh
+tidy:
+	@tests/check/tidy.sh
+web-size:
+	@web/size.sh
+check-asan:
+	@$(MAKE) -s VARIANT=asan unit
+check-tsan:
+	@$(MAKE) -s VARIANT=tsan unit ROOM="base net log exec ingest speed serving batch app"
+check: deps
+	@packaging/deps.sh test
+	@$(MAKE) -s layers symbols sizes tidy web-size
+	@$(MAKE) -s check-asan
+	@$(MAKE) -s check-tsan
+
+# SECONDS of each fuzzer; FUZZ=codec_json for one of them.
+FUZZ_SECONDS ?= 60
+fuzz: deps
+	@packaging/deps.sh test
+	@$(MAKE) -s VARIANT=fuzz fuzzers
+	@tests/fuzz/run.sh build/fuzz/tests/fuzz $(FUZZ_SECONDS) $(FUZZ)
+fuzzers: $(FUZZERS)
+
+bench: deps
+	@packaging/deps.sh test
+	@$(MAKE) -s VARIANT=release all tools
+	@tests/bench/run.sh build/release
+soak: deps
+	@packaging/deps.sh test
+	@$(MAKE) -s VARIANT=release all tools
+	@SOAK=1 node --test tests/e2e/differential.test.mjs tests/e2e/kill.test.mjs
+map:
+	@awk '!/^#/ {print $$1, $$2}' src/LAYERS | sort -k1,1nr | awk '{f[$$1]=f[$$1] " " $$2; if (!($$1 in s)) {s[$$1]=1; o[n++]=$$1}} END {for (i=0;i<n;i++) printf "%2d %s\n", o[i], f[o[i]]}'
+image:
+	docker build -t tarn .
+help:
+	@echo "targets: all deps run test check fuzz bench soak map image unit clean; variants: VARIANT=debug|asan|tsan|cov|fuzz"
