@@ -1,0 +1,199 @@
+/* catalog: what exists. Streams, views and their versions, published files,
+ * cuts, runs, tokens and users, in one SQLite database (DATA/catalog.db, WAL,
+ * synchronous FULL). A file is visible when, and only when, the catalog names
+ * it; a cut publishes files and the new LSN in one transaction.
+ *
+ * SQLite is opened in serialized mode: every function may be called from any
+ * thread but the loop, unless said. Text results live in the given arena.
+ * Statuses: TN_ENOSPC, TN_EIO, TN_ENOMEM, TN_ECORRUPT (the database), TN_ECLOSED
+ * (see publish) and what is said; a call that fails changed nothing. */
+#ifndef TN_CATALOG_CATALOG_H
+#define TN_CATALOG_CATALOG_H
+
+#include "base/base.h"
+
+struct tn_catalog;
+/* Makes the file (mode 0600) if it is missing. TN_EUNSUPPORTED: written by a
+ * newer Tarn or by another program; unchanged. */
+TN_MUST_USE enum tn_status tn_catalog_open(struct tn_catalog **cat,
+    const char *path, struct tn_diag *d);
+void tn_catalog_close(struct tn_catalog *cat);
+
+/* ---- definitions ----------------------------------------------------- */
+
+enum tn_catalog_kind {
+	TN_CATALOG_STREAM = 1, TN_CATALOG_REFERENCE = 2, TN_CATALOG_VIEW = 3
+};
+struct tn_catalog_object {
+	uint32_t id;             /* Stable for a name and kind, from 1. */
+	uint32_t version;        /* From 1; grows when definition changes. */
+	bool changed;            /* Made or changed by this call. */
+};
+/* The object of that name, made or given a new version when its definition
+ * differs. A comment alone changes no version. */
+TN_MUST_USE enum tn_status tn_catalog_define(struct tn_catalog *cat,
+    enum tn_catalog_kind kind, const char *name, const char *definition,
+    const char *comment, struct tn_catalog_object *out);
+struct tn_catalog_name {
+	uint32_t id;
+	enum tn_catalog_kind kind;
+	const char *name;
+};
+/* Every object ever defined. */
+TN_MUST_USE enum tn_status tn_catalog_names(struct tn_catalog *cat,
+    struct tn_arena *a, struct tn_catalog_name **out, uint32_t *count);
+
+/* ---- files and snapshots --------------------------------------------- */
+
+enum tn_catalog_tier {
+	TN_TIER_BRONZE = 1, TN_TIER_SILVER = 2, TN_TIER_GOLD = 3,
+	TN_TIER_KEYS = 4,        /* Sorted key hashes of the dedupe window. */
+};
+struct tn_catalog_file {
+	uint64_t id;             /* Set when published. */
+	enum tn_catalog_tier tier;
+	uint32_t object;
+	uint32_t version;        /* Of the object's definition. */
+	char partition[24];      /* "2026-03-01", "2026-03", "all", ... */
+	char path[200];          /* Relative to DATA/lake. */
+	uint64_t rows;
+	uint64_t bytes;
+	uint32_t crc;            /* CRC-32C of the whole file. */
+	int64_t time_min;        /* Event time (KEYS: received), us. */
+	int64_t time_max;
+	uint64_t lsn_min;
+	uint64_t lsn_max;
+};
+/* All files visible at a cut, ordered by tier, object, partition, lsn_min.
+ * Immutable and counted; holding one keeps its files on disk. */
+struct tn_catalog_snapshot {
+	uint64_t sequence;       /* Grows with every publication. */
+	uint64_t lsn;            /* The cut: blocks at or below are in files. */
+	int64_t published_us;
+	uint32_t count;
+	const struct tn_catalog_file *files;
+	uint32_t refs;
+	struct tn_catalog *owner;
+};
+/* The newest one. Never NULL. Any thread, the loop too; O(1). */
+const struct tn_catalog_snapshot *tn_catalog_snapshot(
+    struct tn_catalog *cat);
+/* One more reference to one that the caller holds. */
+const struct tn_catalog_snapshot *tn_catalog_snapshot_again(
+    const struct tn_catalog_snapshot *s);
+void tn_catalog_snapshot_put(const struct tn_catalog_snapshot *s);
+/* The run of files of one tier and object: *first and count. */
+uint32_t tn_catalog_snapshot_find(const struct tn_catalog_snapshot *s,
+    enum tn_catalog_tier tier, uint32_t object, uint32_t *first);
+
+struct tn_catalog_offset {
+	uint32_t stream;
+	uint64_t next;           /* First row offset after the cut. */
+};
+struct tn_catalog_publication {
+	uint64_t lsn;            /* New cut, >= the old one. */
+	int64_t now_us;
+	struct tn_catalog_file *add;   /* ids are set. */
+	uint32_t add_count;
+	const uint64_t *drop;    /* Ids of files no longer visible. */
+	uint32_t drop_count;
+	const struct tn_catalog_offset *offsets;
+	uint32_t offset_count;
+	uint64_t run;            /* Ends this run as done; 0: none. */
+	const char *run_detail;
+	uint64_t run_rows;
+	uint32_t run_files;
+};
+/* All or nothing. After TN_OK the new snapshot is in force and on disk; after
+ * a failure the old one is, and the files of ${p} may be removed. But
+ * TN_ECLOSED: a disk error left open what the next start will find, and every
+ * later publication is refused: leave the files, the start sweeps them. */
+TN_MUST_USE enum tn_status tn_catalog_publish(struct tn_catalog *cat,
+    struct tn_catalog_publication *p);
+TN_MUST_USE enum tn_status tn_catalog_offsets(struct tn_catalog *cat,
+    struct tn_arena *a, struct tn_catalog_offset **out, uint32_t *count);
+/* Dropped files that no living snapshot can see and that were dropped before
+ * ${before_us}: unlink each, then tell forget. */
+TN_MUST_USE enum tn_status tn_catalog_garbage(struct tn_catalog *cat,
+    int64_t before_us, struct tn_arena *a, struct tn_catalog_file **out,
+    uint32_t *count);
+TN_MUST_USE enum tn_status tn_catalog_forget(struct tn_catalog *cat,
+    const uint64_t *ids, uint32_t count);
+/* Paths of all files on disk that the catalog knows (visible or dropped),
+ * sorted by bytes. */
+TN_MUST_USE enum tn_status tn_catalog_paths(struct tn_catalog *cat,
+    struct tn_arena *a, const char ***paths, uint32_t *count);
+
+/* ---- runs ------------------------------------------------------------ */
+
+enum tn_catalog_run_state { TN_RUN_RUNNING, TN_RUN_DONE, TN_RUN_FAILED };
+struct tn_catalog_run {
+	uint64_t id;
+	const char *kind;        /* "cut", "compact", "recompute", "verify" */
+	const char *reason;      /* "timer", "rows", "request", "definition" */
+	const char *object;      /* View or stream, or "". */
+	enum tn_catalog_run_state state;
+	int64_t started_us;
+	int64_t ended_us;        /* 0 while running. */
+	uint64_t lsn_from;
+	uint64_t lsn_to;
+	uint64_t rows;
+	uint32_t files;
+	const char *detail;      /* Human words: what was made, or the error. */
+};
+TN_MUST_USE enum tn_status tn_catalog_run_begin(struct tn_catalog *cat,
+    const struct tn_catalog_run *run, uint64_t *id);
+TN_MUST_USE enum tn_status tn_catalog_run_end(struct tn_catalog *cat,
+    uint64_t id, enum tn_catalog_run_state state, int64_t now_us,
+    uint64_t rows, uint32_t files, const char *detail);
+/* Newest first, with id below ${before} (0: all), at most ${limit}. Keeps the
+ * last 10,000 runs. */
+TN_MUST_USE enum tn_status tn_catalog_runs(struct tn_catalog *cat,
+    uint64_t before, uint32_t limit, struct tn_arena *a,
+    struct tn_catalog_run **out, uint32_t *count);
+/* Runs left running by a crash become failed. Called once at start. */
+TN_MUST_USE enum tn_status tn_catalog_runs_mend(struct tn_catalog *cat,
+    int64_t now_us);
+
+/* ---- access ---------------------------------------------------------- */
+
+struct tn_catalog_token {
+	uint64_t id;
+	const char *name;
+	const char *scope;       /* "admin", "ingest", "read" */
+	const char *hash;        /* Hex, as governance made it. */
+	int64_t created_us;
+	int64_t expires_us;      /* 0: never. */
+	int64_t used_us;         /* 0: not yet. */
+};
+/* TN_ELIMIT: there are 10,000. */
+TN_MUST_USE enum tn_status tn_catalog_token_add(struct tn_catalog *cat,
+    const struct tn_catalog_token *t, uint64_t *id);
+/* TN_ENOTFOUND. */
+TN_MUST_USE enum tn_status tn_catalog_token_remove(struct tn_catalog *cat,
+    uint64_t id);
+TN_MUST_USE enum tn_status tn_catalog_token_used(struct tn_catalog *cat,
+    uint64_t id, int64_t now_us);
+TN_MUST_USE enum tn_status tn_catalog_tokens(struct tn_catalog *cat,
+    struct tn_arena *a, struct tn_catalog_token **out, uint32_t *count);
+
+/* ---- small values ---------------------------------------------------- */
+
+/* "admin_password" and the like. TN_ENOTFOUND. value NULL deletes. */
+TN_MUST_USE enum tn_status tn_catalog_get(struct tn_catalog *cat,
+    const char *key, struct tn_arena *a, const char **value);
+TN_MUST_USE enum tn_status tn_catalog_set(struct tn_catalog *cat,
+    const char *key, const char *value);
+/* A field that no column takes, reported once a stream and field; *fresh
+ * tells whether it is new. At most 1000 a stream; more are not kept. */
+TN_MUST_USE enum tn_status tn_catalog_unknown_field(struct tn_catalog *cat,
+    uint32_t stream, const char *field, int64_t now_us, bool *fresh);
+struct tn_catalog_field {
+	uint32_t stream;
+	const char *field;
+	int64_t seen_us;
+};
+TN_MUST_USE enum tn_status tn_catalog_unknown_fields(struct tn_catalog *cat,
+    struct tn_arena *a, struct tn_catalog_field **out, uint32_t *count);
+
+#endif

@@ -1,0 +1,60 @@
+/* Shared inside the catalog: the connection and thin wrappers over SQLite,
+ * so that a statement reads as text, binds, rows.
+ *
+ * Two locks, always in this order: SQLite's own (recursive) mutex of the
+ * connection, held by a statement from prepare to finish and by a transaction
+ * from begin to end, so that no other thread's statement, commit or rollback
+ * falls between; then "lock", for the pointers to snapshots, held for a few
+ * instructions and never over a call of SQLite: the loop may take it. */
+#ifndef TN_CATALOG_INT_H
+#define TN_CATALOG_INT_H
+
+#include <sqlite3.h>
+
+#include "catalog/catalog.h"
+
+struct tn_catalog {
+	sqlite3 *db;
+	sqlite3_stmt *rollback;  /* Made at the start: needs no memory later. */
+	bool doubt;              /* A commit's fate is unknown: no more. */
+	sqlite3_mutex *lock;     /* Guards what follows. */
+	struct tn_catalog_snapshot *now;
+	/* Sequences of snapshots that someone still holds. */
+	struct tn_catalog_snapshot **live;
+	uint32_t live_count;
+	uint32_t live_cap;
+};
+
+/* SQLite's result code as a status; logs the first sight of a failure. */
+enum tn_status tn_catalog_status(struct tn_catalog *c, int rc,
+    const char *doing);
+/* BEGIN IMMEDIATE. TN_ECLOSED: an earlier commit's fate is unknown. */
+TN_MUST_USE enum tn_status tn_catalog_begin(struct tn_catalog *c);
+/* After a begin that succeeded: commit if ${st} is TN_OK, else roll back and
+ * return it. A commit that fails has no effect, also not after a crash;
+ * TN_ECLOSED: that could not be made sure. */
+TN_MUST_USE enum tn_status tn_catalog_end(struct tn_catalog *c,
+    enum tn_status st);
+/* Prepare and bind; takes the connection's mutex if it succeeds. types is one letter a value: i int64_t, s const char *
+ * (may be NULL). */
+TN_MUST_USE enum tn_status tn_catalog_prepare(struct tn_catalog *c,
+    sqlite3_stmt **stmt, const char *sql, const char *types, ...);
+/* Run to the end, drop the statement. */
+TN_MUST_USE enum tn_status tn_catalog_run(struct tn_catalog *c,
+    const char *sql, const char *types, ...);
+/* TN_OK: a row stands; TN_END: no more. */
+TN_MUST_USE enum tn_status tn_catalog_step(struct tn_catalog *c,
+    sqlite3_stmt *stmt);
+/* Drop a statement, give the mutex back. NULL (a failed prepare) is fine. */
+void tn_catalog_finish(struct tn_catalog *c, sqlite3_stmt *stmt);
+/* A column that is NOT NULL. Out of memory ends the process. */
+const char *tn_catalog_text(sqlite3_stmt *stmt, int col, struct tn_arena *a);
+/* Read all visible files into the first snapshot. */
+TN_MUST_USE enum tn_status tn_catalog_load_snapshot(struct tn_catalog *c);
+/* How many are still held. */
+uint32_t tn_catalog_free_snapshots(struct tn_catalog *c);
+#define TN_CATALOG_FILE_COLUMNS \
+	"id, tier, object, version, partition, path, rows, bytes, crc, " \
+	"time_min, time_max, lsn_min, lsn_max"
+
+#endif
