@@ -1,0 +1,302 @@
+/* Folders and single files of the lake: where a file goes, which folders
+ * still need a sync, and removal of files that no catalog row names.
+ *
+ * What can go wrong: a crash between writing a file and publishing it leaves
+ * a file nobody names; tn_lake_sweep removes it at the next start. A file is
+ * never changed after it was synced. A folder whose sync failed stays on the
+ * list, so that nothing is published before a later sync of it succeeds. */
+#include "lake/lake_int.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "os/os.h"
+
+#define CHECK_PIECE (256u << 10)
+
+static const char *const tiers[] = { "bronze", "silver", "gold", "keys" };
+
+enum tn_status
+tn_lake_absolute(const struct tn_lake *l, const char *path,
+    char buf[static TN_LAKE_PATH_MAX])
+{
+	int n = snprintf(buf, TN_LAKE_PATH_MAX, "%s/%s", l->root, path);
+
+	return n > 0 && n < TN_LAKE_PATH_MAX ? TN_OK : TN_ELIMIT;
+}
+
+enum tn_status
+tn_lake_open(struct tn_lake **lake, const char *root, struct tn_diag *d)
+{
+	struct tn_lake *l = tn_zalloc(sizeof *l);
+	enum tn_status st = TN_OK;
+	char path[TN_LAKE_PATH_MAX];
+
+	*lake = NULL;
+	l->root = tn_strdup(root);
+	for (size_t i = 0; st == TN_OK && i < TN_COUNT(tiers); i++) {
+		st = tn_lake_absolute(l, tiers[i], path);
+		if (st == TN_OK)
+			st = tn_os_mkdirs(path);
+	}
+	if (st == TN_OK)
+		st = tn_os_sync_dir(root);
+	if (st != TN_OK) {
+		tn_lake_close(l);
+		return tn_diag_set(d, st, "lake_folder",
+		    "cannot make the lake's folders in %s: %s", root,
+		    tn_status_text(st));
+	}
+	*lake = l;
+	return TN_OK;
+}
+
+void
+tn_lake_close(struct tn_lake *l)
+{
+	if (l == NULL)
+		return;
+	for (uint32_t i = 0; i < l->dirty_count; i++)
+		tn_free(l->dirty[i]);
+	tn_free(l->dirty);
+	tn_free(l->root);
+	tn_free(l);
+}
+
+const char *
+tn_lake_root(const struct tn_lake *lake)
+{
+	return lake->root;
+}
+
+void
+tn_lake_files_fini(struct tn_lake_files *f)
+{
+	tn_free(f->files);
+	memset(f, 0, sizeof *f);
+}
+
+void
+tn_lake_files_add(struct tn_lake_files *f, const struct tn_lake_file *x)
+{
+	if (f->count == f->cap) {
+		f->cap = f->cap == 0 ? 8 : f->cap * 2;
+		f->files = tn_realloc(f->files, f->cap * sizeof *f->files);
+	}
+	f->files[f->count++] = *x;
+}
+
+static void
+remember_dirty(struct tn_lake *l, const char *folder)
+{
+	/* Files of one folder mostly come one after the other; tn_lake_sync
+	 * finds the other repetitions by sorting. */
+	if (l->dirty_count > 0 &&
+	    strcmp(l->dirty[l->dirty_count - 1], folder) == 0)
+		return;
+	if (l->dirty_count == l->dirty_cap) {
+		l->dirty_cap = l->dirty_cap == 0 ? 16 : l->dirty_cap * 2;
+		l->dirty = tn_realloc(l->dirty,
+		    l->dirty_cap * sizeof *l->dirty);
+	}
+	l->dirty[l->dirty_count++] = tn_strdup(folder);
+}
+
+/* The folder itself and, when it is new, its parents up to the root: making
+ * it syncs them too, but may fail between the two and find it there when it
+ * is tried again. */
+static enum tn_status
+make_folder(struct tn_lake *l, const char *folder)
+{
+	char path[TN_LAKE_PATH_MAX];
+	bool fresh = tn_os_kind(folder) == TN_OS_NONE;
+	enum tn_status st = tn_os_mkdirs(folder);
+
+	snprintf(path, sizeof path, "%s", folder);
+	while (fresh && strlen(path) > strlen(l->root)) {
+		*strrchr(path, '/') = '\0';
+		if (tn_os_kind(path) == TN_OS_DIR)
+			remember_dirty(l, path);
+	}
+	if (st == TN_OK)
+		remember_dirty(l, folder);
+	return st;
+}
+
+static bool
+is_name(const char *s)
+{
+	return s[0] != '\0' && s[0] != '.' && strchr(s, '/') == NULL;
+}
+
+enum tn_status
+tn_lake_new_path(struct tn_lake *l, const struct tn_lake_place *at,
+    struct tn_lake_file *f, char full[static TN_LAKE_PATH_MAX])
+{
+	char folder[TN_LAKE_PATH_MAX];
+	const char *value = strchr(at->partition, '=');
+	enum tn_status st;
+	int n;
+
+	/* Names come from checked definitions and from us. */
+	tn_assert(is_name(at->tier) && is_name(at->table));
+	tn_assert(is_name(at->label) && strchr(at->partition, '/') == NULL);
+	memset(f, 0, sizeof *f);
+	value = value != NULL ? value + 1 : at->partition;
+	if (strlen(value) >= sizeof f->partition)
+		return TN_ELIMIT;
+	memcpy(f->partition, value, strlen(value));
+	n = snprintf(f->path, sizeof f->path, "%s/%s%s%s/%s%s", at->tier,
+	    at->table, at->partition[0] != '\0' ? "/" : "", at->partition,
+	    at->label, at->ending);
+	if (n < 0 || (size_t)n >= sizeof f->path)
+		return TN_ELIMIT;
+	st = tn_lake_absolute(l, f->path, full);
+	if (st != TN_OK)
+		return st;
+	snprintf(folder, sizeof folder, "%s", full);
+	*strrchr(folder, '/') = '\0';
+	return make_folder(l, folder);
+}
+
+static int
+by_bytes(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+enum tn_status
+tn_lake_sync(struct tn_lake *l)
+{
+	enum tn_status st = TN_OK;
+	uint32_t done = 0;
+
+	if (l->dirty_count > 1)
+		qsort(l->dirty, l->dirty_count, sizeof *l->dirty, by_bytes);
+	while (st == TN_OK && done < l->dirty_count) {
+		if (done == 0 ||
+		    strcmp(l->dirty[done], l->dirty[done - 1]) != 0)
+			st = tn_os_sync_dir(l->dirty[done]);
+		if (st == TN_OK)
+			done++;
+	}
+	for (uint32_t i = 0; i < done; i++)
+		tn_free(l->dirty[i]);
+	for (uint32_t i = done; i < l->dirty_count; i++)
+		l->dirty[i - done] = l->dirty[i];
+	l->dirty_count -= done;
+	return st;
+}
+
+enum tn_status
+tn_lake_remove(struct tn_lake *l, const char *path)
+{
+	char full[TN_LAKE_PATH_MAX];
+	enum tn_status st = tn_lake_absolute(l, path, full);
+
+	if (st != TN_OK)
+		return st;
+	st = tn_os_unlink(full);
+	return st == TN_ENOTFOUND ? TN_OK : st;
+}
+
+static bool
+is_known(const char *const *paths, uint32_t count, const char *path)
+{
+	uint32_t lo = 0, hi = count;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+		int c = strcmp(paths[mid], path);
+		if (c == 0)
+			return true;
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return false;
+}
+
+struct sweep {
+	struct tn_lake *lake;
+	const char *const *paths;
+	uint32_t count;
+	uint32_t removed;
+};
+
+/* Depth is bounded by the layout: tier/table/partition/file. */
+static enum tn_status
+sweep_folder(struct sweep *s, const char *rel, int depth)
+{
+	char full[TN_LAKE_PATH_MAX], child[TN_LAKE_PATH_MAX];
+	char **names = NULL;
+	size_t count = 0;
+	enum tn_status st = tn_lake_absolute(s->lake, rel, full);
+
+	if (st == TN_OK)
+		st = tn_os_list(full, &names, &count);
+	for (size_t i = 0; i < count; i++) {
+		int n = snprintf(child, sizeof child, "%s/%s", rel, names[i]);
+		bool fits = n > 0 && n < (int)sizeof child;
+		if (st == TN_OK && fits)
+			st = tn_lake_absolute(s->lake, child, full);
+		if (st == TN_OK && fits && tn_os_kind(full) == TN_OS_DIR) {
+			if (depth < 4)
+				st = sweep_folder(s, child, depth + 1);
+		} else if (st == TN_OK && fits &&
+		    !is_known(s->paths, s->count, child)) {
+			st = tn_os_unlink(full);
+			s->removed += st == TN_OK;
+		}
+		tn_free(names[i]);
+	}
+	tn_free(names);
+	return st;
+}
+
+enum tn_status
+tn_lake_sweep(struct tn_lake *l, const char *const *paths, uint32_t count,
+    uint32_t *removed)
+{
+	struct sweep s = { l, paths, count, 0 };
+	enum tn_status st = TN_OK;
+
+	for (size_t i = 0; st == TN_OK && i < TN_COUNT(tiers); i++)
+		st = sweep_folder(&s, tiers[i], 1);
+	*removed = s.removed;
+	return st;
+}
+
+enum tn_status
+tn_lake_check(struct tn_lake *l, const char *path, uint32_t *crc,
+    uint64_t *bytes)
+{
+	char full[TN_LAKE_PATH_MAX];
+	struct tn_os_file *file = NULL;
+	uint8_t *piece = NULL;
+	uint64_t at = 0;
+	enum tn_status st = tn_lake_absolute(l, path, full);
+
+	*crc = 0;
+	*bytes = 0;
+	if (st == TN_OK)
+		st = tn_os_open(&file, full, TN_OS_READ);
+	if (st == TN_OK)
+		st = tn_os_size(file, bytes);
+	/* Read, not mapped: a bad sector is an error, not a signal. */
+	piece = tn_alloc(CHECK_PIECE);
+	while (st == TN_OK && at < *bytes) {
+		uint64_t n = *bytes - at;
+		if (n > CHECK_PIECE)
+			n = CHECK_PIECE;
+		st = tn_os_pread(file, piece, n, at);
+		if (st == TN_OK)
+			*crc = tn_crc32c(*crc, piece, n);
+		at += n;
+	}
+	tn_free(piece);
+	tn_os_close(file);
+	return st;
+}
