@@ -1,0 +1,442 @@
+/* The decoder threads: bytes of a body to rows, rows to typed batches, raw
+ * rows packed for the log. Everything that costs cycles happens here, so that
+ * the writer only decides duplicates and commits.
+ *
+ *   work --inflate--> plain --split--> rows --gate--> chunk --> writer
+ *
+ * A body that breaks (bad gzip, a row beyond the limit) still ends through
+ * the writer: its last chunk carries the failure, and what came before it is
+ * committed and counted in the answer. */
+#include "ingest/ingest_int.h"
+
+#include <string.h>
+
+#include "os/os.h"
+
+#define GATES_MAX 32
+#define PLAIN_BYTES 131072
+
+struct kept {
+	uint32_t stream;
+	struct tn_buf text;
+	struct tn_codec_spec spec;
+	struct tn_governance_gate *gate;
+	uint32_t unknown_seen;
+	uint64_t used;
+};
+struct decoder {
+	struct kept gates[GATES_MAX];
+	uint32_t count;
+	uint64_t clock;
+	struct tn_buf plain;
+	struct tn_codec_rows rows;   /* Of small groups. */
+};
+
+struct decoder *
+tn_ingest_decoder_new(void)
+{
+	return tn_zalloc(sizeof(struct decoder));
+}
+
+static void
+drop_kept(struct kept *k)
+{
+	tn_governance_gate_free(k->gate);
+	tn_codec_spec_fini(&k->spec);
+	tn_buf_fini(&k->text);
+	memset(k, 0, sizeof *k);
+}
+
+void
+tn_ingest_decoder_free(struct decoder *d)
+{
+	if (d == NULL)
+		return;
+	for (uint32_t i = 0; i < d->count; i++)
+		drop_kept(&d->gates[i]);
+	tn_codec_rows_fini(&d->rows);
+	tn_buf_fini(&d->plain);
+	tn_free(d);
+}
+
+/* ---- gates ----------------------------------------------------------- */
+
+static struct kept *
+slot_for(struct decoder *d)
+{
+	uint32_t oldest = 0;
+
+	if (d->count < GATES_MAX)
+		return &d->gates[d->count++];
+	for (uint32_t i = 1; i < d->count; i++)
+		if (d->gates[i].used < d->gates[oldest].used)
+			oldest = i;
+	drop_kept(&d->gates[oldest]);
+	return &d->gates[oldest];
+}
+
+static struct kept *
+gate_for(struct decoder *d, struct tn_ingest *g, uint32_t stream,
+    const struct tn_buf *text)
+{
+	struct tn_slice want = { text->p, text->n };
+	enum tn_status st;
+	struct kept *k;
+
+	for (uint32_t i = 0; i < d->count; i++) {
+		k = &d->gates[i];
+		if (k->stream == stream && tn_slice_eq(want,
+		    (struct tn_slice){ k->text.p, k->text.n })) {
+			k->used = ++d->clock;
+			return k;
+		}
+	}
+	k = slot_for(d);
+	k->stream = stream;
+	k->used = ++d->clock;
+	tn_buf_add(&k->text, text->p, text->n);
+	st = tn_codec_spec_parse(&k->spec, want);
+	tn_assert(st == TN_OK);   /* We wrote that text. */
+	k->gate = tn_governance_gate_new(&g->o.model->streams[stream],
+	    &k->spec);
+	return k;
+}
+
+/* Tell once a stream and field that nothing takes it. */
+static void
+report_unknown(struct tn_ingest *g, struct kept *k)
+{
+	const char *const *names = tn_governance_gate_unknown(k->gate);
+	const struct tn_governance_stream *s = &g->o.model->streams[k->stream];
+
+	while (names[k->unknown_seen] != NULL) {
+		const char *name = names[k->unknown_seen++];
+		bool fresh = false;
+		enum tn_status st = tn_catalog_unknown_field(g->o.catalog,
+		    s->id, name, tn_os_wall_us(), &fresh);
+		if (st == TN_OK && fresh)
+			tn_say(TN_WARN, "ingest", "stream %s: field \"%s\" "
+			    "has no column; it is kept in bronze only",
+			    s->table->name, name);
+	}
+}
+
+/* ---- chunks ---------------------------------------------------------- */
+
+static void
+pack(struct chunk *c, const struct tn_codec_rows *rows)
+{
+	struct tn_log_block block;
+	enum tn_status st;
+
+	c->lengths = tn_arena_alloc(c->rows->arena, (rows->count + 1) * 4);
+	c->lines = tn_arena_alloc(c->rows->arena, (rows->count + 1) * 4);
+	if (rows->count > 0) {
+		memcpy(c->lengths, rows->length, rows->count * 4);
+		memcpy(c->lines, rows->line, rows->count * 4);
+	}
+	block = (struct tn_log_block){
+		.rows = rows->count,
+		.raw = { rows->raw.p, rows->raw.n },
+		.lengths = c->lengths,
+		.lines = c->lines,
+	};
+	st = tn_log_pack(&block, c->g->o.zstd_level, &c->packed);
+	tn_assert(st == TN_OK);
+	c->raw_bytes = rows->raw.n;
+}
+
+static struct chunk *
+new_chunk(struct tn_ingest *g, uint32_t stream, uint32_t parts)
+{
+	struct chunk *c = tn_zalloc(sizeof *c);
+
+	c->job.run = tn_ingest_write;
+	c->g = g;
+	c->stream = stream;
+	c->parts = tn_zalloc(parts * sizeof *c->parts);
+	c->part_count = parts;
+	return c;
+}
+
+/* Rows through the gate into the chunk. Empty rows make no block. */
+static void
+pass_gate(struct decoder *d, struct chunk *c,
+    const struct tn_codec_spec *spec, const char *source,
+    const struct tn_codec_rows *rows)
+{
+	struct kept *k;
+
+	if (rows->count == 0)
+		return;
+	tn_codec_spec_text(spec, &c->spec);
+	k = gate_for(d, c->g, c->stream, &c->spec);
+	c->rows = tn_governance_gate_pass(k->gate, rows, tn_os_wall_us(),
+	    NULL);
+	report_unknown(c->g, k);
+	c->source = tn_strdup(source);
+	pack(c, rows);
+}
+
+static void
+send(struct chunk *c)
+{
+	__atomic_add_fetch(&c->g->pending, c->raw_bytes, __ATOMIC_RELAXED);
+	/* Chunks are bounded by bodies times TN_INGEST_CHUNKS_MAX. */
+	if (!tn_net_actor_post_internal(c->g->writer, &c->job))
+		tn_assert(!"the writer stops after the decoders");
+}
+
+/* ---- one body -------------------------------------------------------- */
+
+static void
+break_body(struct tn_ingest_body *b, enum tn_status st, const char *code,
+    const char *message, const char *hint)
+{
+	if (b->broken != TN_OK)
+		return;
+	b->broken = tn_diag_set(&b->diag, st, code, "%s", message);
+	tn_diag_hint(&b->diag, "%s", hint);
+}
+
+static void
+refuse_key(struct tn_ingest_body *b)
+{
+	b->mismatch = true;
+	break_body(b, TN_EINVAL, "idempotency_mismatch",
+	    "this Idempotency-Key was used with another body",
+	    "use a fresh key for every new body");
+}
+
+/* The first ${drop} rows away. Rows lie back to back. */
+static void
+drop_rows(struct tn_codec_rows *r, uint32_t drop)
+{
+	size_t cut = drop < r->count ? r->start[drop] : r->raw.n;
+
+	memmove(r->raw.p, r->raw.p + cut, r->raw.n - cut);
+	r->raw.n -= cut;
+	for (uint32_t i = drop; i < r->count; i++) {
+		r->start[i - drop] = r->start[i] - (uint32_t)cut;
+		r->length[i - drop] = r->length[i];
+		r->line[i - drop] = r->line[i];
+	}
+	r->count -= drop;
+}
+
+/* Rows a note says are committed already: compare, then leave them out. */
+static void
+skip_rows(struct tn_ingest_body *b)
+{
+	uint32_t drop = 0;
+	struct tn_codec_rows *r = &b->rows;
+
+	if (b->key_bytes == 0)
+		return;
+	for (uint32_t i = 0; i < r->count; i++) {
+		b->chain = tn_ingest_chain(b->chain, r->raw.p + r->start[i],
+		    r->length[i]);
+		b->rows_seen++;
+		drop += b->rows_seen <= b->skip;
+		if (b->rows_seen == b->skip && (b->chain.lo !=
+		    b->skip_chain.lo || b->chain.hi != b->skip_chain.hi))
+			refuse_key(b);
+	}
+	if (b->split_done && b->rows_seen < b->skip)
+		refuse_key(b);
+	if (b->replay && b->rows_seen > b->skip)
+		refuse_key(b);
+	if (drop > 0)
+		drop_rows(r, drop);
+	if (b->mismatch)
+		b->split_done = true;
+}
+
+static void
+read_note(struct tn_ingest_body *b)
+{
+	struct tn_arena *a = tn_arena_new(1024);
+	struct tn_buf key = { 0 };
+	struct tn_slice value;
+	struct tally t;
+	bool done = false;
+	enum tn_status st;
+
+	b->note_read = true;
+	tn_ingest_note_key(b, &key);
+	st = tn_log_note_get(b->g->o.log, (struct tn_slice){ key.p, key.n },
+	    tn_os_wall_us(), a, &value);
+	if (st == TN_OK)
+		st = tn_ingest_note_read(value, &t, &done);
+	if (st == TN_OK) {
+		b->before = tn_alloc(sizeof *b->before);
+		*b->before = t;
+		b->skip = t.rows;
+		b->skip_chain = t.chain;
+		b->replay = done;
+	} else if (st != TN_ENOTFOUND) {
+		break_body(b, st, "idempotency_note", "what was remembered "
+		    "under this Idempotency-Key cannot be read",
+		    "send again with a fresh key after checking the stream");
+	}
+	tn_buf_fini(&key);
+	tn_arena_free(a);
+}
+
+/* One step of inflate and split. False when there is nothing to do now. */
+static bool
+split_step(struct decoder *d, struct tn_ingest_body *b)
+{
+	struct tn_slice in = { b->work.p + b->work_at,
+	    b->work.n - b->work_at };
+	size_t before = in.n;
+	enum tn_status st = TN_OK;
+
+	if (b->inflate == NULL) {
+		if (in.n == 0)
+			return false;
+		st = tn_codec_splitter_feed(b->splitter, &in, &b->rows,
+		    b->g->o.chunk_bytes);
+		b->work_at += before - in.n;
+	} else {
+		if (d->plain.n == 0) {
+			enum tn_status z = tn_inflate_step(b->inflate, &in,
+			    &d->plain, PLAIN_BYTES);
+			b->work_at += before - in.n;
+			if (z != TN_OK && z != TN_END) {
+				break_body(b, TN_EINVAL, "bad_encoding",
+				    "the compressed body is damaged",
+				    "check Content-Encoding (gzip or zstd)");
+				return false;
+			}
+			if (d->plain.n == 0)
+				return before != in.n;
+		}
+		struct tn_slice plain = { d->plain.p, d->plain.n };
+		/* All of it: the next body on this thread needs the room. */
+		st = tn_codec_splitter_feed(b->splitter, &plain, &b->rows,
+		    SIZE_MAX);
+		tn_buf_clear(&d->plain);
+	}
+	if (st == TN_ELIMIT)
+		break_body(b, TN_ELIMIT, "row_too_large",
+		    "a row is larger than row_bytes_max",
+		    "send smaller events, or raise row_bytes_max with ALTER "
+		    "SYSTEM SET; the rows before it were taken");
+	return st == TN_OK;
+}
+
+static void
+split_work(struct decoder *d, struct tn_ingest_body *b)
+{
+	tn_buf_clear(&d->plain);
+	while (b->broken == TN_OK && b->rows.raw.n < b->g->o.chunk_bytes &&
+	    split_step(d, b))
+		;
+	if (b->work_at == b->work.n) {
+		__atomic_sub_fetch(&b->g->pending, b->work.n,
+		    __ATOMIC_RELAXED);
+		tn_buf_clear(&b->work);
+		b->work_at = 0;
+	}
+	if (b->broken == TN_OK && b->last && b->work.n == 0) {
+		if (b->inflate != NULL && !tn_inflate_done(b->inflate))
+			break_body(b, TN_EINVAL, "bad_encoding",
+			    "the compressed body ends too early",
+			    "send the whole body");
+		if (tn_codec_splitter_end(b->splitter, &b->rows) ==
+		    TN_ELIMIT)
+			break_body(b, TN_ELIMIT, "row_too_large",
+			    "the last row is larger than row_bytes_max",
+			    "send smaller events, or raise row_bytes_max");
+		b->split_done = true;
+	}
+	if (b->broken != TN_OK)
+		b->split_done = true;
+}
+
+static void
+hand_over(struct decoder *d, struct tn_ingest_body *b)
+{
+	struct chunk *c = new_chunk(b->g, b->stream, 1);
+
+	if (!b->mismatch && !b->replay)
+		pass_gate(d, c, b->spec, b->source, &b->rows);
+	c->parts[0] = (struct part){ .body = b,
+	    .count = c->rows != NULL ? c->rows->batch->rows : 0,
+	    .final = b->split_done, .rows_seen = b->rows_seen,
+	    .chain = b->chain };
+	tn_codec_rows_clear(&b->rows);
+	b->sent++;
+	send(c);
+}
+
+void
+tn_ingest_decode_body(struct tn_ingest_body *b)
+{
+	struct tn_ingest *g = b->g;
+	struct decoder *d = g->decoder_state[b->decoder];
+
+	b->sent = 0;
+	if (b->splitter == NULL)
+		b->splitter = tn_codec_splitter_new(b->spec,
+		    g->o.row_bytes_max);
+	if (b->inflate == NULL && b->coding != TN_CODING_IDENTITY)
+		b->inflate = tn_inflate_new(b->coding);
+	if (b->key_bytes > 0 && !b->note_read)
+		read_note(b);
+	split_work(d, b);
+	if (b->rows.raw.n >= g->o.chunk_bytes || b->split_done) {
+		skip_rows(b);
+		if (b->rows.count > 0 || b->split_done)
+			hand_over(d, b);
+	}
+	b->job.run = tn_ingest_body_back;
+	tn_net_loop_post(g->o.loop, &b->job);
+}
+
+/* ---- small bodies together ------------------------------------------- */
+
+static uint32_t
+split_small(struct decoder *d, struct tn_ingest_body *b)
+{
+	struct tn_codec_splitter *s = tn_codec_splitter_new(b->spec,
+	    b->g->o.row_bytes_max);
+	struct tn_slice in = { b->inbox.p, b->inbox.n };
+	uint32_t before = d->rows.count;
+	enum tn_status st = TN_OK;
+
+	while (st == TN_OK && in.n > 0)
+		st = tn_codec_splitter_feed(s, &in, &d->rows, SIZE_MAX);
+	if (st == TN_OK)
+		st = tn_codec_splitter_end(s, &d->rows);
+	if (st == TN_ELIMIT)
+		break_body(b, TN_ELIMIT, "row_too_large",
+		    "a row is larger than row_bytes_max",
+		    "send smaller events, or raise row_bytes_max");
+	tn_codec_splitter_free(s);
+	b->split_done = true;
+	return d->rows.count - before;
+}
+
+void
+tn_ingest_decode_small(struct small_group *s)
+{
+	struct tn_ingest *g = s->g;
+	struct decoder *d = g->decoder_state[s->lead->decoder];
+	struct chunk *c = new_chunk(g, s->lead->stream, s->count);
+	struct tn_ingest_body *b = s->bodies;
+
+	tn_codec_rows_clear(&d->rows);
+	for (uint32_t i = 0; i < s->count; i++, b = b->next_small) {
+		uint32_t first = d->rows.count;
+		c->parts[i] = (struct part){ .body = b, .first = first,
+		    .count = split_small(d, b), .final = true };
+		__atomic_sub_fetch(&g->pending, b->inbox.n,
+		    __ATOMIC_RELAXED);
+		tn_buf_clear(&b->inbox);
+	}
+	pass_gate(d, c, s->lead->spec, s->lead->source, &d->rows);
+	send(c);
+	tn_free(s);
+}

@@ -1,0 +1,186 @@
+/* Shared inside ingest. Who owns what:
+ *
+ *   body       loop: inbox and flags; decoder (while busy): work, split;
+ *              writer: tally, from the first chunk on; loop again at the end
+ *   chunk      decoder, then writer, then loop
+ *
+ * A body has at most one decoder job and CHUNKS_MAX chunks under way. */
+#ifndef TN_INGEST_INT_H
+#define TN_INGEST_INT_H
+
+#include "ingest/ingest.h"
+
+#define TN_INGEST_DECODERS_MAX 8
+#define TN_INGEST_CHUNKS_MAX 4       /* Of one body, between two threads. */
+#define TN_INGEST_INBOX 65536        /* Bytes worth a decoder job. */
+#define TN_INGEST_INBOX_MAX 262144   /* Then feed says TN_EFULL. */
+#define TN_INGEST_SMALL 65536        /* Bodies that travel together. */
+#define TN_INGEST_KEY_MAX 255
+
+struct decoder;
+
+/* What a body came to, so far. Written by the writer only. */
+struct tally {
+	uint64_t accepted, quarantined, duplicates;
+	bool has_offset;
+	uint64_t first_offset, last_offset;
+	uint64_t lsn;
+	uint64_t rows;               /* Seen, for the note. */
+	struct tn_hash128 chain;     /* Of their raw bytes. */
+	struct tn_ingest_error *errors;
+	uint32_t error_count;
+	struct tn_arena *texts;      /* Of the errors; NULL until needed. */
+};
+
+struct tn_ingest_body {
+	struct tn_net_job job;       /* To the decoder and back. */
+	struct tn_ingest *g;
+	uint32_t stream;             /* Index in the model. */
+	struct tn_codec_spec *spec;
+	enum tn_coding coding;
+	char *source;
+	char key[TN_INGEST_KEY_MAX + 1];
+	size_t key_bytes;
+	void (*done)(void *arg, const struct tn_ingest_result *r);
+	void (*resume)(void *arg);
+	void *arg;
+	uint32_t decoder;
+
+	/* Loop. */
+	struct tn_buf inbox;
+	bool ended, aborted, busy, waiting, dispatched, final_seen;
+	bool closed;                 /* The decoder wants no more bytes. */
+	int32_t chunks_out;          /* Below 0: back before its decoder. */
+	struct tn_ingest_body *prev, *next;       /* All bodies. */
+	struct tn_ingest_body *next_small;
+
+	/* Decoder. */
+	struct tn_buf work;          /* Bytes not yet split, from work_at. */
+	size_t work_at;
+	bool last;                   /* No more bytes after work. */
+	struct tn_inflate *inflate;
+	struct tn_codec_splitter *splitter;
+	struct tn_codec_rows rows;
+	bool split_done;
+	int32_t sent;                /* Out: chunks sent by this job. */
+	enum tn_status broken;       /* Why decoding stopped early. */
+	struct tn_diag diag;
+	bool note_read;
+	bool replay;                 /* A finished note: only compare. */
+	bool mismatch;               /* The key belongs to another body. */
+	uint64_t skip;               /* Rows already committed. */
+	struct tn_hash128 skip_chain;
+	uint64_t rows_seen;
+	struct tn_hash128 chain;
+	struct tally *before;        /* From the note, handed to the writer. */
+
+	/* Writer, then loop. */
+	struct tally tally;
+	enum tn_status status;
+	struct tn_diag why;
+	bool replayed;
+};
+
+/* Rows on the way to one log block. parts: which bodies they belong to. */
+struct part {
+	struct tn_ingest_body *body;
+	uint32_t first;
+	uint32_t count;
+	bool final;
+	uint64_t rows_seen;          /* Of the body, after this part. */
+	struct tn_hash128 chain;
+};
+struct chunk {
+	struct tn_net_job job;       /* To the writer, then to the loop. */
+	struct tn_ingest *g;
+	uint32_t stream;
+	struct tn_governance_rows *rows;   /* NULL: only ends its bodies. */
+	uint32_t *lengths;           /* In rows->arena. */
+	uint32_t *lines;
+	size_t raw_bytes;
+	struct tn_buf packed;
+	struct tn_buf spec;
+	char *source;
+	struct part *parts;
+	uint32_t part_count;
+};
+
+/* ---- keys.c: the dedupe window, on the writer ------------------------ */
+
+struct keyset;
+struct keyset *tn_ingest_keyset_new(void);
+void tn_ingest_keyset_free(struct keyset *k);
+/* True when the key is new; it is remembered with ${lsn}. */
+bool tn_ingest_keyset_add(struct keyset *k, struct tn_hash128 key,
+    uint64_t lsn);
+/* Take back the newest ${count} additions (the commit failed). */
+void tn_ingest_keyset_undo(struct keyset *k, const struct tn_hash128 *keys,
+    uint64_t count);
+/* Files replace everything remembered at or below ${lsn}. Takes them. */
+void tn_ingest_keyset_files(struct keyset *k, struct tn_lake_keys **files,
+    uint32_t count, uint64_t lsn);
+uint64_t tn_ingest_keyset_count(const struct keyset *k);
+
+/* ---- note.c: idempotency --------------------------------------------- */
+
+void tn_ingest_note_key(const struct tn_ingest_body *b, struct tn_buf *out);
+void tn_ingest_note_write(const struct tally *t, bool done,
+    struct tn_buf *out);
+/* Texts go to t->texts. TN_ECORRUPT. */
+TN_MUST_USE enum tn_status tn_ingest_note_read(struct tn_slice value,
+    struct tally *t, bool *done);
+struct tn_hash128 tn_ingest_chain(struct tn_hash128 so_far,
+    const void *p, size_t n);
+void tn_ingest_tally_fini(struct tally *t);
+
+/* ---- decode.c -------------------------------------------------------- */
+
+/* Jobs on a decoder's thread. */
+void tn_ingest_decode_body(struct tn_ingest_body *b);
+struct small_group {
+	struct tn_net_job job;
+	struct tn_ingest *g;
+	struct tn_ingest_body *bodies;     /* By next_small, same stream. */
+	struct tn_ingest_body *lead;       /* Spec and source of all. */
+	uint32_t count;
+	size_t bytes;
+};
+void tn_ingest_decode_small(struct small_group *s);
+void tn_ingest_decoder_free(struct decoder *d);
+struct decoder *tn_ingest_decoder_new(void);
+
+/* ---- write.c --------------------------------------------------------- */
+
+void tn_ingest_write(struct tn_net_job *job);
+void tn_ingest_chunk_free(struct chunk *c);
+
+/* ---- ingest.c -------------------------------------------------------- */
+
+struct stream_stats {
+	uint64_t accepted, quarantined, duplicates, bytes;
+	int64_t last_us;
+	uint64_t second[16];         /* Rows in second s at s % 16. */
+	int64_t second_of[16];
+};
+struct tn_ingest {
+	struct tn_ingest_opts o;
+	struct tn_net_actor *writer;
+	struct tn_net_actor *decoders[TN_INGEST_DECODERS_MAX];
+	struct decoder *decoder_state[TN_INGEST_DECODERS_MAX];
+	uint32_t decoder_count;
+	uint32_t next_decoder;
+	struct tn_ingest_body *bodies;
+	struct tn_ingest_body *small;      /* Waiting for the turn's end. */
+	struct tn_ingest_body **small_end;
+	struct tn_net_timer *retry;
+	size_t pending;              /* Atomic: bytes in inboxes and chunks. */
+	struct keyset **keys;        /* One a stream with a primary key. */
+	struct stream_stats *stats;  /* One a stream; written by the writer. */
+	struct tn_histogram *ack;
+	bool stopping;
+};
+/* Chunk's way back on the loop. */
+void tn_ingest_chunk_done(struct tn_net_job *job);
+void tn_ingest_body_back(struct tn_net_job *job);
+
+#endif

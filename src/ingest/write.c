@@ -1,0 +1,383 @@
+/* The writer: one thread that owns the log's write side and the dedupe
+ * windows. It takes everything that is queued as one group:
+ *
+ *   mark duplicates -> tally each body -> one append with one sync
+ *   -> rows to the speed layer -> chunks back to the loop, which answers
+ *
+ * A group that fails to commit is taken back whole: its keys are forgotten
+ * and its bodies get the error. After a failed write or sync the log refuses
+ * for good and so does the intake. */
+#include "ingest/ingest_int.h"
+
+#include <string.h>
+
+#include "os/os.h"
+
+#define GROUP_BYTES_MAX (24u << 20)
+#define GROUP_CHUNKS_MAX 4096
+
+struct group {
+	struct tn_ingest *g;
+	struct chunk **chunks;
+	uint32_t count;
+	struct tn_log_block *blocks;     /* Of chunks with rows, in order. */
+	uint32_t block_count;
+	struct tn_log_note *notes;
+	uint32_t note_count;
+	struct tn_buf note_bytes;        /* Keys and values of the notes. */
+	size_t *note_at;                 /* Begin of key, value; pairs. */
+	uint64_t *next_offset;           /* One a stream, 0: not read yet. */
+	struct tn_arena *arena;
+};
+
+/* ---- duplicates ------------------------------------------------------ */
+
+/* Marks what came before; the keys it added, for undo, at ${added}. */
+static uint64_t
+mark_duplicates(struct keyset *k, struct tn_governance_rows *r,
+    uint64_t lsn, struct tn_hash128 *added)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < r->batch->rows; i++) {
+		if (r->marks[i] != TN_MARK_ACCEPTED)
+			continue;
+		if (tn_ingest_keyset_add(k, r->keys[i], lsn))
+			added[n++] = r->keys[i];
+		else
+			r->marks[i] = TN_MARK_DUPLICATE;
+	}
+	return n;
+}
+
+/* ---- tallies --------------------------------------------------------- */
+
+static void
+add_errors(struct tn_ingest *g, struct tally *t, const struct chunk *c,
+    const struct part *p)
+{
+	const struct tn_governance_rows *r = c->rows;
+	uint32_t i = 0;
+
+	while (i < r->reason_count && r->reasons[i].row < p->first)
+		i++;
+	for (; i < r->reason_count && r->reasons[i].row < p->first + p->count
+	    && t->error_count < g->o.errors_max; i++) {
+		const struct tn_log_reason *why = &r->reasons[i];
+		if (t->errors == NULL)
+			t->errors = tn_alloc(g->o.errors_max *
+			    sizeof *t->errors);
+		if (t->texts == NULL)
+			t->texts = tn_arena_new(1024);
+		struct tn_ingest_error *e = &t->errors[t->error_count++];
+		e->row = t->rows + why->row - p->first;
+		e->line = c->lines[why->row];
+		e->code = tn_arena_strdup(t->texts, why->code);
+		e->column = tn_arena_strdup(t->texts, why->column);
+		e->message = tn_arena_strdup(t->texts, why->message);
+	}
+}
+
+/* Add a part to its body, with the LSN and offset it is going to have. */
+static void
+tally_part(struct tn_ingest *g, const struct chunk *c,
+    const struct part *p, uint64_t lsn, uint64_t offset)
+{
+	struct tally *t = &p->body->tally;
+	uint64_t by_mark[3] = { 0 };
+
+	if (p->count == 0)
+		return;
+	add_errors(g, t, c, p);
+	for (uint32_t i = 0; i < p->count; i++)
+		by_mark[c->rows->marks[p->first + i]]++;
+	t->accepted += by_mark[TN_MARK_ACCEPTED];
+	t->quarantined += by_mark[TN_MARK_QUARANTINED];
+	t->duplicates += by_mark[TN_MARK_DUPLICATE];
+	if (!t->has_offset)
+		t->first_offset = offset + p->first;
+	t->has_offset = true;
+	t->last_offset = offset + p->first + p->count - 1;
+	t->lsn = lsn;
+	t->rows += p->count;
+}
+
+/* What a keyed body's earlier commits came to, read by the decoder. */
+static void
+take_before(struct tn_ingest_body *b)
+{
+	if (b->before == NULL)
+		return;
+	if (b->mismatch)
+		tn_ingest_tally_fini(b->before);
+	else
+		b->tally = *b->before;
+	tn_free(b->before);
+	b->before = NULL;
+	b->replayed = b->replay && !b->mismatch;
+}
+
+static void
+add_note(struct group *x, const struct part *p)
+{
+	struct tn_ingest_body *b = p->body;
+	size_t *at = &x->note_at[2 * x->note_count];
+	bool done = p->final && b->broken == TN_OK;
+
+	if (b->key_bytes == 0 || b->replay || b->mismatch ||
+	    (p->count == 0 && !done))
+		return;
+	b->tally.rows = p->rows_seen;
+	b->tally.chain = p->chain;
+	at[0] = x->note_bytes.n;
+	tn_ingest_note_key(b, &x->note_bytes);
+	at[1] = x->note_bytes.n;
+	tn_ingest_note_write(&b->tally, done, &x->note_bytes);
+	x->note_count++;
+}
+
+/* ---- the group ------------------------------------------------------- */
+
+static void
+fill_block(struct group *x, struct chunk *c, uint64_t offset)
+{
+	struct tn_governance_rows *r = c->rows;
+	const struct tn_governance_stream *s = r->stream;
+	bool all = true;
+
+	for (uint32_t i = 0; all && i < r->batch->rows; i++)
+		all = r->marks[i] == TN_MARK_ACCEPTED;
+	x->blocks[x->block_count++] = (struct tn_log_block){
+		.stream = s->id,
+		.version = s->version,
+		.offset = offset,
+		.rows = r->batch->rows,
+		.received_us = r->received_us,
+		.spec = { c->spec.p, c->spec.n },
+		.source = tn_slice_of(c->source),
+		.marks = all ? NULL : r->marks,
+		.reasons = r->reasons,
+		.reason_count = r->reason_count,
+		.raw = { NULL, c->raw_bytes },
+		.lengths = c->lengths,
+		.lines = c->lines,
+		.packed = { c->packed.p, c->packed.n },
+	};
+}
+
+static void
+prepare_chunk(struct group *x, struct chunk *c, struct tn_hash128 *added,
+    uint64_t *added_count)
+{
+	struct tn_ingest *g = x->g;
+	uint64_t lsn = tn_log_last(g->o.log) + 1 + x->block_count;
+	uint64_t offset = 0;
+
+	*added_count = 0;
+	if (c->rows != NULL) {
+		uint64_t *next = &x->next_offset[c->stream];
+		if (*next == UINT64_MAX)
+			*next = tn_log_next_offset(g->o.log,
+			    g->o.model->streams[c->stream].id);
+		offset = *next;
+		*next += c->rows->batch->rows;
+		if (g->keys[c->stream] != NULL)
+			*added_count = mark_duplicates(g->keys[c->stream],
+			    c->rows, lsn, added);
+		fill_block(x, c, offset);
+	}
+	for (uint32_t i = 0; i < c->part_count; i++) {
+		take_before(c->parts[i].body);
+		tally_part(g, c, &c->parts[i], lsn, offset);
+		add_note(x, &c->parts[i]);
+	}
+}
+
+static void
+point_notes(struct group *x, int64_t now_us)
+{
+	for (uint32_t i = 0; i < x->note_count; i++) {
+		size_t key = x->note_at[2 * i], value = x->note_at[2 * i + 1];
+		size_t end = i + 1 < x->note_count ?
+		    x->note_at[2 * i + 2] : x->note_bytes.n;
+		x->notes[i] = (struct tn_log_note){
+			.key = { x->note_bytes.p + key, value - key },
+			.value = { x->note_bytes.p + value, end - value },
+			.expires_us = now_us + x->g->o.idempotency_us,
+		};
+	}
+}
+
+static void
+fail_bodies(struct group *x, enum tn_status st)
+{
+	const char *why = tn_log_failure(x->g->o.log);
+
+	for (uint32_t i = 0; i < x->count; i++)
+		for (uint32_t k = 0; k < x->chunks[i]->part_count; k++) {
+			struct tn_ingest_body *b = x->chunks[i]->parts[k].body;
+			if (b->status != TN_OK)
+				continue;
+			b->status = tn_diag_set(&b->why, st, st == TN_ENOSPC ?
+			    "disk_full" : "log_failed", "%s", st == TN_ENOSPC
+			    ? "the disk is full: nothing of this part was "
+			    "taken" : why != NULL ? why :
+			    "the log cannot take this");
+			tn_diag_hint(&b->why, "%s", st == TN_ENOSPC ?
+			    "free space on the data disk and send again" :
+			    "look at the log lines of tarn, mend the disk "
+			    "and restart; events that were answered are safe");
+		}
+}
+
+static void
+add_stats(struct tn_ingest *g, const struct chunk *c, int64_t now_us)
+{
+	struct stream_stats *s = &g->stats[c->stream];
+	uint64_t by_mark[3] = { 0 };
+	int64_t second = now_us / 1000000;
+
+	for (uint32_t i = 0; i < c->rows->batch->rows; i++)
+		by_mark[c->rows->marks[i]]++;
+	__atomic_add_fetch(&s->accepted, by_mark[0], __ATOMIC_RELAXED);
+	__atomic_add_fetch(&s->quarantined, by_mark[1], __ATOMIC_RELAXED);
+	__atomic_add_fetch(&s->duplicates, by_mark[2], __ATOMIC_RELAXED);
+	__atomic_add_fetch(&s->bytes, c->raw_bytes, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->last_us, now_us, __ATOMIC_RELAXED);
+	if (__atomic_load_n(&s->second_of[second % 16], __ATOMIC_RELAXED) !=
+	    second) {
+		__atomic_store_n(&s->second[second % 16], 0,
+		    __ATOMIC_RELAXED);
+		__atomic_store_n(&s->second_of[second % 16], second,
+		    __ATOMIC_RELAXED);
+	}
+	__atomic_add_fetch(&s->second[second % 16], c->rows->batch->rows,
+	    __ATOMIC_RELAXED);
+}
+
+static void
+publish_rows(struct group *x)
+{
+	int64_t now_us = tn_os_wall_us();
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < x->count; i++) {
+		struct chunk *c = x->chunks[i];
+		if (c->rows == NULL)
+			continue;
+		const struct tn_log_block *b = &x->blocks[n++];
+		c->rows->lsn = b->lsn;
+		c->rows->offset = b->offset;
+		add_stats(x->g, c, now_us);
+		if (x->g->o.committed != NULL)
+			x->g->o.committed(x->g->o.arg, c->rows);
+	}
+	tn_assert(n == x->block_count);
+}
+
+static void
+init_group(struct group *x, struct tn_ingest *g, struct chunk **chunks,
+    uint32_t count)
+{
+	uint32_t parts = 0, streams = g->o.model->stream_count;
+
+	memset(x, 0, sizeof *x);
+	for (uint32_t i = 0; i < count; i++)
+		parts += chunks[i]->part_count;
+	x->g = g;
+	x->chunks = chunks;
+	x->count = count;
+	x->arena = tn_arena_new(16384);
+	x->blocks = tn_arena_alloc(x->arena, count * sizeof *x->blocks);
+	x->notes = tn_arena_alloc(x->arena, parts * sizeof *x->notes + 1);
+	x->note_at = tn_arena_alloc(x->arena, (parts + 1) * 2 *
+	    sizeof *x->note_at);
+	x->next_offset = tn_arena_alloc(x->arena, (streams + 1) *
+	    sizeof *x->next_offset);
+	memset(x->next_offset, 0xff, (streams + 1) * sizeof *x->next_offset);
+}
+
+static void
+commit_group(struct tn_ingest *g, struct chunk **chunks, uint32_t count)
+{
+	struct group x;
+	struct tn_hash128 **added;
+	uint64_t *added_count;
+	enum tn_status st = TN_OK;
+
+	init_group(&x, g, chunks, count);
+	added = tn_arena_zalloc(x.arena, count * sizeof *added);
+	added_count = tn_arena_zalloc(x.arena, count * sizeof *added_count);
+	for (uint32_t i = 0; i < count; i++) {
+		if (chunks[i]->rows != NULL && chunks[i]->rows->keys != NULL)
+			added[i] = tn_alloc((chunks[i]->rows->batch->rows + 1)
+			    * sizeof **added);
+		prepare_chunk(&x, chunks[i], added[i], &added_count[i]);
+	}
+	point_notes(&x, tn_os_wall_us());
+	if (x.block_count > 0 || x.note_count > 0)
+		st = tn_log_append(g->o.log, x.blocks, x.block_count,
+		    x.notes, x.note_count);
+	if (st == TN_OK)
+		publish_rows(&x);
+	else
+		fail_bodies(&x, st);
+	for (uint32_t i = count; i-- > 0; ) {
+		if (st != TN_OK && added_count[i] > 0)
+			tn_ingest_keyset_undo(g->keys[chunks[i]->stream],
+			    added[i], added_count[i]);
+		tn_free(added[i]);
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		chunks[i]->job.run = tn_ingest_chunk_done;
+		tn_net_loop_post(g->o.loop, &chunks[i]->job);
+	}
+	tn_buf_fini(&x.note_bytes);
+	tn_arena_free(x.arena);
+}
+
+void
+tn_ingest_chunk_free(struct chunk *c)
+{
+	tn_governance_rows_unref(c->rows);
+	tn_buf_fini(&c->packed);
+	tn_buf_fini(&c->spec);
+	tn_free(c->source);
+	tn_free(c->parts);
+	tn_free(c);
+}
+
+/* The first chunk of the queue came here by its run(); the rest of the queue
+ * is taken too. Jobs of other kinds among them (key files, trim) run in their
+ * place between two groups. */
+void
+tn_ingest_write(struct tn_net_job *job)
+{
+	struct tn_ingest *g = ((struct chunk *)job)->g;
+	struct tn_net_job *rest = tn_net_actor_take(g->writer);
+	struct chunk **chunks = tn_alloc(GROUP_CHUNKS_MAX * sizeof *chunks);
+	size_t bytes = 0;
+	uint32_t n = 0;
+
+	for (; job != NULL; job = rest) {
+		if (job != rest)
+			job->next = NULL;
+		else
+			rest = rest->next;
+		bool chunk = job->run == tn_ingest_write;
+		if (chunk) {
+			chunks[n++] = (struct chunk *)job;
+			bytes += chunks[n - 1]->packed.n + 1024;
+		}
+		if (n > 0 && (!chunk || n == GROUP_CHUNKS_MAX ||
+		    bytes >= GROUP_BYTES_MAX || rest == NULL)) {
+			commit_group(g, chunks, n);
+			n = 0;
+			bytes = 0;
+		}
+		if (!chunk)
+			job->run(job);
+	}
+	tn_assert(n == 0);
+	tn_free(chunks);
+}
