@@ -254,6 +254,15 @@ replay(struct tn_app_demo *d, int64_t at)
 	}
 }
 
+/* Let the page show both layers: history final, the rest provisional. */
+static void
+cut(struct tn_app_demo *d)
+{
+	struct tn_buf empty = { 0 };
+
+	send_body(d, "/api/v1/batch/run", &empty);
+}
+
 static void *
 run_demo(void *arg)
 {
@@ -273,8 +282,10 @@ run_demo(void *arg)
 	d->base_day = (int32_t)((tn_os_wall_us() - (DAYS - 1) * DAY_US) /
 	    DAY_US);
 	begin = now_minute(d) - MINUTES;
-	if (load_history(d, begin))
+	if (load_history(d, begin)) {
+		cut(d);
 		replay(d, begin);
+	}
 	return NULL;
 }
 

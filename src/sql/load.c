@@ -324,7 +324,7 @@ target_at(const struct statement *s)
 	for (int i = 0; i < 2; i++)
 		tok = tn_sql_token_next(s->text, &at, s->end);
 	if (tok.n == 12)      /* MATERIALIZED VIEW */
-		tok = tn_sql_token_next(s->text, &at, s->end);
+		(void)tn_sql_token_next(s->text, &at, s->end);
 	return tn_sql_token_next(s->text, &at, s->end).at;
 }
 
