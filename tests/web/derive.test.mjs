@@ -18,7 +18,7 @@ const info = (o = {}) => ({ name: 'v', bucket: 'hour', bucket_us: 3600e6, option
 
 test('columns come from the options, else from the shape', () => {
 	const s = state([]);
-	assert.deepEqual(axes(info(), s), { x: 1, xTime: true, y: 2, series: 0, seriesAll: [0] });
+	assert.deepEqual(axes(info(), s), { x: 1, xTime: true, y: 2, series: 0, seriesAll: [0], names: ['room', 'hour', 'n'] });
 	assert.equal(axes(info({ x: 'room', y: 'n' }), s).x, 0);
 	const one = state([['a', 3]], [], ['room'], ['room', 'n'], ['text', 'bigint']);
 	assert.equal(axes({ ...info(), bucket: null }, one).x, -1);

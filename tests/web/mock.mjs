@@ -32,6 +32,8 @@ const defs = [
 		o: { overview: 'line', title: 'CO₂ by room', x: 'hour', y: 'co2', series: 'room', unit: 'ppm', position: '11' } },
 	{ name: 'busy_heat', cols: [col('hour', 'timestamptz', 1), col('people', 'double precision')],
 		o: { overview: 'heatmap', title: 'Busy hours', x: 'hour', y: 'people', unit: 'people', position: '12' } },
+	{ name: 'readings_bars', cols: [col('hour', 'timestamptz', 1), col('readings', 'bigint')],
+		o: { overview: 'bar', title: 'Readings by hour', x: 'hour', y: 'readings', position: '13' } },
 	{ name: 'room_bars', cols: [col('room', 'text', 1), col('hour', 'timestamptz', 1), col('peak', 'integer')],
 		o: { overview: 'bar', title: 'Peak in the newest hour', x: 'hour', y: 'peak', series: 'room', unit: 'people', position: '13' } },
 	{ name: 'latest', cols: [col('room', 'text', 1), col('hour', 'timestamptz', 1), col('people', 'double precision'), col('co2', 'double precision')],
@@ -42,7 +44,7 @@ const defs = [
  * served as they are. */
 export function start({ port = 0, empty = false, root = null } = {}) {
 	const state = { lsn: 1000, batch: 900, rows: new Map(), prov: new Map(), accepted: 0,
-		quarantined: 3, duplicates: 12, tick: 0, events: [], runs: [], progress: true };
+		quarantined: empty ? 0 : 3, duplicates: empty ? 0 : 12, tick: 0, events: [], runs: [], progress: true };
 	/* raw[room][hour] = {n, people, peak, co2} */
 	const hours = new Map();
 	const raw = empty ? [] : load();
@@ -98,6 +100,7 @@ export function start({ port = 0, empty = false, root = null } = {}) {
 		switch (name) {
 		case 'people_now': return cells.map((c) => [iso(c.t), c.room, Math.round(c.people / c.n)]);
 		case 'co2_now': return cells.map((c) => [iso(c.t), c.room, round(c.co2 / c.n)]);
+		case 'readings_bars':
 		case 'readings_hourly': return [...byHour].map(([t, h]) => [iso(t), h.n]);
 		case 'rooms_total': return rooms.map((r) => [r, [...hours.values()].filter((c) => c.room === r).reduce((n, c) => n + c.n, 0)]).filter((r) => r[1] > 0);
 		case 'occupancy_hourly': return cells.map((c) => [c.room, iso(c.t), round(c.people / c.n), c.peak]);

@@ -10,7 +10,8 @@ const stream = { name: 'badge', columns: [
 	{ name: 'ts', type: 'timestamptz' }, { name: 'direction', type: 'text' },
 	{ name: 'temp_c', type: 'double precision' }, { name: 'n', type: 'integer' },
 	{ name: 'ok', type: 'boolean' }, { name: 'day', type: 'date' }, { name: 'extra', type: 'jsonb' },
-	{ name: 'made', type: 'text', generated: true }],
+	{ name: 'made', type: 'text', generated: true },
+	{ name: 'at', type: 'time without time zone' }, { name: 'base', type: 'date', default: "'2017-03-22'" }],
 checks: [{ name: 'c', text: "direction IN ('in','out')" }, { name: 'd', text: 'temp_c BETWEEN -40 AND 60' }] };
 
 test('an example event obeys the types and the checks', () => {
@@ -21,7 +22,8 @@ test('an example event obeys the types and the checks', () => {
 	assert.equal(e.day, '2026-03-01');
 	assert.equal(e.n, 1);
 	assert.equal(e.ok, true);
-	assert.ok(!('made' in e));
+	assert.equal(e.at, '08:00:00');
+	assert.ok(!('made' in e) && !('base' in e));
 });
 
 test("checks in PostgreSQL's own words are understood, quotes are doubled", () => {

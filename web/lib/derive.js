@@ -1,9 +1,9 @@
-/* From a view's rows and its options to what a tile, line, heatmap, bar list
+/** From a view's rows and its options to what a tile, line, heatmap, bar list
  * or table shows. Pure: no DOM, no clock; tested with node.
  *
  * @typedef {import('./state.js').ViewState} ViewState
  * @typedef {{x: number, xTime: boolean, y: number, series: number,
- *    seriesAll: number[]}} Axes  column indexes, -1: none */
+ *    seriesAll: number[], names: string[]}} Axes  column indexes, -1: none */
 import { isNumeric, isTime, parseTime } from './format.js';
 
 export const SERIES_MAX = 6;
@@ -29,7 +29,7 @@ export function axes(info, s) {
 	const rest = s.keyAt.filter((i) => i !== x && i !== y);
 	if (series < 0 && rest.length > 0)
 		series = rest[0];
-	return { x, xTime: x >= 0 && isTime(s.types[x]), y, series,
+	return { x, xTime: x >= 0 && isTime(s.types[x]), y, series, names: s.columns,
 		seriesAll: series >= 0 && at(o.series) >= 0 ? [series] : rest };
 }
 
@@ -50,7 +50,8 @@ function seriesName(row, a) {
 	if (a.seriesAll.length === 0)
 		return '';
 	return a.seriesAll.map((i) => row[i] === null ? '(none)' :
-		String(row[i])).join(' · ');
+		typeof row[i] === 'number' ? `${a.names[i]} ${row[i]}` :
+			String(row[i])).join(' · ');
 }
 
 const value = (/** @type {any} */ v) => v === null || v === undefined ? null :
@@ -64,7 +65,7 @@ export function additive(unit) {
 
 /** One number per time: sums over series, or means of what does not add up.
  * @param {any} info @param {ViewState} s
- * @returns {{t: number[], v: number[], prov: boolean[], sums: boolean}} */
+ * @returns {{t: number[], v: number[], prov: boolean[], mean: boolean}} */
 export function totals(info, s) {
 	const a = axes(info, s);
 	const sums = additive(info.options?.unit);
@@ -84,7 +85,7 @@ export function totals(info, s) {
 	}
 	const t = [...by.keys()].sort((p, q) => p - q);
 	const cells = t.map((k) => by.get(k) ?? { sum: 0, n: 1, prov: false });
-	return { t, sums, v: cells.map((c) => sums ? c.sum : c.sum / c.n),
+	return { t, mean: !sums && cells.some((c) => c.n > 1), v: cells.map((c) => sums ? c.sum : c.sum / c.n),
 		prov: cells.map((c) => c.prov) };
 }
 
@@ -103,7 +104,7 @@ export function tile(info, s) {
 		ref = last - 1;
 	const from = Math.max(0, n - 48);
 	return { value: all.v[last], t: all.t[last], prov: all.prov[last],
-		sums: all.sums, timed: n > 1 || all.t[0] !== 0,
+		mean: all.mean, timed: n > 1 || all.t[0] !== 0,
 		ref: ref >= 0 ? all.v[ref] : null, kind, refT: ref >= 0 ? all.t[ref] : 0,
 		spark: { v: all.v.slice(from), prov: all.prov.slice(from) } };
 }
@@ -117,7 +118,7 @@ export function span(range, bucketUs) {
 		return fixed[range];
 	if (bucketUs >= 86400e6)
 		return Infinity;
-	return bucketUs > 300e6 ? 604800e3 : 86400e3;
+	return bucketUs > 900e6 ? 604800e3 : 86400e3;
 }
 
 /** Series over time. For each series two lines: final values, and provisional

@@ -21,7 +21,9 @@ function sample(column, checks, at) {
 		return at.toISOString().slice(0, 19);
 	if (type === 'date')
 		return at.toISOString().slice(0, 10);
-	if (/^(bool)/.test(type))
+	if (/^time\b/.test(type))
+		return at.toISOString().slice(11, 19);
+	if (type.startsWith('bool'))
 		return true;
 	if (/int|serial/.test(type))
 		return 1;
@@ -34,11 +36,12 @@ function sample(column, checks, at) {
 	return column.key ? `test-${at.getTime().toString(36)}` : `${column.name}-1`;
 }
 
+/* What has a default or is generated is left to the server. */
 /** @param {any} stream of /api/v1/streams @param {Date} [at] */
 export function example(stream, at = new Date()) {
 	const checks = (stream.checks || []).map((/** @type {any} */ c) => c.text || '');
 	return Object.fromEntries(stream.columns
-		.filter((/** @type {any} */ c) => !c.generated)
+		.filter((/** @type {any} */ c) => !c.generated && (c.default ?? null) === null)
 		.map((/** @type {any} */ c) => [c.name, sample(c, checks, at)]));
 }
 

@@ -121,6 +121,8 @@ export function time(ms, tz, shape) {
 export function cell(v, type, tz) {
 	if (v === null || v === undefined)
 		return '';
+	if (type === 'date')
+		return String(v).slice(0, 10);
 	if (type.startsWith('timestamp')) {
 		const ms = parseTime(v);
 		return Number.isFinite(ms) ? time(ms, tz, 'stamp') : String(v);
@@ -129,6 +131,12 @@ export function cell(v, type, tz) {
 		return Number.isInteger(v) ? whole.format(v) :
 			Math.abs(v) >= 1 ? number(v) : fine.format(v);
 	return typeof v === 'object' ? JSON.stringify(v) : String(v);
+}
+
+/** The zone to show a view's buckets in: a bucket of whole days is a date as
+ * the server cuts it, in UTC. @param {any} info @param {string} tz */
+export function bucketZone(info, tz) {
+	return (info.bucket_us || 0) >= 86400e6 ? 'UTC' : tz;
 }
 
 /** @param {string} type */

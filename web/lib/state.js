@@ -1,4 +1,4 @@
-/* One view as the page holds it: rows by group key, each marked final or
+/** One view as the page holds it: rows by group key, each marked final or
  * provisional. Used in the worker (to serve tabs that open later) and in each
  * tab. A row that changed at position n stays provisional until a cut at or
  * after n.

@@ -24,7 +24,7 @@ export function typed(text, type) {
 }
 
 /** @param {any} v */
-const shown = (v) => v === null ? '' : typeof v === 'object' ?
+const shown = (v) => v === null || v === undefined ? '' : typeof v === 'object' ?
 	JSON.stringify(v) : String(v);
 
 /** @param {{a: any}} p */
@@ -59,6 +59,13 @@ export function SendTest({ s }) {
 		}
 		setMode(m);
 	};
+	/* An empty field with a default is left out, not null.
+	 * @param {any} c @param {string} value */
+	const put = (/** @type {any} */ c, /** @type {string} */ value) => {
+		const { [c.name]: _, ...rest } = event;
+		const v = typed(value, c.type);
+		setEvent(v === null && c.default ? rest : { ...rest, [c.name]: v });
+	};
 	const send = async (/** @type {Event} */ e) => {
 		e.preventDefault();
 		setBusy(true);
@@ -79,9 +86,9 @@ export function SendTest({ s }) {
 			<textarea class="input" id="testjson" rows=${columns.length + 3} spellcheck=${false}
 				value=${text} onInput=${(/** @type {any} */ e) => setText(e.target.value)}></textarea>` :
 			html`<div class="cards">${columns.map((/** @type {any} */ c) => html`<div class="field" key=${c.name}>
-				<label for=${`f-${c.name}`}>${c.name} <span class="muted small mono">${c.type}${c.not_null || c.key ? '' : ', optional'}</span></label>
-				<input class="input" id=${`f-${c.name}`} autocomplete="off" value=${shown(event[c.name])}
-					onInput=${(/** @type {any} */ e) => setEvent({ ...event, [c.name]: typed(e.target.value, c.type) })} /></div>`)}</div>`}
+				<label for=${`f-${c.name}`}>${c.name} <span class="muted small mono">${c.type}${(c.not_null || c.key) && !c.default ? '' : ', optional'}</span></label>
+				<input class="input" id=${`f-${c.name}`} autocomplete="off" placeholder=${c.default ? `default: ${c.default}` : ''} value=${shown(event[c.name])}
+					onInput=${(/** @type {any} */ e) => put(c, e.target.value)} /></div>`)}</div>`}
 		<div class="rowline"><button class="btn primary" disabled=${busy}><${Icon} name="send" />Send</button>
 			<button class="btn" type="button" onClick=${() => {
 				const v = example(s);

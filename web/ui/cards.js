@@ -5,7 +5,7 @@ import { lines, heat, bars, tableRows, axes } from '../lib/derive.js';
 import { LineChart } from './line.js';
 import { Icon } from './icons.js';
 import { Skeleton } from './parts.js';
-import { number, short, time, cell, isNumeric } from '../lib/format.js';
+import { bucketZone, number, short, time, cell, isNumeric } from '../lib/format.js';
 import { zoneName } from '../lib/prefs.js';
 import { view } from '../lib/live.js';
 
@@ -17,6 +17,7 @@ export const keysOf = (info) => info.columns.filter(
 export function ViewTable({ info, state, max }) {
 	const tz = zoneName();
 	const t = tableRows(info, state, max || 100);
+	const days = bucketZone(info, tz) !== tz || (info.bucket_us || 0) >= 86400e6;
 	return html`<div class="tablebox" tabindex="0" role="group"
 			aria-label=${`${info.options.title || info.name}, table`}>
 		<table class="grid"><thead><tr>${state.columns.map((/** @type {string} */ c,
@@ -24,7 +25,8 @@ export function ViewTable({ info, state, max }) {
 			class=${isNumeric(state.types[i]) ? 'num' : ''}>${c}</th>`)}
 			<th scope="col">State</th></tr></thead>
 		<tbody>${t.rows.map((r) => html`<tr>${r.row.map((v, i) => html`<td
-			class=${isNumeric(state.types[i]) ? 'num' : ''}>${cell(v, state.types[i], tz)}</td>`)}
+			class=${isNumeric(state.types[i]) ? 'num' : ''}>${cell(v, days && state.columns[i] === info.bucket ?
+				'date' : state.types[i], tz)}</td>`)}
 			<td class="muted">${r.prov ? '◌ provisional' : '● final'}</td></tr>`)}</tbody></table>
 		${t.more > 0 && html`<p class="muted small" style=${{ padding: '8px 16px' }}>
 			${number(t.more)} older rows: <a href=${`/sql?q=${encodeURIComponent(
@@ -34,7 +36,7 @@ export function ViewTable({ info, state, max }) {
 /** @param {{info: any, state: any, version: number, width: number}} p */
 function Heat({ info, state, width }) {
 	const [tip, setTip] = useState(/** @type {any} */ (null));
-	const tz = zoneName();
+	const tz = bucketZone(info, zoneName());
 	const left = width < 420 ? 70 : 100;
 	const h = heat(info, state, Math.max(6, Math.floor((width - left) / 15)),
 		(t, shape) => time(t, tz, shape));
@@ -50,7 +52,7 @@ function Heat({ info, state, width }) {
 	const every = Math.ceil(44 / cw);
 	const unit = info.options.unit ? ` ${info.options.unit}` : '';
 	const nice = (/** @type {string} */ y) => h.byDay ?
-		time(Date.parse(y + 'T12:00:00Z'), 'UTC', 'weekday') : y;
+		time(Date.parse(y + 'T12:00:00Z'), 'UTC', width < 420 ? 'day' : 'weekday') : y;
 	return html`<div class="chart" style=${{ height: `${Math.max(308, height + 30)}px` }}
 			role="img" aria-label=${`${info.options.title || info.name}: ${h.down.length} by ${
 				h.across.length} cells from ${number(h.low)} to ${number(h.high)}${unit}.`}>
@@ -128,7 +130,8 @@ function Drawing({ info, state, range, version, width }) {
 	if (d === null)
 		return html`<div class="legend"></div><div class="chart"><p class="muted">No data yet.</p></div><div class="under"></div>`;
 	return html`<${LineChart} d=${d} title=${info.options.title || info.name}
-		unit=${info.options.unit || ''} asBars=${kind === 'bar'} />`;
+		unit=${info.options.unit || ''} tz=${bucketZone(info, zoneName())}
+		days=${(info.bucket_us || 0) >= 86400e6} asBars=${kind === 'bar'} />`;
 }
 
 /** @param {{info: any, range: string, wide: boolean}} p */
@@ -144,9 +147,9 @@ export function Card({ info, range, wide }) {
 			aria-labelledby=${`v-${info.name}`} data-view=${info.name}>
 		<header><h2 id=${`v-${info.name}`} title=${info.comment || info.options.description || ''}>${title}
 			${info.options.unit && html`<span class="muted small"> ${info.options.unit}</span>`}</h2>
-			${!plain && html`<button class="btn quiet tiny" aria-pressed=${String(table)}
+			${!plain && html`<button class="btn quiet tiny" aria-label=${`${table ? 'Show as chart' : 'Show as table'}: ${title}`}
 				onClick=${() => setTable(!table)}><${Icon} name=${table ? 'chart' : 'table'} />
-				${table ? 'Show as chart' : 'Show as table'}<span class="vh">: ${title}</span></button>`}</header>
+				<span class="hide-s">${table ? 'Show as chart' : 'Show as table'}</span></button>`}</header>
 		${!v.state.loaded ? html`<div class="body"><${Skeleton} height=${308} /></div>` :
 			asTable ? html`<${ViewTable} info=${info} state=${v.state} version=${version} />` :
 			html`<div class="body"><div ref=${ref}></div><${Drawing} info=${info} state=${v.state}

@@ -2,9 +2,12 @@
  * drawn twice: final values solid, provisional ones dashed; a thin rule says
  * up to where everything is final. */
 import { html, useEffect, useRef, useState } from '../lib/html.js';
-import uPlot from '../vendor/uplot.js';
-import { color, palette, zoneName } from '../lib/prefs.js';
+import plain from '../vendor/uplot.js';
+import { color, palette } from '../lib/prefs.js';
 import { number, short, time } from '../lib/format.js';
+
+/* Vendored without its types. */
+const uPlot = /** @type {any} */ (plain);
 
 /** @typedef {NonNullable<ReturnType<typeof import('../lib/derive.js').lines>>} Data */
 
@@ -33,15 +36,16 @@ function timeAxis(tz) {
 const zoned = (tz) => (/** @type {number} */ ts) =>
 	uPlot.tzDate(new Date(ts * 1000), tz);
 
-/** @param {Data} d @param {boolean} asBars @param {any} hooks */
-function options(d, asBars, hooks) {
-	const paths = asBars ? uPlot.paths.bars({ size: [.7, 40], align: 1 }) : undefined;
+/** @param {Data} d @param {boolean} asBars @param {string} tz
+ * @param {any} hooks */
+function options(d, asBars, tz, hooks) {
+	const paths = asBars ? uPlot.paths.bars({ size: [.7, 40], gap: 1, align: 1 }) : undefined;
 	const series = [{}];
 	d.names.forEach((name, i) => {
 		const stroke = color(`--cat-${i + 1}`);
-		const common = { stroke, width: 1.75, points: { show: false },
+		const common = { stroke, width: asBars ? 1 : 1.75, points: { show: false },
 			spanGaps: false, paths };
-		series.push({ ...common, label: name, dash: dashes[i],
+		series.push({ ...common, label: name, dash: dashes[i], width: asBars ? 0 : 1.75,
 			fill: asBars ? stroke : undefined });
 		series.push({ ...common, label: `${name} provisional`, dash: [4, 4],
 			fill: asBars ? color('--hatch') : undefined });
@@ -49,17 +53,27 @@ function options(d, asBars, hooks) {
 	const axis = { stroke: color('--muted'), font: '11px system-ui, sans-serif',
 		grid: { stroke: color('--line'), width: 1 }, ticks: { show: false } };
 	return {
-		width: 400, height: 260, series, tzDate: zoned(zoneName()),
+		width: 400, height: 260, series, tzDate: zoned(tz),
 		padding: [10, 18, 0, 0],
 		legend: { show: false },
 		cursor: { y: false, points: { size: 7 }, drag: { x: true, y: false } },
-		scales: { y: { range: (/** @type {any} */ u, /** @type {number} */ lo,
+		/* A bar stands right of its time: room for the last one. */
+		scales: { x: asBars ? { range: (/** @type {any} */ u, /** @type {number} */ lo,
+			/** @type {number} */ hi) => [lo, hi + step(d.x)] } : {}, y: { range: (/** @type {any} */ u, /** @type {number} */ lo,
 			/** @type {number} */ hi) => range(lo, hi) } },
-		axes: [{ ...axis, grid: { show: false }, values: timeAxis(zoneName()), size: 40, space: 62 },
+		axes: [{ ...axis, grid: { show: false }, values: timeAxis(tz), size: 40, space: 62 },
 			{ ...axis, size: 48, gap: 6, values: (/** @type {any} */ u, /** @type {number[]} */ v) =>
 				v.map((n) => short(n)) }],
 		hooks,
 	};
+}
+
+/** Least distance of two times. @param {number[]} x */
+function step(x) {
+	let least = Infinity;
+	for (let i = 1; i < x.length; i++)
+		least = Math.min(least, x[i] - x[i - 1]);
+	return least === Infinity ? 1 : least;
 }
 
 /** Zero is on the axis unless everything is far from it.
@@ -104,9 +118,9 @@ function valueAt(d, s, i) {
 }
 
 /** Said by screen readers instead of the picture. @param {Data} d
- * @param {string} title @param {string} unit */
-export function sentence(d, title, unit) {
-	const tz = zoneName();
+ * @param {string} title @param {string} unit @param {string} tz
+ * @param {boolean} days */
+export function sentence(d, title, unit, tz, days) {
 	const last = d.x.length - 1;
 	const parts = d.names.map((name, s) => {
 		let peak = -1;
@@ -118,14 +132,15 @@ export function sentence(d, title, unit) {
 		while (end > 0 && valueAt(d, s, end).v === null)
 			end--;
 		return `${name ? name + ': ' : ''}${number(valueAt(d, s, end).v)}${unit ? ' ' + unit : ''} at ${
-			time(d.x[end] * 1000, tz, 'time')}, peak ${number(valueAt(d, s, peak).v)} at ${
-			time(d.x[peak] * 1000, tz, 'full')}`;
+			time(d.x[end] * 1000, tz, days ? 'weekday' : 'time')}, peak ${number(valueAt(d, s, peak).v)} at ${
+			time(d.x[peak] * 1000, tz, days ? 'weekday' : 'full')}`;
 	});
 	return `${title}. ${parts.join('; ')}.`;
 }
 
-/** @param {{d: Data, at: {i: number, left: number, width: number}, unit: string}} p */
-function Tip({ d, at, unit }) {
+/** @param {{d: Data, at: {i: number, left: number, width: number}, unit: string,
+ *    when: string}} p */
+function Tip({ d, at, unit, when }) {
 	const right = at.left > at.width / 2;
 	const rows = d.names.map((name, s) => ({ name, s, ...valueAt(d, s, at.i) }))
 		.filter((r) => r.v !== null);
@@ -133,30 +148,31 @@ function Tip({ d, at, unit }) {
 	return html`<div class="tip" style=${{ top: '6px',
 		left: right ? undefined : `${at.left + 62}px`,
 		right: right ? `${at.width - at.left + 18}px` : undefined }}>
-		<div class="head"><span>${time(d.x[at.i] * 1000, zoneName(), 'full')}</span>
+		<div class="head"><span>${when}</span>
 			<span class=${live ? 'mark' : ''}>${live ? '◌ provisional' : '● final'}</span></div>
 		${rows.map((r) => html`<div class="row" key=${r.name}><span class="swatch"
 			style=${{ background: `var(--cat-${r.s + 1})` }}></span>${r.name || d.y}
 			<b>${number(r.v)}${unit ? ` ${unit}` : ''}</b></div>`)}</div>`;
 }
 
-/** @param {{d: Data, title: string, unit: string, asBars?: boolean}} p */
-export function LineChart({ d, title, unit, asBars }) {
+/** @param {{d: Data, title: string, unit: string, tz: string, days: boolean,
+ *    asBars?: boolean}} p */
+export function LineChart({ d, title, unit, tz, days, asBars }) {
 	const box = useRef(/** @type {HTMLElement|null} */ (null));
 	const plot = useRef(/** @type {any} */ (null));
 	const data = useRef(d);
 	const [at, setAt] = useState(/** @type {any} */ (null));
-	const shape = [d.names.join('\n'), palette.value, zoneName(), asBars].join('|');
+	const shape = [d.names.join('\n'), palette.value, tz, asBars].join('|');
 
 	data.current = d;
 	useEffect(() => {
 		const el = /** @type {HTMLElement} */ (box.current);
-		const u = new uPlot(options(d, asBars === true, {
+		const u = new uPlot(options(d, asBars === true, tz, {
 			drawAxes: [(/** @type {any} */ p) => drawFrontier(p, data.current.frontier)],
 			setCursor: [(/** @type {any} */ p) => setAt(p.cursor.idx === null ||
 				p.cursor.idx === undefined || p.cursor.left < 0 ? null :
 				{ i: p.cursor.idx, left: p.cursor.left, width: p.over.clientWidth })],
-		}), flat(data.current), el);
+		}), flat(data.current, asBars), el);
 		plot.current = u;
 		const seen = new ResizeObserver(() => u.setSize({
 			width: Math.max(120, el.clientWidth), height: el.clientHeight }));
@@ -172,7 +188,7 @@ export function LineChart({ d, title, unit, asBars }) {
 		const u = plot.current;
 		const whole = !u || u.data[0].length === 0 ||
 			(u.scales.x.min <= u.data[0][0] && u.scales.x.max >= u.data[0].at(-1));
-		u?.setData(flat(d), whole);
+		u?.setData(flat(d, asBars), whole);
 	}, [d]);
 
 	/** @param {KeyboardEvent} e */
@@ -188,21 +204,25 @@ export function LineChart({ d, title, unit, asBars }) {
 		setAt({ i, left: u.valToPos(d.x[i], 'x'), width: u.over.clientWidth });
 	};
 	const shown = at && at.i < d.x.length ? at : null;
+	const when = (/** @type {number} */ t) => time(t * 1000, tz, days ? 'weekday' : 'full');
 	return html`<div class="legend" aria-hidden="true">${d.names.map((n, i) => html`
 			<span class="key" key=${n}><span class="swatch"
 				style=${{ background: `var(--cat-${i + 1})` }}></span>${n || d.y}</span>`)}
 			${d.hidden > 0 && html`<span>+ ${d.hidden} more in the table</span>`}</div>
-		<div class="chart" role="img" tabindex="0" aria-label=${sentence(d, title, unit) +
-			(shown ? ` At ${time(d.x[shown.i] * 1000, zoneName(), 'full')}: ${
+		<div class="chart" role="img" tabindex="0" aria-label=${sentence(d, title, unit, tz, days) +
+			(shown ? ` At ${when(d.x[shown.i])}: ${
 				d.names.map((n, s) => `${n} ${number(valueAt(d, s, shown.i).v)}`).join(', ')}.` : '')}
 			onKeyDown=${key} onBlur=${() => setAt(null)} ref=${box}>
-			${shown && html`<${Tip} d=${d} at=${shown} unit=${unit} />`}</div>
+			${shown && html`<${Tip} d=${d} at=${shown} unit=${unit} when=${when(d.x[shown.i])} />`}</div>
 		<div class="under">${d.frontier !== null ? html`<span aria-hidden="true">│</span> Final up to ${
-			time(d.frontier * 1000, zoneName(), 'full')}; dashed is live and may still change` :
+			when(d.frontier)}; dashed is live and may still change` :
 			d.live.every((s) => s.every((v) => v === null)) ? 'All final' : 'All live, no batch run yet'}</div>`;
 }
 
-/** uPlot's own shape: x, then final and live of each series. @param {Data} d */
-function flat(d) {
-	return [d.x, ...d.names.flatMap((_, i) => [d.final[i], d.live[i]])];
+/** uPlot's own shape: x, then final and live of each series. Bars do not
+ * join, so the shared point is left out. @param {Data} d
+ * @param {boolean} [asBars] */
+function flat(d, asBars) {
+	return [d.x, ...d.names.flatMap((_, i) => [d.final[i], asBars ?
+		d.live[i].map((v, k) => d.final[i][k] === null ? v : null) : d.live[i]])];
 }

@@ -30,12 +30,12 @@ function Links({ list }) {
 
 function Rail() {
 	const s = status.value;
-	return html`<div class="rail">
+	return html`<nav class="rail" aria-label="Main">
 		<a class="brand" href="/" aria-label="Tarn, overview"><${Logo} /><span>Tarn</span></a>
-		<nav aria-label="Main"><h2>Live</h2><${Links} list=${pages.slice(0, 1)} />
-			<h2>Data</h2><${Links} list=${pages.slice(1)} /></nav>
+		<div class="links"><h2>Live</h2><${Links} list=${pages.slice(0, 1)} />
+			<h2>Data</h2><${Links} list=${pages.slice(1)} /></div>
 		<div class="foot"><span>${s ? `Version ${s.version}` : ''}</span>
-			<a href="/docs">API</a></div></div>`;
+			<a href="/docs">API</a></div></nav>`;
 }
 
 /** State of the feed in one word. */
@@ -110,7 +110,8 @@ function View() {
 function Bar() {
 	const s = status.value;
 	return html`<header class="bar">
-		<span class="instance">${s?.instance || 'Tarn'}</span>
+		<span class="instance">${s?.instance || location.host}</span>
+		${s?.progress && html`<${Progress} p=${s.progress} />`}
 		<span class="space"></span>
 		<${Pill} />
 		<button class="btn quiet" aria-label=${paused.value ?
@@ -121,21 +122,28 @@ function Bar() {
 		<${View} /></header>`;
 }
 
+/** A job of the server, as a line under the bar that takes no room.
+ * @param {{p: any}} props */
+function Progress({ p }) {
+	const text = p.text || 'Loading';
+	return html`<div class="progress"><span>${text}${p.total ?
+			`, ${number(p.loaded)} of ${number(p.total)}` : ''}</span>
+		<progress aria-label=${text} max=${p.total || 1} value=${p.loaded || 0}></progress></div>`;
+}
+
 function Banners() {
 	const s = status.value;
-	const p = s?.progress;
-	return html`
+	const open = s && s.loopback === false && location.protocol === 'http:';
+	const failure = s?.log?.failure;
+	if (!updated.value && !open && !failure)
+		return null;
+	return html`<aside aria-label="Notices">
 		${updated.value && html`<div class="banner">Tarn was updated.
 			<button class="btn tiny" onClick=${() => location.reload()}>Reload the page</button></div>`}
-		${s && s.loopback === false && location.protocol === 'http:' &&
-			html`<div class="banner"><span aria-hidden="true">◐</span>
+		${open && html`<div class="banner"><span aria-hidden="true">◐</span>
 			This connection is not encrypted.</div>`}
-		${s?.log?.failure && html`<div class="banner"><span aria-hidden="true">▲</span>
-			New events are refused: ${s.log.failure}</div>`}
-		${p && html`<div class="progress"><span>${p.text || 'Loading'}</span>
-			<span>${p.total ? `${number(p.loaded)} of ${number(p.total)}` : ''}</span>
-			<progress aria-label=${p.text || 'Loading'} max=${p.total || 1}
-				value=${p.loaded || 0}></progress></div>`}`;
+		${failure && html`<div class="banner"><span aria-hidden="true">▲</span>
+			New events are refused: ${failure}</div>`}</aside>`;
 }
 
 /* g, then a letter, goes to a page; not while typing. */

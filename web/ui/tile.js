@@ -1,7 +1,7 @@
 /* A number with its trend. */
 import { html } from '../lib/html.js';
 import { tile } from '../lib/derive.js';
-import { number, short, time } from '../lib/format.js';
+import { bucketZone, number, short, time } from '../lib/format.js';
 import { zoneName } from '../lib/prefs.js';
 
 /** Two lines over one area: final solid, provisional dashed.
@@ -32,7 +32,7 @@ function Spark({ v, prov }) {
 /** @param {{info: any, state: any, version: number}} p */
 export function Tile({ info, state }) {
 	const d = state.loaded ? tile(info, state) : null;
-	const tz = zoneName();
+	const tz = bucketZone(info, zoneName());
 	const title = info.options.title || info.name;
 	const day = (info.bucket_us || 0) >= 86400e6;
 	const at = (/** @type {number} */ t) => time(t, tz, day ? 'weekday' : 'time');
@@ -50,6 +50,6 @@ export function Tile({ info, state }) {
 		<div class="delta">${d && d.timed ? html`${at(d.t)}${d.prov ? ' so far' : ''}${d.ref !== null &&
 			(d.prov ? html` · <b>${short(d.ref)}</b> ${before}` :
 			html` · <b>${sign}${number(d.value - d.ref)}</b> to ${before}`)}${
-			d.sums ? '' : ' · mean'}` : d ? 'In total' : state.loaded ? 'No data yet' : ' '}</div>
+			d.mean ? ' · mean' : ''}` : d ? 'In total' : state.loaded ? 'No data yet' : ' '}</div>
 		${d && html`<${Spark} ...${d.spark} />`}</section>`;
 }
