@@ -10,7 +10,8 @@
  *
  * A connection that misses its deadline is shut down; libmicrohttpd finds
  * that and cleans up. When nine tenths of the connections are taken, waiting
- * ones get a second only, so that idle connections cannot keep others out.
+ * ones get a second only, and each new one takes the place of the one that
+ * waited longest, so that idle connections cannot keep others out.
  *
  * Whether a later head was begun, only the kernel can tell (TCP_INFO); asked
  * once a sweep, and only of waiting connections. */
@@ -26,6 +27,7 @@
 #include "os/os.h"
 
 #define PRESSED_US INT64_C(1000000)
+#define TCP_GONE 7               /* TCP_CLOSE of the kernel. */
 
 static void
 name_address(struct conn *k, const struct sockaddr *a)
@@ -58,6 +60,8 @@ conn_new(struct tn_http *h, struct MHD_Connection *c)
 	k->next = h->conns;
 	if (h->conns != NULL)
 		h->conns->prev = k;
+	else
+		h->conns_last = k;
 	h->conns = k;
 	h->conn_count++;
 	return k;
@@ -74,20 +78,10 @@ conn_free(struct conn *k)
 		h->conns = k->next;
 	if (k->next != NULL)
 		k->next->prev = k->prev;
+	else
+		h->conns_last = k->prev;
 	h->conn_count--;
 	tn_free(k);
-}
-
-void
-tn_http_conn_notify(void *arg, struct MHD_Connection *c, void **context,
-    enum MHD_ConnectionNotificationCode code)
-{
-	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-		*context = conn_new(arg, c);
-	} else if (*context != NULL) {
-		conn_free(*context);
-		*context = NULL;
-	}
 }
 
 void
@@ -101,7 +95,74 @@ tn_http_conn_idle(struct conn *k)
 	k->since_us = tn_os_mono_us();
 }
 
+/* ---- ending them ------------------------------------------------------ */
+
+static void
+cut_off(struct conn *k, const char *words)
+{
+	if (words != NULL)
+		(void)send(k->fd, words, strlen(words),
+		    MSG_DONTWAIT | MSG_NOSIGNAL);
+	(void)shutdown(k->fd, SHUT_RDWR);
+	k->cut = true;
+	tn_http_kick(k->h);
+}
+
+static bool
+is_pressed(const struct tn_http *h)
+{
+	return h->conn_count >= h->o.connections_max -
+	    h->o.connections_max / 10;
+}
+
+/* A new connection came when few places are left: the one that has waited
+ * longest goes, first among those that never sent a whole request. */
+static void
+make_place(struct tn_http *h)
+{
+	struct conn *idle = NULL;
+
+	for (struct conn *k = h->conns_last; k != NULL; k = k->prev) {
+		if (k->busy || k->cut || k->fd < 0)
+			continue;
+		if (!k->used) {
+			idle = k;
+			break;
+		}
+		if (idle == NULL)
+			idle = k;
+	}
+	if (idle != NULL)
+		cut_off(idle, NULL);
+}
+
+void
+tn_http_conn_notify(void *arg, struct MHD_Connection *c, void **context,
+    enum MHD_ConnectionNotificationCode code)
+{
+	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+		if (is_pressed(arg))
+			make_place(arg);
+		*context = conn_new(arg, c);
+	} else if (*context != NULL) {
+		conn_free(*context);
+		*context = NULL;
+	}
+}
+
 /* ---- the sweep ------------------------------------------------------- */
+
+/* A sender that reset its connection while we did not read: the event came
+ * once, and libmicrohttpd may have been looking elsewhere. */
+static bool
+is_gone(const struct conn *k)
+{
+	struct tcp_info info = { 0 };
+	socklen_t n = sizeof info;
+
+	return getsockopt(k->fd, IPPROTO_TCP, TCP_INFO, &info, &n) == 0 &&
+	    info.tcpi_state == TCP_GONE;
+}
 
 static uint64_t
 bytes_received(const struct conn *k)
@@ -131,17 +192,6 @@ look_for_head(struct conn *k, int64_t now)
 }
 
 static void
-cut_off(struct conn *k, const char *words)
-{
-	if (words != NULL)
-		(void)send(k->fd, words, strlen(words),
-		    MSG_DONTWAIT | MSG_NOSIGNAL);
-	(void)shutdown(k->fd, SHUT_RDWR);
-	k->cut = true;
-	tn_http_kick(k->h);
-}
-
-static void
 sweep_waiting(struct conn *k, int64_t now, bool pressed)
 {
 	static const char late[] = "HTTP/1.1 408 Request Timeout\r\n"
@@ -168,6 +218,10 @@ sweep_body(struct conn *k, int64_t now)
 		k->since_us = now;
 		return;
 	}
+	if (is_gone(k)) {
+		cut_off(k, NULL);
+		return;
+	}
 	if (r->taken - k->window_bytes >= TN_HTTP_BODY_WINDOW_BYTES) {
 		k->window_bytes = r->taken;
 		k->since_us = now;
@@ -181,8 +235,7 @@ void
 tn_http_conn_sweep(struct tn_http *h)
 {
 	int64_t now = tn_os_mono_us();
-	bool pressed = h->conn_count >= h->o.connections_max -
-	    h->o.connections_max / 10;
+	bool pressed = is_pressed(h);
 
 	for (struct conn *k = h->conns; k != NULL; k = k->next) {
 		if (k->cut || k->fd < 0)

@@ -10,8 +10,9 @@
  * libmicrohttpd 0.9.75 cuts lines at a NUL and takes bare line feeds without
  * telling. But it parses in place: name, value and line end keep their
  * positions, so each header must begin exactly where the one before ended.
- * Releases from 1.0 on refuse all this themselves and may lay the head out
- * otherwise, so that check runs only on 0.9.7x. */
+ * Releases from 1.0 on refuse all this themselves when told to be strict
+ * (server.c does) and may lay the head out otherwise, so that check runs only
+ * on 0.9.7x. */
 #include "http/http_int.h"
 
 #include <string.h>
@@ -55,75 +56,45 @@ is_value(const char *s, size_t n)
 	return true;
 }
 
-static void
-single(struct scan *x, struct tn_slice *slot, struct tn_slice value)
-{
-	if (slot->p != NULL)
-		x->bad = "a header that must stand once is repeated";
-	*slot = value;
-}
-
-/* A list may be spread over several headers; the first is enough for us. */
-static void
-first_of(struct tn_slice *slot, struct tn_slice value)
-{
-	if (slot->p == NULL)
-		*slot = value;
-}
+/* The headers that we look at. Those that are not single are lists, which may
+ * be spread over several headers: the first is enough for us. */
+static const struct {
+	const char *name;
+	size_t at;
+	bool single;
+} kept[] = {
+#define SLOT(m) offsetof(struct tn_http_head, m)
+	{ "Host", SLOT(host), true },
+	{ "Origin", SLOT(origin), true },
+	{ "Accept", SLOT(accept), false },
+	{ "Cookie", SLOT(cookie), false },
+	{ "Expect", SLOT(expect), false },
+	{ "Content-Type", SLOT(type), true },
+	{ "Authorization", SLOT(authorization), true },
+	{ "If-None-Match", SLOT(none_match), false },
+	{ "Content-Length", SLOT(length), true },
+	{ "Sec-Fetch-Site", SLOT(fetch_site), true },
+	{ "Accept-Encoding", SLOT(accept_encoding), false },
+	{ "Idempotency-Key", SLOT(key), true },
+	{ "Content-Encoding", SLOT(coding), true },
+	{ "Transfer-Encoding", SLOT(transfer), true },
+#undef SLOT
+};
 
 static void
 keep(struct scan *x, struct tn_slice name, struct tn_slice value)
 {
-	struct tn_http_head *h = &x->r->head;
-
-	/* By length first: most headers are none of ours. */
-	switch (name.n) {
-	case 4:
-		if (tn_http_is(name, "Host"))
-			single(x, &h->host, value);
-		break;
-	case 6:
-		if (tn_http_is(name, "Origin"))
-			single(x, &h->origin, value);
-		else if (tn_http_is(name, "Accept"))
-			first_of(&h->accept, value);
-		else if (tn_http_is(name, "Cookie"))
-			first_of(&h->cookie, value);
-		else if (tn_http_is(name, "Expect"))
-			h->expect = true;
-		break;
-	case 12:
-		if (tn_http_is(name, "Content-Type"))
-			single(x, &h->type, value);
-		break;
-	case 13:
-		if (tn_http_is(name, "Authorization"))
-			single(x, &h->authorization, value);
-		else if (tn_http_is(name, "If-None-Match"))
-			first_of(&h->none_match, value);
-		break;
-	case 14:
-		if (tn_http_is(name, "Content-Length"))
-			single(x, &h->length, value);
-		else if (tn_http_is(name, "Sec-Fetch-Site"))
-			single(x, &h->fetch_site, value);
-		break;
-	case 15:
-		if (tn_http_is(name, "Accept-Encoding"))
-			first_of(&h->accept_encoding, value);
-		else if (tn_http_is(name, "Idempotency-Key"))
-			single(x, &h->key, value);
-		break;
-	case 16:
-		if (tn_http_is(name, "Content-Encoding"))
-			single(x, &h->coding, value);
-		break;
-	case 17:
-		if (tn_http_is(name, "Transfer-Encoding"))
-			single(x, &h->transfer, value);
-		break;
-	default:
-		break;
+	for (size_t i = 0; i < TN_COUNT(kept); i++) {
+		struct tn_slice *slot;
+		if (!tn_http_is(name, kept[i].name))
+			continue;
+		slot = (struct tn_slice *)(void *)((char *)&x->r->head +
+		    kept[i].at);
+		if (slot->p != NULL && kept[i].single)
+			x->bad = "a header that must stand once is repeated";
+		else if (slot->p == NULL)
+			*slot = value;
+		return;
 	}
 }
 

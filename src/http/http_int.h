@@ -79,10 +79,7 @@ void tn_http_openapi(struct tn_buf *out);
 struct tn_http_head {
 	struct tn_slice host, origin, type, coding, accept, accept_encoding,
 	    authorization, cookie, key, none_match, fetch_site, transfer,
-	    length;
-	uint32_t hosts, lengths, transfers;
-	bool expect;
-	bool bad;                /* A forbidden byte, layout or name. */
+	    length, expect;
 };
 
 struct tn_http_extra {
@@ -319,7 +316,8 @@ struct tn_http {
 	uint32_t refs;           /* 1, and 1 for every request. */
 	uint32_t in_flight;      /* Requests with a head, not yet completed. */
 	uint32_t conn_count;
-	struct conn *conns;
+	struct conn *conns;      /* Newest first. */
+	struct conn *conns_last;
 	struct request *requests;
 	struct request *free_list;
 	uint32_t free_count;

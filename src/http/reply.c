@@ -8,7 +8,6 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -78,36 +77,20 @@ tn_http_extra(struct request *r, const char *name, const char *value)
 uint32_t
 tn_http_code_of(enum tn_status st, const struct tn_diag *d)
 {
+	static const uint32_t codes[] = {
+		[TN_OK] = 200, [TN_END] = 200, [TN_EINVAL] = 400,
+		[TN_ENOTFOUND] = 404, [TN_EEXIST] = 409,
+		[TN_ECONFLICT] = 409, [TN_EDENIED] = 403, [TN_EFULL] = 503,
+		[TN_ELIMIT] = 413, [TN_ECORRUPT] = 500,
+		[TN_EUNSUPPORTED] = 400, [TN_ENOSPC] = 507, [TN_EIO] = 500,
+		[TN_ENOMEM] = 503, [TN_ECLOSED] = 503,
+		[TN_EUNREACHABLE] = 503,
+	};
+
+	tn_assert((size_t)st < TN_COUNT(codes) && codes[st] != 0);
 	if (strcmp(d->code, "idempotency_mismatch") == 0)
 		return 422;
-	switch (st) {
-	case TN_OK:
-	case TN_END:
-		return 200;
-	case TN_EINVAL:
-	case TN_EUNSUPPORTED:
-		return 400;
-	case TN_ENOTFOUND:
-		return 404;
-	case TN_EEXIST:
-	case TN_ECONFLICT:
-		return 409;
-	case TN_EDENIED:
-		return 403;
-	case TN_EFULL:
-	case TN_ECLOSED:
-	case TN_ENOMEM:
-	case TN_EUNREACHABLE:
-		return 503;
-	case TN_ELIMIT:
-		return 413;
-	case TN_ENOSPC:
-		return 507;
-	case TN_ECORRUPT:
-	case TN_EIO:
-		break;
-	}
-	return 500;
+	return codes[st];
 }
 
 /* "idempotency_mismatch" to "/problems/idempotency-mismatch". */

@@ -193,7 +193,7 @@ answer_at_once(const struct request *r)
 
 	if (r->head.length.p != NULL && !tn_parse_u64(r->head.length, &n))
 		return true;
-	return r->close || r->head.expect || n > TN_HTTP_EARLY_MAX;
+	return r->close || r->head.expect.p != NULL || n > TN_HTTP_EARLY_MAX;
 }
 
 static enum MHD_Result
@@ -340,6 +340,7 @@ start_daemon(struct tn_http *h, struct tn_diag *d)
 	    MHD_OPTION_PER_IP_CONNECTION_LIMIT,
 	    (unsigned)h->o.address_connections_max,
 	    MHD_OPTION_CONNECTION_TIMEOUT, idle_s,
+	    MHD_OPTION_STRICT_FOR_CLIENT, tn_http_layout_known() ? 0 : 1,
 	    MHD_OPTION_URI_LOG_CALLBACK, uri_seen, h,
 	    MHD_OPTION_UNESCAPE_CALLBACK, unescape, h,
 	    MHD_OPTION_NOTIFY_COMPLETED, completed, h,

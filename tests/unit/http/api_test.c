@@ -388,6 +388,56 @@ live_view(void **state)
 	tn_buf_fini(&all);
 }
 
+static int
+live_count(void)
+{
+	struct reply r;
+	const char *p;
+	int n;
+
+	call(&rig, &r, "GET", "/metrics", NULL, NULL);
+	p = strstr(tn_buf_cstr(&r.body), "\ntarn_sse_clients ");
+	assert_non_null(p);
+	n = atoi(p + strlen("\ntarn_sse_clients "));
+	reply_free(&r);
+	return n;
+}
+
+/* Goal: a live reader that does not read is disconnected after about the
+ * queue's bound, and the others go on. */
+static void
+slow_reader(void **state)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0), small = 4096;
+	struct sockaddr_in a = { .sin_family = AF_INET,
+	    .sin_port = htons(rig.port),
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int before = live_count();
+	bool gone = false;
+
+	(void)state;
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+	put(fd, "GET /api/v1/live?view=visits HTTP/1.1\r\nHost: localhost"
+	    "\r\n\r\n");
+	for (int round = 0; round < 40 && !gone; round++) {
+		struct tn_buf b = { 0 };
+		for (int i = 0; i < 10000; i++)
+			tn_buf_printf(&b, "{\"event_id\":\"s%d-%d\",\"ts\":"
+			    "\"2026-03-01T08:10:00Z\",\"office\":\"a rather "
+			    "long office name %d\",\"direction\":\"in\"}\n",
+			    round, i, i);
+		expect_call(&rig, "POST", "/api/v1/streams/badge", NDJSON,
+		    tn_buf_cstr(&b), 200, "\"accepted\":10000");
+		tn_buf_fini(&b);
+		usleep(100000);
+		gone = round > 0 && live_count() <= before;
+	}
+	assert_true(gone);
+	close(fd);
+	expect_call(&rig, "GET", "/livez", NULL, NULL, 200, NULL);
+}
+
 int
 main(void)
 {
@@ -402,6 +452,7 @@ main(void)
 		cmocka_unit_test(formats),
 		cmocka_unit_test(live),
 		cmocka_unit_test(live_view),
+		cmocka_unit_test(slow_reader),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);

@@ -65,6 +65,16 @@ static const char rig_sql[] =
     "CREATE MATERIALIZED VIEW total AS SELECT count(*) AS n FROM plain;\n";
 
 static void
+rig_must(enum tn_status st, const struct tn_diag *d, const char *what)
+{
+	if (st == TN_OK)
+		return;
+	fprintf(stderr, "%s: %s: %s\n", what, tn_status_text(st),
+	    d->message);
+	abort();
+}
+
+static void
 rig_committed(void *arg, struct tn_governance_rows *rows)
 {
 	tn_speed_push(((struct rig *)arg)->speed, rows);
@@ -82,7 +92,10 @@ rig_published(void *arg, uint64_t lsn)
 	struct rig *g = arg;
 	const struct tn_catalog_snapshot *s = tn_catalog_snapshot(g->catalog);
 
-	tn_ingest_published(g->ingest, s);
+	struct tn_diag d = { .line = 0 };
+
+	if (tn_ingest_published(g->ingest, s, &d) != TN_OK)
+		print_message("key files: %s\n", d.message);
 	tn_ingest_trim(g->ingest, lsn);
 	tn_catalog_snapshot_put(s);
 }
@@ -109,16 +122,6 @@ static void
 rig_speed_published(void *speed)
 {
 	tn_speed_published(speed);
-}
-
-static void
-rig_must(enum tn_status st, const struct tn_diag *d, const char *what)
-{
-	if (st == TN_OK)
-		return;
-	fprintf(stderr, "%s: %s: %s\n", what, tn_status_text(st),
-	    d->message);
-	abort();
 }
 
 static void

@@ -270,6 +270,9 @@ static void
 chunked(void **state)
 {
 	const char *body = "[{\"n\":1},{\"n\":2},{\"n\":3}]";
+	/* libmicrohttpd 1.0.1 loses count at a chunk's extension; it must not
+	 * lose a request over it. */
+	const char *ext = tn_http_layout_known() ? ";ext=1" : "";
 	uint64_t before = plain_rows();
 	int posts = 0;
 
@@ -283,8 +286,8 @@ chunked(void **state)
 		for (size_t at = 0; at < strlen(body); at += step) {
 			size_t n = strlen(body) - at;
 			n = n < step ? n : step;
-			tn_buf_printf(&b, "%zx;ext=1\r\n%.*s\r\n", n, (int)n,
-			    body + at);
+			tn_buf_printf(&b, "%zx%s\r\n%.*s\r\n", n, ext,
+			    (int)n, body + at);
 		}
 		tn_buf_str(&b, "0\r\n\r\n" GET_LIVEZ);
 		/* A byte at a time, too. */
@@ -304,6 +307,12 @@ chunked(void **state)
 		posts++;
 	}
 	REFUSED(POST_PLAIN "Transfer-Encoding: chunked\r\n\r\nzz\r\nabc", 400);
+	if (!tn_http_layout_known()) {
+		REFUSED(POST_PLAIN "Transfer-Encoding: chunked\r\n\r\n"
+		    "7;ext=1\r\n{\"n\":1}\r\n0\r\n\r\n", 400);
+		REFUSED(POST_PLAIN "Transfer-Encoding: chunked\r\n\r\n"
+		    "0;ext=1\r\n\r\n" GET_LIVEZ, 400);
+	}
 	assert_int_equal(plain_rows(), before + (uint64_t)posts * 3);
 }
 
@@ -434,6 +443,67 @@ large_body(void **state)
 	assert_int_equal(plain_rows(), before + rows);
 }
 
+struct sender {
+	pthread_t thread;
+	const struct tn_buf *body;
+	int fd;
+	struct reply reply;
+};
+
+static void *
+send_body(void *arg)
+{
+	struct sender *x = arg;
+	char head[200];
+
+	snprintf(head, sizeof head, "POST /api/v1/streams/plain HTTP/1.1\r\n"
+	    "Host: localhost\r\nContent-Type: application/x-ndjson\r\n"
+	    "Content-Length: %zu\r\n\r\n", x->body->n);
+	(void)put(x->fd, head);
+	(void)put_bytes(x->fd, x->body->p, x->body->n);
+	get_reply(x->fd, &x->reply, true);
+	return NULL;
+}
+
+/* Goal: many large bodies at once, far more than may be pending: each is taken
+ * whole or refused with 503 and Retry-After, none hangs, none is half lost. */
+static void
+overload(void **state)
+{
+	struct sender x[16];
+	struct tn_buf b = { 0 };
+	uint64_t before = plain_rows(), taken = 0;
+
+	(void)state;
+	for (int i = 0; i < 100000; i++)
+		tn_buf_printf(&b, "{\"n\":%d,\"t\":\"some text here\"}\n", i);
+	memset(x, 0, sizeof x);
+	for (size_t i = 0; i < TN_COUNT(x); i++) {
+		x[i].fd = dial(&rig);
+		x[i].body = &b;
+		assert_int_equal(pthread_create(&x[i].thread, NULL,
+		    send_body, &x[i]), 0);
+	}
+	for (size_t i = 0; i < TN_COUNT(x); i++) {
+		pthread_join(x[i].thread, NULL);
+		close(x[i].fd);
+		if (x[i].reply.code == 200) {
+			assert_true(says(&x[i].reply, "\"accepted\":100000,"));
+			taken += 100000;
+		} else if (x[i].reply.code == 503) {
+			assert_string_equal(header(&x[i].reply,
+			    "Retry-After"), "1");
+		} else {
+			/* Answered at the head; the rest was not read. */
+			assert_true(x[i].reply.cut);
+		}
+		reply_free(&x[i].reply);
+	}
+	assert_true(taken > 0);
+	assert_int_equal(plain_rows(), before + taken);
+	tn_buf_fini(&b);
+}
+
 /* Goal: who does not finish its head in time is cut off, at the first request
  * and at a later one, also when it drips bytes; others are served meanwhile. */
 static void
@@ -550,7 +620,7 @@ garbage(void **state)
 
 	(void)state;
 	print_message("TARN_SEED=%llu\n", (unsigned long long)seed);
-	for (int i = 0; i < 400; i++) {
+	for (int i = 0; i < 150; i++) {
 		char bytes[sizeof good];
 		int changes, fd = dial(&rig);
 		memcpy(bytes, good, sizeof good);
@@ -583,6 +653,7 @@ main(void)
 		cmocka_unit_test(refused_bodies),
 		cmocka_unit_test(gathered_bodies),
 		cmocka_unit_test(large_body),
+		cmocka_unit_test(overload),
 		cmocka_unit_test(slow_heads),
 		cmocka_unit_test(patient_keep_alive),
 		cmocka_unit_test(gone_clients),
