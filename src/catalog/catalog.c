@@ -245,22 +245,38 @@ read_int(struct tn_catalog *c, const char *sql, int64_t *v)
 }
 
 static enum tn_status
-make_schema(struct tn_catalog *c, const char *path, struct tn_diag *d)
+make_schema(struct tn_catalog *c)
 {
-	int64_t tables = 0;
-	enum tn_status st = read_int(c, "SELECT count(*) FROM sqlite_schema",
-	    &tables);
+	enum tn_status st = tn_catalog_begin(c);
 
-	if (st != TN_OK)
-		return st;
-	if (tables > 0)
-		return tn_diag_set(d, TN_EUNSUPPORTED, "not_a_catalog",
-		    "%s is a database of another program", path);
-	st = tn_catalog_begin(c);
 	if (st != TN_OK)
 		return st;
 	return tn_catalog_end(c, tn_catalog_status(c, sqlite3_exec(c->db,
 	    schema_sql, NULL, NULL, NULL), "make the schema"));
+}
+
+/* Ours, of a version that we know, or empty. */
+static enum tn_status
+check_version(struct tn_catalog *c, const char *path, int64_t *version,
+    struct tn_diag *d)
+{
+	int64_t tables = 0;
+	enum tn_status st = read_int(c, "PRAGMA user_version", version);
+
+	if (st == TN_OK && *version > SCHEMA_VERSION) {
+		tn_diag_hint(d, "start the newer tarn that made this folder, "
+		    "or name another folder with --data");
+		return tn_diag_set(d, TN_EUNSUPPORTED, "newer_catalog",
+		    "%s was written by a newer Tarn (schema %d, this one "
+		    "knows %d)", path, (int)*version, SCHEMA_VERSION);
+	}
+	if (st == TN_OK && *version <= 0)
+		st = read_int(c, "SELECT count(*) FROM sqlite_schema",
+		    &tables);
+	if (st == TN_OK && (tables > 0 || *version < 0))
+		return tn_diag_set(d, TN_EUNSUPPORTED, "not_a_catalog",
+		    "%s is a database of another program", path);
+	return st;
 }
 
 /* Looks before it changes anything. */
@@ -268,15 +284,8 @@ static enum tn_status
 set_up(struct tn_catalog *c, const char *path, struct tn_diag *d)
 {
 	int64_t version = 0;
-	enum tn_status st = read_int(c, "PRAGMA user_version", &version);
+	enum tn_status st = check_version(c, path, &version, d);
 
-	if (st == TN_OK && version > SCHEMA_VERSION) {
-		tn_diag_hint(d, "start the newer tarn that made this folder, "
-		    "or name another folder with --data");
-		return tn_diag_set(d, TN_EUNSUPPORTED, "newer_catalog",
-		    "%s was written by a newer Tarn (schema %d, this one "
-		    "knows %d)", path, (int)version, SCHEMA_VERSION);
-	}
 	if (st == TN_OK)
 		st = tn_catalog_status(c, sqlite3_exec(c->db,
 		    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
@@ -286,7 +295,7 @@ set_up(struct tn_catalog *c, const char *path, struct tn_diag *d)
 		st = tn_catalog_status(c, sqlite3_prepare_v2(c->db,
 		    "ROLLBACK", -1, &c->rollback, NULL), "open");
 	if (st == TN_OK && version == 0)
-		st = make_schema(c, path, d);
+		st = make_schema(c);
 	return st;
 }
 

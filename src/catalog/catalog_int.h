@@ -35,8 +35,8 @@ TN_MUST_USE enum tn_status tn_catalog_begin(struct tn_catalog *c);
  * TN_ECLOSED: that could not be made sure. */
 TN_MUST_USE enum tn_status tn_catalog_end(struct tn_catalog *c,
     enum tn_status st);
-/* Prepare and bind; takes the connection's mutex if it succeeds. types is one letter a value: i int64_t, s const char *
- * (may be NULL). */
+/* Prepare and bind; takes the connection's mutex if it succeeds. types is one
+ * letter a value: i int64_t, s const char * (may be NULL). */
 TN_MUST_USE enum tn_status tn_catalog_prepare(struct tn_catalog *c,
     sqlite3_stmt **stmt, const char *sql, const char *types, ...);
 /* Run to the end, drop the statement. */

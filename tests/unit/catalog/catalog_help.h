@@ -1,0 +1,117 @@
+/* What the tests of the catalog share: a folder of their own, random numbers,
+ * publications made of numbers. */
+#ifndef TN_CATALOG_HELP_H
+#define TN_CATALOG_HELP_H
+
+#include <unistd.h>
+
+#include "catalog/catalog.h"
+#include "os/os.h"
+
+#define UNUSED __attribute__((unused))
+
+static uint64_t random_state = 1;
+
+UNUSED static uint32_t
+random_below(uint32_t n)
+{
+	uint64_t z = random_state += UINT64_C(0x9e3779b97f4a7c15);
+
+	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+	return (uint32_t)((z ^ z >> 31) % n);
+}
+
+UNUSED static void
+random_start(void)
+{
+	const char *text = getenv("TARN_SEED");
+
+	if (text != NULL)
+		random_state = strtoull(text, NULL, 10);
+	print_message("TARN_SEED=%llu\n", (unsigned long long)random_state);
+}
+
+UNUSED static int
+folder_new(void **state)
+{
+	char *dir = tn_strdup("/tmp/tarn-catalog-XXXXXX");
+
+	*state = mkdtemp(dir);
+	return *state == NULL;
+}
+
+UNUSED static int
+folder_free(void **state)
+{
+	char command[200];
+	int rc;
+
+	snprintf(command, sizeof command, "rm -rf '%s'", (char *)*state);
+	rc = system(command);
+	tn_free(*state);
+	return rc;
+}
+
+#define FOLDER_TEST(f) \
+	cmocka_unit_test_setup_teardown(f, folder_new, folder_free)
+
+static const char *
+db_path(const char *dir)
+{
+	static char path[300];
+
+	snprintf(path, sizeof path, "%s/catalog.db", dir);
+	return path;
+}
+
+UNUSED static struct tn_catalog *
+open_catalog(const char *dir)
+{
+	struct tn_catalog *c = NULL;
+	struct tn_diag d = { .message = "" };
+	enum tn_status st = tn_catalog_open(&c, db_path(dir), &d);
+
+	if (st != TN_OK)
+		print_message("%s\n", d.message);
+	assert_int_equal(st, TN_OK);
+	return c;
+}
+
+/* A file whose every number comes from ${n}. */
+UNUSED static struct tn_catalog_file
+make_file(uint32_t n)
+{
+	struct tn_catalog_file f = {
+		.tier = (enum tn_catalog_tier)(1 + n % 4),
+		.object = 1 + n % 3,
+		.version = n,
+		.rows = n * UINT64_C(1000000007),
+		.bytes = n + 1,
+		.crc = 0xffffffffu - n,
+		.time_min = -(int64_t)n,
+		.time_max = (int64_t)n << 40,
+		.lsn_min = n,
+		.lsn_max = n + 5,
+	};
+
+	snprintf(f.partition, sizeof f.partition, "2026-03-%02u", n % 28 + 1);
+	snprintf(f.path, sizeof f.path, "silver/t/%u.parquet", n);
+	return f;
+}
+
+UNUSED static enum tn_status
+publish_one(struct tn_catalog *c, uint32_t n, uint64_t drop, uint64_t *id)
+{
+	struct tn_catalog_file f = make_file(n);
+	struct tn_catalog_offset o = { .stream = 7, .next = n };
+	struct tn_catalog_publication p = { .lsn = n, .now_us = n * 10,
+	    .add = &f, .add_count = 1, .drop = &drop,
+	    .drop_count = drop != 0, .offsets = &o, .offset_count = 1 };
+	enum tn_status st = tn_catalog_publish(c, &p);
+
+	*id = f.id;
+	return st;
+}
+
+#endif

@@ -1,0 +1,476 @@
+/* catalog: definitions, publications, snapshots, garbage against a model,
+ * runs, tokens, values, versions of the schema. */
+#include "test.h"
+#include "catalog_help.h"
+
+#include <sqlite3.h>
+#include <sys/stat.h>
+
+/* ---- definitions ----------------------------------------------------- */
+
+/* Goal: a name and kind keep their number for ever; the version grows when,
+ * and only when, the definition changes; all of it survives a restart. */
+static void
+define(void **state)
+{
+	struct tn_catalog *c = open_catalog(*state);
+	struct tn_catalog_object o, p;
+	struct tn_arena *a = tn_arena_new(1024);
+	struct tn_catalog_name *names;
+	uint32_t count;
+
+	assert_int_equal(tn_catalog_define(c, TN_CATALOG_STREAM, "badge",
+	    "v1", NULL, &o), TN_OK);
+	assert_int_equal(o.version, 1);
+	assert_true(o.changed);
+	assert_int_equal(tn_catalog_define(c, TN_CATALOG_STREAM, "badge",
+	    "v1", "a comment", &p), TN_OK);
+	assert_int_equal(p.id, o.id);
+	assert_int_equal(p.version, 1);
+	assert_false(p.changed);
+	assert_int_equal(tn_catalog_define(c, TN_CATALOG_VIEW, "badge", "v1",
+	    NULL, &p), TN_OK);
+	assert_int_not_equal(p.id, o.id);
+	tn_catalog_close(c);
+	c = open_catalog(*state);
+	assert_int_equal(tn_catalog_define(c, TN_CATALOG_STREAM, "badge",
+	    "v2 'quoted' \xc3\xa4", NULL, &p), TN_OK);
+	assert_int_equal(p.id, o.id);
+	assert_int_equal(p.version, 2);
+	assert_true(p.changed);
+	/* Back to the first text is a new version, too. */
+	assert_int_equal(tn_catalog_define(c, TN_CATALOG_STREAM, "badge",
+	    "v1", NULL, &p), TN_OK);
+	assert_int_equal(p.version, 3);
+	assert_int_equal(tn_catalog_names(c, a, &names, &count), TN_OK);
+	assert_int_equal(count, 2);
+	assert_string_equal(names[0].name, "badge");
+	assert_int_equal(names[0].kind, TN_CATALOG_STREAM);
+	assert_int_equal(names[1].kind, TN_CATALOG_VIEW);
+	tn_arena_free(a);
+	tn_catalog_close(c);
+}
+
+/* ---- files ----------------------------------------------------------- */
+
+static void
+same_file(const struct tn_catalog_file *a, const struct tn_catalog_file *b)
+{
+	assert_memory_equal(a, b, sizeof *a);
+}
+
+/* Goal: every number of a file comes back, sorted as promised, and find gives
+ * just the run of a tier and object. */
+static void
+publish_and_find(void **state)
+{
+	enum { N = 40 };
+	struct tn_catalog *c = open_catalog(*state);
+	struct tn_catalog_file add[N];
+	struct tn_catalog_publication p = { .lsn = 9, .now_us = 1234,
+	    .add = add, .add_count = N };
+	const struct tn_catalog_snapshot *s = tn_catalog_snapshot(c);
+
+	assert_int_equal(s->count, 0);
+	assert_int_equal(s->lsn, 0);
+	tn_catalog_snapshot_put(s);
+	for (uint32_t i = 0; i < N; i++)
+		add[i] = make_file(i);
+	assert_int_equal(tn_catalog_publish(c, &p), TN_OK);
+	for (int again = 0; again < 2; again++) {
+		s = tn_catalog_snapshot(c);
+		assert_int_equal(s->count, N);
+		assert_int_equal(s->lsn, 9);
+		assert_int_equal(s->published_us, 1234);
+		for (uint32_t i = 0; i < N; i++) {
+			const struct tn_catalog_file *f = &s->files[i];
+			same_file(f, &add[f->version]);
+			uint32_t first, n = tn_catalog_snapshot_find(s,
+			    f->tier, f->object, &first), want = 0;
+			assert_true(i >= first && i < first + n);
+			for (uint32_t k = 0; k < N; k++)
+				want += add[k].tier == f->tier &&
+				    add[k].object == f->object;
+			assert_int_equal(n, want);
+		}
+		uint32_t first;
+		assert_int_equal(tn_catalog_snapshot_find(s, TN_TIER_GOLD,
+		    99, &first), 0);
+		tn_catalog_snapshot_put(s);
+		tn_catalog_close(c);
+		c = open_catalog(*state);
+	}
+	tn_catalog_close(c);
+}
+
+/* Goal: a publication with one bad part (a path that is taken) changes
+ * nothing at all: files, drops, offsets, cut, run. */
+static void
+all_or_nothing(void **state)
+{
+	struct tn_catalog *c = open_catalog(*state);
+	struct tn_arena *a = tn_arena_new(1024);
+	struct tn_catalog_run run = { .kind = "cut", .reason = "timer",
+	    .object = "" };
+	struct tn_catalog_file add[2] = { make_file(2), make_file(1) };
+	struct tn_catalog_offset *o, offset = { 7, 99 };
+	const struct tn_catalog_snapshot *s;
+	struct tn_catalog_run *runs;
+	uint64_t id, run_id;
+	uint32_t count;
+
+	assert_int_equal(publish_one(c, 1, 0, &id), TN_OK);
+	assert_int_equal(tn_catalog_run_begin(c, &run, &run_id), TN_OK);
+	struct tn_catalog_publication p = { .lsn = 5, .add = add,
+	    .add_count = 2, .drop = &id, .drop_count = 1, .offsets = &offset,
+	    .offset_count = 1, .run = run_id };
+	assert_int_equal(tn_catalog_publish(c, &p), TN_EEXIST);
+	s = tn_catalog_snapshot(c);
+	assert_int_equal(s->count, 1);
+	assert_int_equal(s->lsn, 1);
+	assert_int_equal(s->sequence, 1);
+	tn_catalog_snapshot_put(s);
+	assert_int_equal(tn_catalog_offsets(c, a, &o, &count), TN_OK);
+	assert_int_equal(count, 1);
+	assert_int_equal(o[0].next, 1);
+	assert_int_equal(tn_catalog_runs(c, 0, 10, a, &runs, &count), TN_OK);
+	assert_int_equal(runs[0].state, TN_RUN_RUNNING);
+	/* The same without the bad part works. */
+	p.add_count = 1;
+	assert_int_equal(tn_catalog_publish(c, &p), TN_OK);
+	s = tn_catalog_snapshot(c);
+	assert_int_equal(s->count, 1);
+	assert_string_equal(s->files[0].path, add[0].path);
+	tn_catalog_snapshot_put(s);
+	assert_int_equal(tn_catalog_runs(c, 0, 10, a, &runs, &count), TN_OK);
+	assert_int_equal(runs[0].state, TN_RUN_DONE);
+	tn_arena_free(a);
+	tn_catalog_close(c);
+}
+
+/* ---- garbage --------------------------------------------------------- */
+
+#define FILES_MAX 300
+#define HELD_MAX 5
+
+struct model {
+	uint64_t id[FILES_MAX];
+	uint64_t added[FILES_MAX], dropped[FILES_MAX];  /* Sequence; 0: not. */
+	int64_t dropped_us[FILES_MAX];
+	bool gone[FILES_MAX];
+	uint32_t count;
+	uint64_t sequence;
+};
+
+static void
+check_garbage(struct tn_catalog *c, struct model *m,
+    const struct tn_catalog_snapshot **held, int64_t before)
+{
+	struct tn_arena *a = tn_arena_new(4096);
+	struct tn_catalog_file *files;
+	uint64_t oldest = m->sequence;
+	uint32_t count, want = 0;
+
+	for (int k = 0; k < HELD_MAX; k++)
+		if (held[k] != NULL && held[k]->sequence < oldest)
+			oldest = held[k]->sequence;
+	for (uint32_t i = 0; i < m->count; i++)
+		want += !m->gone[i] && m->dropped[i] != 0 &&
+		    m->dropped[i] <= oldest && m->dropped_us[i] < before;
+	assert_int_equal(tn_catalog_garbage(c, before, a, &files, &count),
+	    TN_OK);
+	assert_int_equal(count, want);
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t k = (uint32_t)files[i].version;
+		assert_true(m->dropped[k] != 0 && m->dropped[k] <= oldest);
+		/* No held snapshot names it. */
+		for (int h = 0; h < HELD_MAX; h++)
+			for (uint32_t n = 0; held[h] != NULL &&
+			    n < held[h]->count; n++)
+				assert_true(held[h]->files[n].id !=
+				    files[i].id);
+		if (random_below(2) == 0) {
+			assert_int_equal(tn_catalog_forget(c, &files[i].id,
+			    1), TN_OK);
+			m->gone[k] = true;
+		}
+	}
+	tn_arena_free(a);
+}
+
+static void
+check_paths(struct tn_catalog *c, const struct model *m)
+{
+	struct tn_arena *a = tn_arena_new(4096);
+	const char **paths;
+	uint32_t count, want = 0;
+
+	for (uint32_t i = 0; i < m->count; i++)
+		want += !m->gone[i];
+	assert_int_equal(tn_catalog_paths(c, a, &paths, &count), TN_OK);
+	assert_int_equal(count, want);
+	for (uint32_t i = 1; i < count; i++)
+		assert_true(strcmp(paths[i - 1], paths[i]) < 0);
+	tn_arena_free(a);
+}
+
+/* Goal: with random publications, drops and held snapshots, garbage is just
+ * what a model says: dropped, old enough, and in no living snapshot. */
+static void
+garbage_model(void **state)
+{
+	struct tn_catalog *c = open_catalog(*state);
+	const struct tn_catalog_snapshot *held[HELD_MAX] = { NULL };
+	struct model *m = tn_zalloc(sizeof *m);
+
+	random_start();
+	while (m->count < FILES_MAX - 1) {
+		uint32_t k = random_below(HELD_MAX), victim;
+		uint64_t drop = 0;
+		tn_catalog_snapshot_put(held[k]);
+		held[k] = random_below(2) == 0 ? NULL : tn_catalog_snapshot(c);
+		m->sequence++;
+		victim = m->count == 0 ? 0 : random_below(m->count);
+		if (m->count > 0 && random_below(3) > 0) {
+			drop = m->id[victim];
+			if (m->dropped[victim] == 0) {
+				m->dropped[victim] = m->sequence;
+				m->dropped_us[victim] = m->count * 10;
+			}
+		}
+		m->added[m->count] = m->sequence;
+		assert_int_equal(publish_one(c, m->count, drop,
+		    &m->id[m->count]), TN_OK);
+		m->count++;
+		if (random_below(4) == 0)
+			check_garbage(c, m, held, random_below(m->count + 1) *
+			    10);
+		if (random_below(30) == 0)
+			check_paths(c, m);
+	}
+	for (int k = 0; k < HELD_MAX; k++)
+		tn_catalog_snapshot_put(held[k]);
+	tn_free(m);
+	tn_catalog_close(c);
+}
+
+/* Goal: a visible file cannot be forgotten. */
+static void
+forget_only_dropped(void **state)
+{
+	struct tn_catalog *c = open_catalog(*state);
+	const struct tn_catalog_snapshot *s;
+	uint64_t id;
+
+	assert_int_equal(publish_one(c, 1, 0, &id), TN_OK);
+	assert_int_equal(tn_catalog_forget(c, &id, 1), TN_OK);
+	tn_catalog_close(c);
+	c = open_catalog(*state);
+	s = tn_catalog_snapshot(c);
+	assert_int_equal(s->count, 1);
+	/* A second reference keeps it after the first is put back. */
+	assert_ptr_equal(tn_catalog_snapshot_again(s), s);
+	tn_catalog_snapshot_put(s);
+	assert_int_equal(s->files[0].id, id);
+	tn_catalog_snapshot_put(s);
+	tn_catalog_snapshot_put(NULL);
+	tn_catalog_close(c);
+}
+
+/* ---- runs, tokens, values -------------------------------------------- */
+
+/* Goal: runs are listed newest first, page by page; those a crash left
+ * running become failed, once; only the last 10,000 are kept. */
+static void
+runs(void **state)
+{
+	struct tn_catalog *c = open_catalog(*state);
+	struct tn_arena *a = tn_arena_new(4096);
+	struct tn_catalog_run r = { .kind = "cut", .reason = "rows",
+	    .object = "v", .started_us = 5, .lsn_from = 1, .lsn_to = 2 };
+	struct tn_catalog_run *list;
+	struct tn_catalog_offset o = { 0, 0 };
+	uint64_t id = 0, first = 0;
+	uint32_t count;
+
+	(void)o;
+	for (int i = 0; i < 7; i++) {
+		assert_int_equal(tn_catalog_run_begin(c, &r, &id), TN_OK);
+		if (i == 0)
+			first = id;
+	}
+	assert_int_equal(tn_catalog_run_end(c, id, TN_RUN_FAILED, 9, 3, 4,
+	    "it's broken"), TN_OK);
+	assert_int_equal(tn_catalog_runs(c, 0, 3, a, &list, &count), TN_OK);
+	assert_int_equal(count, 3);
+	assert_int_equal(list[0].id, id);
+	assert_int_equal(list[0].state, TN_RUN_FAILED);
+	assert_string_equal(list[0].detail, "it's broken");
+	assert_int_equal(list[0].rows, 3);
+	assert_int_equal(list[0].files, 4);
+	assert_int_equal(list[1].state, TN_RUN_RUNNING);
+	assert_int_equal(list[1].lsn_to, 2);
+	assert_int_equal(tn_catalog_runs(c, list[2].id, 100, a, &list,
+	    &count), TN_OK);
+	assert_int_equal(count, 4);
+	assert_int_equal(list[3].id, first);
+	assert_int_equal(tn_catalog_runs(c, 0, 0, a, &list, &count), TN_OK);
+	assert_int_equal(count, 0);
+	assert_int_equal(tn_catalog_runs_mend(c, 77), TN_OK);
+	assert_int_equal(tn_catalog_runs_mend(c, 78), TN_OK);
+	assert_int_equal(tn_catalog_runs(c, 0, UINT32_MAX, a, &list, &count),
+	    TN_OK);
+	assert_int_equal(count, 7);
+	for (uint32_t i = 1; i < count; i++) {
+		assert_int_equal(list[i].state, TN_RUN_FAILED);
+		assert_int_equal(list[i].ended_us, 77);
+	}
+	assert_int_equal(list[0].ended_us, 9);
+	tn_arena_free(a);
+	tn_catalog_close(c);
+}
+
+/* Goal: tokens are kept as given until they are removed; small values can be
+ * set, changed and taken away; fields are reported once, at most 1000. */
+static void
+tokens_and_values(void **state)
+{
+	struct tn_catalog *c = open_catalog(*state);
+	struct tn_arena *a = tn_arena_new(4096);
+	struct tn_catalog_token t = { .name = "x';--", .scope = "read",
+	    .hash = "00ff", .created_us = 1, .expires_us = 2 }, *list;
+	struct tn_catalog_field *fields;
+	const char *value;
+	uint64_t one, two;
+	uint32_t count;
+	char name[32];
+	bool fresh;
+
+	assert_int_equal(tn_catalog_token_add(c, &t, &one), TN_OK);
+	assert_int_equal(tn_catalog_token_add(c, &t, &two), TN_OK);
+	assert_int_equal(tn_catalog_token_used(c, two, 33), TN_OK);
+	assert_int_equal(tn_catalog_token_remove(c, one), TN_OK);
+	assert_int_equal(tn_catalog_token_remove(c, one), TN_ENOTFOUND);
+	assert_int_equal(tn_catalog_tokens(c, a, &list, &count), TN_OK);
+	assert_int_equal(count, 1);
+	assert_int_equal(list[0].id, two);
+	assert_string_equal(list[0].name, "x';--");
+	assert_int_equal(list[0].used_us, 33);
+
+	assert_int_equal(tn_catalog_get(c, "k", a, &value), TN_ENOTFOUND);
+	assert_int_equal(tn_catalog_set(c, "k", "1"), TN_OK);
+	assert_int_equal(tn_catalog_set(c, "k", ""), TN_OK);
+	assert_int_equal(tn_catalog_get(c, "k", a, &value), TN_OK);
+	assert_string_equal(value, "");
+	assert_int_equal(tn_catalog_set(c, "k", NULL), TN_OK);
+	assert_int_equal(tn_catalog_get(c, "k", a, &value), TN_ENOTFOUND);
+
+	assert_int_equal(tn_catalog_set(c, "begin", "BEGIN"), TN_OK);
+	for (uint32_t i = 0; i < 1003; i++) {
+		snprintf(name, sizeof name, "f%u", i);
+		assert_int_equal(tn_catalog_unknown_field(c, 3, name, 1,
+		    &fresh), TN_OK);
+		assert_int_equal(fresh, i < 1000);
+	}
+	assert_int_equal(tn_catalog_unknown_field(c, 3, "f0", 1, &fresh),
+	    TN_OK);
+	assert_false(fresh);
+	assert_int_equal(tn_catalog_unknown_field(c, 4, "f0", 1, &fresh),
+	    TN_OK);
+	assert_true(fresh);
+	assert_int_equal(tn_catalog_unknown_fields(c, a, &fields, &count),
+	    TN_OK);
+	assert_int_equal(count, 1001);
+	tn_arena_free(a);
+	tn_catalog_close(c);
+}
+
+/* ---- other files ----------------------------------------------------- */
+
+static void
+run_sql(const char *dir, const char *sql)
+{
+	sqlite3 *db = NULL;
+
+	assert_int_equal(sqlite3_open(db_path(dir), &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+
+static void
+bytes_of(const char *dir, struct tn_buf *b)
+{
+	tn_buf_clear(b);
+	assert_int_equal(tn_os_read_file(db_path(dir), b, 1 << 24), TN_OK);
+}
+
+static void
+refused(const char *dir, enum tn_status want, const char *code)
+{
+	struct tn_buf before = { 0 }, after = { 0 };
+	struct tn_diag d = { .message = "of before" };
+	struct tn_catalog *c;
+
+	bytes_of(dir, &before);
+	assert_int_equal(tn_catalog_open(&c, db_path(dir), &d), want);
+	assert_null(c);
+	assert_string_equal(d.code, code);
+	bytes_of(dir, &after);
+	assert_int_equal(before.n, after.n);
+	assert_memory_equal(before.p, after.p, before.n);
+	tn_buf_fini(&before);
+	tn_buf_fini(&after);
+}
+
+/* Goal: a newer schema, another program's database and plain rubbish are
+ * refused with words and left as they were. */
+static void
+foreign_files(void **state)
+{
+	run_sql(*state, "CREATE TABLE theirs (x); PRAGMA user_version = 2;");
+	refused(*state, TN_EUNSUPPORTED, "newer_catalog");
+	run_sql(*state, "PRAGMA user_version = 0;");
+	refused(*state, TN_EUNSUPPORTED, "not_a_catalog");
+	assert_int_equal(tn_os_write_file(db_path(*state), "rubbish, "
+	    "but long enough to be looked at ........................"
+	    "..................................................", 100, 0600),
+	    TN_OK);
+	refused(*state, TN_ECORRUPT, "catalog");
+}
+
+/* Goal: the database is not readable for other users, and neither is its
+ * WAL. */
+static void
+mode_of_file(void **state)
+{
+	struct tn_catalog *c = open_catalog(*state);
+	char path[320];
+	struct stat info;
+
+	assert_int_equal(tn_catalog_set(c, "k", "v"), TN_OK);
+	assert_int_equal(stat(db_path(*state), &info), 0);
+	assert_int_equal(info.st_mode & 0777, 0600);
+	snprintf(path, sizeof path, "%s-wal", db_path(*state));
+	assert_int_equal(stat(path, &info), 0);
+	assert_int_equal(info.st_mode & 0777, 0600);
+	tn_catalog_close(c);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		FOLDER_TEST(define),
+		FOLDER_TEST(publish_and_find),
+		FOLDER_TEST(all_or_nothing),
+		FOLDER_TEST(garbage_model),
+		FOLDER_TEST(forget_only_dropped),
+		FOLDER_TEST(runs),
+		FOLDER_TEST(tokens_and_values),
+		FOLDER_TEST(foreign_files),
+		FOLDER_TEST(mode_of_file),
+	};
+
+	tn_say_setup(TN_ERROR + 1, 0);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
