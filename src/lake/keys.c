@@ -223,6 +223,13 @@ tn_lake_keys_open(struct tn_lake *lake, const char *path,
 	return TN_OK;
 }
 
+void
+tn_lake_keys_fetch(const struct tn_lake_keys *k, struct tn_hash128 key)
+{
+	__builtin_prefetch(k->filter + (key.hi & (k->blocks - 1)) *
+	    BLOCK_BYTES);
+}
+
 bool
 tn_lake_keys_has(const struct tn_lake_keys *k, struct tn_hash128 key)
 {

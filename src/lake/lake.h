@@ -123,6 +123,8 @@ struct tn_lake_keys;
 TN_MUST_USE enum tn_status tn_lake_keys_open(struct tn_lake *lake,
     const char *path, struct tn_lake_keys **keys, struct tn_diag *d);
 bool tn_lake_keys_has(const struct tn_lake_keys *k, struct tn_hash128 key);
+/* Bring what has will look at first into the processor's caches. */
+void tn_lake_keys_fetch(const struct tn_lake_keys *k, struct tn_hash128 key);
 uint64_t tn_lake_keys_count(const struct tn_lake_keys *k);
 struct tn_hash128 tn_lake_keys_at(const struct tn_lake_keys *k, uint64_t i);
 void tn_lake_keys_close(struct tn_lake_keys *k);
