@@ -87,19 +87,28 @@ tn_governance_rows_unref(struct tn_governance_rows *r)
 
 /* ---- reasons --------------------------------------------------------- */
 
+/* At most ${max} bytes of ${s}, without half a letter at the end. */
+static int
+cut(const char *s, size_t max)
+{
+	size_t n = strlen(s);
+
+	if (n <= max)
+		return (int)n;
+	n = max;
+	while (n > 0 && (s[n] & 0xc0) == 0x80)
+		n--;
+	return (int)n;
+}
+
 /* Cut to REASON_MAX, and valid UTF-8 whatever cut it before: reasons go to
  * text columns that foreign readers check. */
 static const char *
 reason_text(struct tn_arena *a, const char *s)
 {
-	size_t n = strlen(s);
-	char *text;
+	size_t n = (size_t)cut(s, REASON_MAX);
+	char *text = tn_arena_strndup(a, s, n);
 
-	if (n > REASON_MAX)
-		n = REASON_MAX;
-	for (int i = 0; i < 3 && n > 0 && !tn_utf8_valid(s, n); i++)
-		n--;
-	text = tn_arena_strndup(a, s, n);
 	if (!tn_utf8_valid(text, n))
 		for (size_t i = 0; i < n; i++)
 			if ((text[i] & 0x80) != 0)
@@ -285,16 +294,17 @@ check_rule(struct pass *p, const struct tn_sql_check *check,
 	const char *column = check->column != NULL ? check->column : "";
 	char text[600];
 
-	snprintf(text, sizeof text, "fails %.80s: CHECK (%.300s)%s%.150s",
-	    check->name, check->text, env.errors > 0 ? ": " : "",
-	    env.message);
+	snprintf(text, sizeof text, "fails %.*s: CHECK (%.*s): %.*s",
+	    cut(check->name, 80), check->name, cut(check->text, 200),
+	    check->text, cut(env.message, 100), env.message);
 	for (uint32_t i = 0; i < b->rows && env.errors > 0; i++) {
 		if (errors[i] != 0)
 			refuse(p, i, "check", column, text);
 		errors[i] = 0;
 	}
-	snprintf(text, sizeof text, "fails %.80s: CHECK (%.300s)",
-	    check->name, check->text);
+	snprintf(text, sizeof text, "fails %.*s: CHECK (%.*s)",
+	    cut(check->name, 80), check->name, cut(check->text, 290),
+	    check->text);
 	for (uint32_t i = 0; i < b->rows; i++)
 		if (truth[i] == 0 && tn_column_valid(v, i))
 			refuse(p, i, "check", column, text);
