@@ -326,20 +326,30 @@ split_step(struct decoder *d, struct tn_ingest_body *b)
 	return st == TN_OK;
 }
 
+/* Rows enough for a chunk? Their number counts too: a bad row of one byte
+ * costs a reason of a hundred. */
+static bool
+is_full(const struct tn_ingest_body *b)
+{
+	return b->rows.raw.n >= b->g->o.chunk_bytes ||
+	    b->rows.count >= TN_INGEST_ROWS_MAX;
+}
+
 static void
 split_work(struct decoder *d, struct tn_ingest_body *b)
 {
+	bool dry = false;        /* Nothing is held back by inflate either. */
+
 	tn_buf_clear(&d->plain);
-	while (b->broken == TN_OK && b->rows.raw.n < b->g->o.chunk_bytes &&
-	    split_step(d, b))
-		;
+	while (b->broken == TN_OK && !dry && !is_full(b))
+		dry = !split_step(d, b);
 	if (b->work_at == b->work.n) {
 		__atomic_sub_fetch(&b->g->pending, b->work.n,
 		    __ATOMIC_RELAXED);
 		tn_buf_clear(&b->work);
 		b->work_at = 0;
 	}
-	if (b->broken == TN_OK && b->last && b->work.n == 0) {
+	if (b->broken == TN_OK && b->last && b->work.n == 0 && dry) {
 		if (b->inflate != NULL && !tn_inflate_done(b->inflate))
 			break_body(b, TN_EINVAL, "bad_encoding",
 			    "the compressed body ends too early",
@@ -371,6 +381,15 @@ hand_over(struct decoder *d, struct tn_ingest_body *b)
 	send(c);
 }
 
+/* Rows that wait for more of their chunk are bytes on their way, too. */
+static void
+count_rows(struct tn_ingest_body *b)
+{
+	__atomic_add_fetch(&b->g->pending, b->rows.raw.n, __ATOMIC_RELAXED);
+	__atomic_sub_fetch(&b->g->pending, b->held, __ATOMIC_RELAXED);
+	b->held = b->rows.raw.n;
+}
+
 void
 tn_ingest_decode_body(struct tn_ingest_body *b)
 {
@@ -386,11 +405,12 @@ tn_ingest_decode_body(struct tn_ingest_body *b)
 	if (b->key_bytes > 0 && !b->note_read)
 		read_note(b);
 	split_work(d, b);
-	if (b->rows.raw.n >= g->o.chunk_bytes || b->split_done) {
+	if (is_full(b) || b->split_done || b->hurry) {
 		skip_rows(b);
 		if (b->rows.count > 0 || b->split_done)
 			hand_over(d, b);
 	}
+	count_rows(b);
 	b->job.run = tn_ingest_body_back;
 	tn_net_loop_post(g->o.loop, &b->job);
 }

@@ -21,6 +21,7 @@
 
 #define RETRY_MS 5
 #define JOBS_MAX 65536
+#define SMALL_MAX 16         /* Small bodies that wait for the turn's end. */
 
 static uint32_t
 default_decoders(void)
@@ -109,7 +110,7 @@ free_body(struct tn_ingest_body *b)
 		g->bodies = b->next;
 	if (b->next != NULL)
 		b->next->prev = b->prev;
-	__atomic_sub_fetch(&g->pending, b->inbox.n + b->work.n,
+	__atomic_sub_fetch(&g->pending, b->inbox.n + b->work.n + b->held,
 	    __ATOMIC_RELAXED);
 	tn_buf_fini(&b->inbox);
 	tn_buf_fini(&b->work);
@@ -198,13 +199,34 @@ key_in_flight(const struct tn_ingest *g, uint32_t stream, struct tn_slice k)
 }
 
 static bool
+too_much_pending(const struct tn_ingest *g)
+{
+	return __atomic_load_n(&g->pending, __ATOMIC_RELAXED) >
+	    g->o.pending_bytes_max;
+}
+
+static bool
 overloaded(const struct tn_ingest *g)
 {
-	if (__atomic_load_n(&g->pending, __ATOMIC_RELAXED) >
-	    g->o.pending_bytes_max)
-		return true;
-	return g->o.backlog != NULL &&
-	    g->o.backlog(g->o.arg) > g->o.backlog_max;
+	return too_much_pending(g) || (g->o.backlog != NULL &&
+	    g->o.backlog(g->o.arg) > g->o.backlog_max);
+}
+
+static void dispatch(struct tn_ingest_body *b);
+
+/* Bodies whose senders pause may hold all the bytes there are between them,
+ * each too few for a chunk: let them commit the rows they have. */
+static void
+relieve(struct tn_ingest *g)
+{
+	for (struct tn_ingest_body *b = g->bodies; b != NULL &&
+	    too_much_pending(g) && !g->stopping; b = b->next)
+		if (!b->busy && !b->aborted && !b->closed &&
+		    !b->final_seen && b->chunks_out == 0 &&
+		    b->inbox.n + b->work.n + b->held > 0) {
+			b->hurry = true;
+			dispatch(b);
+		}
 }
 
 static enum tn_status
@@ -235,6 +257,7 @@ may_begin(struct tn_ingest *g, const struct tn_ingest_request *r, int at,
 		    "a body with this Idempotency-Key is being taken now");
 	}
 	if (g->stopping || overloaded(g)) {
+		relieve(g);
 		tn_diag_hint(d, "send again after a second");
 		return tn_diag_set(d, TN_EFULL, "overloaded",
 		    "more events are on their way than can be taken now");
@@ -294,15 +317,14 @@ dispatch(struct tn_ingest_body *b)
 	struct tn_buf t;
 
 	tn_assert(!b->busy);
+	/* What the decoder left comes first and alone: a body never holds
+	 * more than an inbox in each of the two. */
 	if (b->work.n == 0) {
 		t = b->work;
 		b->work = b->inbox;
 		b->inbox = t;
-	} else {
-		tn_buf_add(&b->work, b->inbox.p, b->inbox.n);
-		tn_buf_clear(&b->inbox);
 	}
-	b->last = b->ended;
+	b->last = b->ended && b->inbox.n == 0;
 	b->busy = true;
 	b->dispatched = true;
 	b->job.run = run_decode;
@@ -314,10 +336,15 @@ dispatch(struct tn_ingest_body *b)
 static void
 go_on(struct tn_ingest_body *b)
 {
-	if (b->busy || b->final_seen || b->closed || b->g->stopping ||
-	    b->chunks_out >= TN_INGEST_CHUNKS_MAX)
+	if (b->busy || b->final_seen || b->closed || b->aborted ||
+	    b->g->stopping || b->chunks_out >= TN_INGEST_CHUNKS_MAX)
 		return;
-	if (b->ended || b->work.n > 0 || b->inbox.n >= TN_INGEST_INBOX)
+	/* A body that must wait with nothing under way would wait for ever
+	 * if all the others did the same. */
+	b->hurry = b->waiting && b->inbox.n > 0 && b->chunks_out == 0 &&
+	    too_much_pending(b->g);
+	if (b->ended || b->work.n > 0 || b->hurry ||
+	    b->inbox.n >= TN_INGEST_INBOX)
 		dispatch(b);
 }
 
@@ -363,6 +390,10 @@ tn_ingest_end(struct tn_ingest_body *b)
 	b->next_small = NULL;
 	*b->g->small_end = b;
 	b->g->small_end = &b->next_small;
+	b->g->small_count++;
+	/* Many at once: the decoder begins while the loop reads the rest. */
+	if (b->g->small_count >= SMALL_MAX)
+		end_turn(b->g);
 }
 
 void
@@ -429,6 +460,7 @@ end_turn(void *arg)
 			tn_assert(!"the loop stops before the decoders");
 	}
 	g->small_end = &g->small;
+	g->small_count = 0;
 }
 
 /* ---- the way back ---------------------------------------------------- */
@@ -530,7 +562,7 @@ tn_ingest_chunk_done(struct tn_net_job *job)
 			b->busy = false;
 		else
 			b->chunks_out--;
-		if (c->parts[i].final || b->status != TN_OK)
+		if (c->parts[i].final || c->failed)
 			b->final_seen = true;
 		settle(b);
 	}
@@ -575,40 +607,58 @@ run_files(struct tn_net_job *job)
 }
 
 static void
+drop_files_job(struct files_job *f)
+{
+	for (uint32_t i = 0; i < f->count; i++)
+		tn_lake_keys_close(f->files[i]);
+	tn_free(f->files);
+	tn_free(f);
+}
+
+static enum tn_status
 swap_files(struct tn_ingest *g, uint32_t stream,
-    const struct tn_catalog_snapshot *s)
+    const struct tn_catalog_snapshot *s, struct tn_diag *d)
 {
 	const struct tn_governance_stream *gs = &g->o.model->streams[stream];
 	struct files_job *f = tn_zalloc(sizeof *f);
-	struct tn_diag d = { .line = 0 };
 	uint32_t first, n = tn_catalog_snapshot_find(s, TN_TIER_KEYS, gs->id,
 	    &first);
+	enum tn_status st = TN_OK;
 
 	f->job.run = run_files;
 	f->g = g;
 	f->stream = stream;
 	f->lsn = s->lsn;
 	f->files = tn_zalloc((n + 1) * sizeof *f->files);
-	for (uint32_t i = 0; i < n; i++) {
-		enum tn_status st = tn_lake_keys_open(g->o.lake,
-		    s->files[first + i].path, &f->files[f->count], &d);
-		if (st == TN_OK)
-			f->count++;
-		else
-			tn_say(TN_ERROR, "ingest", "%s; duplicates of its "
-			    "rows cannot be told", d.message);
+	for (uint32_t i = 0; st == TN_OK && i < n; i++) {
+		st = tn_lake_keys_open(g->o.lake, s->files[first + i].path,
+		    &f->files[f->count], d);
+		f->count += st == TN_OK;
+	}
+	if (st != TN_OK) {
+		/* Without it duplicates could not be told: keep the old. */
+		drop_files_job(f);
+		return st;
 	}
 	if (!tn_net_actor_post_internal(g->writer, &f->job))
 		tn_assert(!"batch stops before the writer");
+	return TN_OK;
 }
 
-void
+enum tn_status
 tn_ingest_published(struct tn_ingest *g,
-    const struct tn_catalog_snapshot *s)
+    const struct tn_catalog_snapshot *s, struct tn_diag *d)
 {
-	for (uint32_t i = 0; i < g->o.model->stream_count; i++)
+	enum tn_status st = TN_OK;
+
+	for (uint32_t i = 0; i < g->o.model->stream_count; i++) {
+		enum tn_status one = TN_OK;
 		if (g->keys[i] != NULL)
-			swap_files(g, i, s);
+			one = swap_files(g, i, s, d);
+		if (one != TN_OK)
+			st = one;
+	}
+	return st;
 }
 
 struct trim_job {
@@ -621,7 +671,10 @@ static void
 run_trim(struct tn_net_job *job)
 {
 	struct trim_job *t = (struct trim_job *)job;
-	enum tn_status st = tn_log_trim(t->g->o.log, t->lsn);
+	enum tn_status st;
+
+	tn_os_crash_point("trim_before");
+	st = tn_log_trim(t->g->o.log, t->lsn);
 
 	if (st != TN_OK)
 		tn_say(TN_WARN, "ingest", "log segments up to %llu could not "

@@ -56,9 +56,11 @@ void tn_ingest_free(struct tn_ingest *g);
 void tn_ingest_recall(struct tn_ingest *g,
     const struct tn_governance_rows *rows);
 /* The key files in force after a cut; keys at or below its LSN may be
- * forgotten in memory. Opens them off the writer. Any thread. */
-void tn_ingest_published(struct tn_ingest *g,
-    const struct tn_catalog_snapshot *s);
+ * forgotten in memory. Opens them off the writer. When a file cannot be
+ * opened, its stream goes on with the files and keys it has, which is right
+ * until the next start; d says which. Any thread. */
+TN_MUST_USE enum tn_status tn_ingest_published(struct tn_ingest *g,
+    const struct tn_catalog_snapshot *s, struct tn_diag *d);
 /* Trim the log at or below ${lsn} on the writer. Any thread. */
 void tn_ingest_trim(struct tn_ingest *g, uint64_t lsn);
 

@@ -15,6 +15,7 @@
 #define TN_INGEST_INBOX 65536        /* Bytes worth a decoder job. */
 #define TN_INGEST_INBOX_MAX 262144   /* Then feed says TN_EFULL. */
 #define TN_INGEST_SMALL 65536        /* Bodies that travel together. */
+#define TN_INGEST_ROWS_MAX 65536     /* Then a chunk is full, too. */
 #define TN_INGEST_KEY_MAX 255
 
 struct decoder;
@@ -50,6 +51,7 @@ struct tn_ingest_body {
 	struct tn_buf inbox;
 	bool ended, aborted, busy, waiting, dispatched, final_seen;
 	bool closed;                 /* The decoder wants no more bytes. */
+	bool hurry;                  /* Overloaded: hand over what is there. */
 	int32_t chunks_out;          /* Below 0: back before its decoder. */
 	struct tn_ingest_body *prev, *next;       /* All bodies. */
 	struct tn_ingest_body *next_small;
@@ -61,6 +63,7 @@ struct tn_ingest_body {
 	struct tn_inflate *inflate;
 	struct tn_codec_splitter *splitter;
 	struct tn_codec_rows rows;
+	size_t held;                 /* Bytes of rows, as counted in pending. */
 	bool split_done;
 	int32_t sent;                /* Out: chunks sent by this job. */
 	enum tn_status broken;       /* Why decoding stopped early. */
@@ -103,6 +106,7 @@ struct chunk {
 	char *source;
 	struct part *parts;
 	uint32_t part_count;
+	bool failed;                 /* Writer: nothing of it was taken. */
 };
 
 /* ---- keys.c: the dedupe window, on the writer ------------------------ */
@@ -110,6 +114,8 @@ struct chunk {
 struct keyset;
 struct keyset *tn_ingest_keyset_new(void);
 void tn_ingest_keyset_free(struct keyset *k);
+/* Bring what add will look at for this key into the caches. */
+void tn_ingest_keyset_fetch(const struct keyset *k, struct tn_hash128 key);
 /* True when the key is new; it is remembered with ${lsn}. */
 bool tn_ingest_keyset_add(struct keyset *k, struct tn_hash128 key,
     uint64_t lsn);
@@ -172,6 +178,7 @@ struct tn_ingest {
 	struct tn_ingest_body *bodies;
 	struct tn_ingest_body *small;      /* Waiting for the turn's end. */
 	struct tn_ingest_body **small_end;
+	uint32_t small_count;
 	struct tn_net_timer *retry;
 	size_t pending;              /* Atomic: bytes in inboxes and chunks. */
 	struct keyset **keys;        /* One a stream with a primary key. */

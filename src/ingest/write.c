@@ -4,8 +4,10 @@
  *   mark duplicates -> tally each body -> one append with one sync
  *   -> rows to the speed layer -> chunks back to the loop, which answers
  *
- * A group that fails to commit is taken back whole: its keys are forgotten
- * and its bodies get the error. After a failed write or sync the log refuses
+ * A group that fails to commit is taken back whole: its keys are forgotten,
+ * its bodies' tallies are as before and get the error. What comes later of
+ * such a body is dropped: rows behind a gap would make a retry with its
+ * Idempotency-Key skip the gap. After a failed write or sync the log refuses
  * for good and so does the intake. */
 #include "ingest/ingest_int.h"
 
@@ -15,6 +17,7 @@
 
 #define GROUP_BYTES_MAX (24u << 20)
 #define GROUP_CHUNKS_MAX 4096
+#define FETCH_AHEAD 16           /* Rows, of keys. */
 
 struct group {
 	struct tn_ingest *g;
@@ -27,6 +30,7 @@ struct group {
 	struct tn_buf note_bytes;        /* Keys and values of the notes. */
 	size_t *note_at;                 /* Begin of key, value; pairs. */
 	uint64_t *next_offset;           /* One a stream, 0: not read yet. */
+	struct tally **before;           /* Of each part, should we fail. */
 	struct tn_arena *arena;
 };
 
@@ -37,9 +41,14 @@ static uint64_t
 mark_duplicates(struct keyset *k, struct tn_governance_rows *r,
     uint64_t lsn, struct tn_hash128 *added)
 {
+	uint32_t rows = r->batch->rows;
 	uint64_t n = 0;
 
-	for (uint32_t i = 0; i < r->batch->rows; i++) {
+	for (uint32_t i = 0; i < rows && i < FETCH_AHEAD; i++)
+		tn_ingest_keyset_fetch(k, r->keys[i]);
+	for (uint32_t i = 0; i < rows; i++) {
+		if (i + FETCH_AHEAD < rows)
+			tn_ingest_keyset_fetch(k, r->keys[i + FETCH_AHEAD]);
 		if (r->marks[i] != TN_MARK_ACCEPTED)
 			continue;
 		if (tn_ingest_keyset_add(k, r->keys[i], lsn))
@@ -165,15 +174,48 @@ fill_block(struct group *x, struct chunk *c, uint64_t offset)
 	};
 }
 
+/* A body that failed takes nothing more. Only bodies of one chunk share it
+ * with others. */
+static bool
+is_refused(const struct chunk *c)
+{
+	return c->part_count == 1 && c->parts[0].body->status != TN_OK;
+}
+
 static void
-prepare_chunk(struct group *x, struct chunk *c, struct tn_hash128 *added,
+refuse(struct chunk *c)
+{
+	c->failed = true;
+	c->job.run = tn_ingest_chunk_done;
+	tn_net_loop_post(c->g->o.loop, &c->job);
+}
+
+/* As they were before the group. Errors told meanwhile stay allocated. */
+static void
+restore_tallies(struct group *x)
+{
+	for (uint32_t i = x->count; i-- > 0; )
+		for (uint32_t k = x->chunks[i]->part_count; k-- > 0; ) {
+			struct tally *t = &x->chunks[i]->parts[k].body->tally;
+			struct tally was = x->before[i][k];
+			was.errors = t->errors;
+			was.texts = t->texts;
+			*t = was;
+		}
+}
+
+static void
+prepare_chunk(struct group *x, uint32_t at, struct tn_hash128 *added,
     uint64_t *added_count)
 {
+	struct chunk *c = x->chunks[at];
 	struct tn_ingest *g = x->g;
 	uint64_t lsn = tn_log_last(g->o.log) + 1 + x->block_count;
 	uint64_t offset = 0;
 
 	*added_count = 0;
+	x->before[at] = tn_arena_alloc(x->arena, (c->part_count + 1) *
+	    sizeof **x->before);
 	if (c->rows != NULL) {
 		uint64_t *next = &x->next_offset[c->stream];
 		if (*next == UINT64_MAX)
@@ -188,6 +230,7 @@ prepare_chunk(struct group *x, struct chunk *c, struct tn_hash128 *added,
 	}
 	for (uint32_t i = 0; i < c->part_count; i++) {
 		take_before(c->parts[i].body);
+		x->before[at][i] = c->parts[i].body->tally;
 		tally_part(g, c, &c->parts[i], lsn, offset);
 		add_note(x, &c->parts[i]);
 	}
@@ -208,25 +251,59 @@ point_notes(struct group *x, int64_t now_us)
 	}
 }
 
+struct reason {
+	const char *code, *message, *hint;
+};
+
+static struct reason
+reason_of(struct tn_ingest *g, enum tn_status st)
+{
+	const char *why = tn_log_failure(g->o.log);
+
+	switch (st) {
+	case TN_ENOSPC:
+		return (struct reason){ "disk_full",
+		    "the disk is full: nothing of this part was taken",
+		    "free space on the data disk and send again" };
+	case TN_EFULL:
+		return (struct reason){ "idempotency_full",
+		    "too many Idempotency-Keys are remembered",
+		    "send without one, or raise idempotency_keys_max "
+		    "with ALTER SYSTEM SET" };
+	case TN_ELIMIT:
+		return (struct reason){ "segment_too_small",
+		    "this part is too large for a segment of the log",
+		    "raise log_segment_bytes with ALTER SYSTEM SET" };
+	case TN_ENOMEM:
+		return (struct reason){ "memory_full",
+		    "memory is out: nothing of this part was taken",
+		    "send again later" };
+	default:
+		return (struct reason){ "log_failed", why != NULL ? why :
+		    "the log cannot take this",
+		    "look at the log lines of tarn, mend the disk and "
+		    "restart; events that were answered are safe" };
+	}
+}
+
 static void
 fail_bodies(struct group *x, enum tn_status st)
 {
-	const char *why = tn_log_failure(x->g->o.log);
+	struct reason why = reason_of(x->g, st);
+
+	/* Which failure ended the log is the same to a sender: 503. */
+	if (tn_log_failure(x->g->o.log) != NULL)
+		st = TN_ECLOSED;
 
 	for (uint32_t i = 0; i < x->count; i++)
 		for (uint32_t k = 0; k < x->chunks[i]->part_count; k++) {
 			struct tn_ingest_body *b = x->chunks[i]->parts[k].body;
+			x->chunks[i]->failed = true;
 			if (b->status != TN_OK)
 				continue;
-			b->status = tn_diag_set(&b->why, st, st == TN_ENOSPC ?
-			    "disk_full" : "log_failed", "%s", st == TN_ENOSPC
-			    ? "the disk is full: nothing of this part was "
-			    "taken" : why != NULL ? why :
-			    "the log cannot take this");
-			tn_diag_hint(&b->why, "%s", st == TN_ENOSPC ?
-			    "free space on the data disk and send again" :
-			    "look at the log lines of tarn, mend the disk "
-			    "and restart; events that were answered are safe");
+			b->status = tn_diag_set(&b->why, st, why.code, "%s",
+			    why.message);
+			tn_diag_hint(&b->why, "%s", why.hint);
 		}
 }
 
@@ -295,6 +372,7 @@ init_group(struct group *x, struct tn_ingest *g, struct chunk **chunks,
 	x->next_offset = tn_arena_alloc(x->arena, (streams + 1) *
 	    sizeof *x->next_offset);
 	memset(x->next_offset, 0xff, (streams + 1) * sizeof *x->next_offset);
+	x->before = tn_arena_zalloc(x->arena, count * sizeof *x->before);
 }
 
 static void
@@ -312,16 +390,18 @@ commit_group(struct tn_ingest *g, struct chunk **chunks, uint32_t count)
 		if (chunks[i]->rows != NULL && chunks[i]->rows->keys != NULL)
 			added[i] = tn_alloc((chunks[i]->rows->batch->rows + 1)
 			    * sizeof **added);
-		prepare_chunk(&x, chunks[i], added[i], &added_count[i]);
+		prepare_chunk(&x, i, added[i], &added_count[i]);
 	}
 	point_notes(&x, tn_os_wall_us());
 	if (x.block_count > 0 || x.note_count > 0)
 		st = tn_log_append(g->o.log, x.blocks, x.block_count,
 		    x.notes, x.note_count);
-	if (st == TN_OK)
+	if (st == TN_OK) {
 		publish_rows(&x);
-	else
+	} else {
+		restore_tallies(&x);
 		fail_bodies(&x, st);
+	}
 	for (uint32_t i = count; i-- > 0; ) {
 		if (st != TN_OK && added_count[i] > 0)
 			tn_ingest_keyset_undo(g->keys[chunks[i]->stream],
@@ -365,10 +445,13 @@ tn_ingest_write(struct tn_net_job *job)
 		else
 			rest = rest->next;
 		bool chunk = job->run == tn_ingest_write;
-		if (chunk) {
+		if (chunk && is_refused((struct chunk *)job)) {
+			refuse((struct chunk *)job);
+		} else if (chunk) {
 			chunks[n++] = (struct chunk *)job;
 			bytes += chunks[n - 1]->packed.n + 1024;
 		}
+		/* A new group sees what became of the one before it. */
 		if (n > 0 && (!chunk || n == GROUP_CHUNKS_MAX ||
 		    bytes >= GROUP_BYTES_MAX || rest == NULL)) {
 			commit_group(g, chunks, n);
