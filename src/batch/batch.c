@@ -9,6 +9,7 @@
 #include "os/os.h"
 
 #define JOBS_MAX 64
+#define CALM_US 10000000      /* After a cut that failed. */
 
 struct job {
 	struct tn_net_job job;
@@ -47,8 +48,48 @@ tn_batch_free(struct tn_batch_jobs *b)
 {
 	if (b == NULL)
 		return;
+	__atomic_store_n(&b->stopping, 1, __ATOMIC_RELAXED);
 	tn_net_actor_free(b->actor);
 	tn_free(b);
+}
+
+enum tn_status
+tn_batch_stopping(const struct tn_batch_jobs *b, struct tn_diag *d)
+{
+	if (__atomic_load_n(&b->stopping, __ATOMIC_RELAXED) == 0)
+		return TN_OK;
+	tn_diag_hint(d, "ask again when it runs");
+	return tn_diag_set(d, TN_ECLOSED, "stopping",
+	    "the program is stopping");
+}
+
+/* A cut that failed is not tried again with every block that comes. */
+static void
+calm_down(struct tn_batch_jobs *b, const struct tn_batch_report *r)
+{
+	__atomic_store_n(&b->calm_us, r->status == TN_OK ? 0 :
+	    tn_os_mono_us() + CALM_US, __ATOMIC_RELAXED);
+}
+
+static void
+do_job(struct tn_batch_jobs *b, const struct job *j,
+    struct tn_batch_report *r)
+{
+	switch (j->r.kind) {
+	case TN_BATCH_CUT:
+		tn_batch_cut(b, j->reason, r);
+		calm_down(b, r);
+		if (r->status == TN_OK)
+			tn_batch_compact(b);
+		tn_batch_collect(b);
+		break;
+	case TN_BATCH_RECOMPUTE:
+		tn_batch_recompute(b, j->reason, j->view, r);
+		break;
+	case TN_BATCH_VERIFY:
+		tn_batch_verify(b, j->view, r);
+		break;
+	}
 }
 
 static void
@@ -61,20 +102,9 @@ run_job(struct tn_net_job *job)
 	__atomic_sub_fetch(&j->b->waiting, 1, __ATOMIC_RELAXED);
 	if (j->timed)
 		__atomic_store_n(&j->b->cut_waiting, 0, __ATOMIC_RELAXED);
-	switch (j->r.kind) {
-	case TN_BATCH_CUT:
-		tn_batch_cut(j->b, j->reason, &r);
-		if (r.status == TN_OK)
-			tn_batch_compact(j->b);
-		tn_batch_collect(j->b);
-		break;
-	case TN_BATCH_RECOMPUTE:
-		tn_batch_recompute(j->b, j->reason, j->view, &r);
-		break;
-	case TN_BATCH_VERIFY:
-		tn_batch_verify(j->b, j->view, &r);
-		break;
-	}
+	r.status = tn_batch_stopping(j->b, &r.diag);
+	if (r.status == TN_OK)
+		do_job(j->b, j, &r);
 	if (j->r.done != NULL)
 		j->r.done(j->r.arg, &r);
 	tn_buf_fini(&r.text);
@@ -96,6 +126,9 @@ tn_batch_post(struct tn_batch_jobs *b, const struct tn_batch_request *r)
 	struct job *j;
 	bool timed = is_timed(r);
 
+	if (timed && strcmp(r->reason, "rows") == 0 && tn_os_mono_us() <
+	    __atomic_load_n(&b->calm_us, __ATOMIC_RELAXED))
+		return TN_OK;
 	if (timed && __atomic_exchange_n(&b->cut_waiting, 1,
 	    __ATOMIC_RELAXED) != 0)
 		return TN_OK;           /* One waits already: it will do. */
@@ -270,6 +303,12 @@ tn_batch_change_publish(struct change *c, uint64_t lsn,
 	tn_os_crash_point("publish_before");
 	if (st == TN_OK)
 		st = tn_catalog_publish(c->b->o.catalog, &p);
+	if (st == TN_ECLOSED) {
+		/* Whether the commit holds is known at the next start: should
+		 * the catalog name the files then, they must be there. */
+		c->add_count = 0;
+		return st;
+	}
 	if (st != TN_OK) {
 		tn_batch_change_undo(c);
 		return st;
@@ -292,6 +331,7 @@ tn_batch_collect(struct tn_batch_jobs *b)
 
 	for (uint32_t i = 0; st == TN_OK && i < count; i++) {
 		st = tn_lake_remove(b->o.lake, files[i].path);
+		tn_os_crash_point("collect_unlinked");
 		if (st == TN_OK)
 			st = tn_catalog_forget(b->o.catalog, &files[i].id, 1);
 	}

@@ -33,7 +33,8 @@ struct tn_batch_opts {
 	int64_t garbage_us;         /* Keep dropped files; 0: 10 min */
 };
 struct tn_batch_jobs *tn_batch_new(const struct tn_batch_opts *o);
-/* Waits for the running job. */
+/* Waits for the running job: a cut ends, recompute and verify give up, as do
+ * jobs that wait (TN_ECLOSED). */
 void tn_batch_free(struct tn_batch_jobs *b);
 
 /* What a job says when it ends. */
@@ -59,14 +60,19 @@ struct tn_batch_request {
 	void *arg;
 };
 /* Queue a job. TN_EFULL: 64 jobs wait already. A cut asked for by timer or
- * rows while one waits is not queued twice (then done is called with TN_OK
- * at once by the waiting one's end). Any thread. */
+ * rows while one waits is not queued twice: TN_OK, and done is not called; so
+ * for one asked for by rows soon after a cut that failed. Any thread. */
 TN_MUST_USE enum tn_status tn_batch_post(struct tn_batch_jobs *b,
     const struct tn_batch_request *r);
 /* Post and wait. Not on the loop. */
 TN_MUST_USE enum tn_status tn_batch_run(struct tn_batch_jobs *b,
     const struct tn_batch_request *r, struct tn_batch_report *out);
-/* Views whose definition is new or changed: compute them. At start. */
+/* Silver of tables whose definition changed, anew from bronze; gold of views
+ * that are no more is dropped. At start, before speed's replay. Main thread. */
+TN_MUST_USE enum tn_status tn_batch_rebuild(struct tn_batch_jobs *b,
+    struct tn_diag *d);
+/* Views whose definition is new or changed: compute them. At start, after
+ * replay. */
 TN_MUST_USE enum tn_status tn_batch_mend(struct tn_batch_jobs *b,
     struct tn_diag *d);
 

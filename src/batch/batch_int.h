@@ -9,6 +9,8 @@ struct tn_batch_jobs {
 	struct tn_net_actor *actor;
 	uint32_t waiting;            /* Atomic: jobs posted, not begun. */
 	uint32_t cut_waiting;        /* Atomic: a timed cut is among them. */
+	uint32_t stopping;           /* Atomic. */
+	int64_t calm_us;             /* Atomic: no cut for rows before then. */
 	struct tn_histogram *seconds;
 	struct tn_counter *last_success;
 };
@@ -30,7 +32,8 @@ void tn_batch_change_add(struct change *c, enum tn_catalog_tier tier,
     uint32_t object, uint32_t version, const struct tn_lake_file *f,
     uint64_t lsn_min, uint64_t lsn_max);
 void tn_batch_change_drop(struct change *c, uint64_t file);
-/* Sync folders, commit, tell speed. On failure the new files are removed. */
+/* Sync folders, commit, tell speed. On failure the new files are removed; but
+ * not after TN_ECLOSED, when the catalog does not know whether it holds. */
 TN_MUST_USE enum tn_status tn_batch_change_publish(struct change *c,
     uint64_t lsn, const struct tn_catalog_offset *offsets, uint32_t count,
     const char *detail);
@@ -45,6 +48,9 @@ void tn_batch_recompute(struct tn_batch_jobs *b, const char *reason,
     const char *view, struct tn_batch_report *r);
 void tn_batch_verify(struct tn_batch_jobs *b, const char *view,
     struct tn_batch_report *r);
+/* TN_ECLOSED with ${d} when the program stops: long jobs look now and then. */
+TN_MUST_USE enum tn_status tn_batch_stopping(const struct tn_batch_jobs *b,
+    struct tn_diag *d);
 /* Merge young files; after a cut. */
 void tn_batch_compact(struct tn_batch_jobs *b);
 /* Unlink what nobody can see any more. */

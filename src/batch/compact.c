@@ -1,7 +1,8 @@
 /* Compaction of young files, so that a commit a minute does not leave a file
- * a minute: when a partition holds more than young_files_max files smaller
- * than YOUNG_ROWS, they become one. Silver files are merged in event time
- * order, bronze files are joined in LSN order.
+ * a minute: when a partition holds more than young_files_max young files in a
+ * row, they become one. Silver files are merged in event time order, bronze
+ * files are joined in LSN order. Neighbours only, so that the list of files
+ * stays one of ages, and no more than fit into memory.
  *
  * A failure leaves everything as it was; the next cut tries again. */
 #include "batch/batch_int.h"
@@ -12,7 +13,9 @@
 #include "os/os.h"
 
 #define YOUNG_ROWS 500000
+#define YOUNG_BYTES (UINT64_C(64) << 20)     /* Packed, on disk. */
 #define MERGED_ROWS_MAX 4000000
+#define MERGED_BYTES_MAX (UINT64_C(128) << 20)
 
 struct merge {
 	struct tn_batch_jobs *b;
@@ -106,23 +109,36 @@ merge_silver(struct merge *m, struct tn_lake_files *out)
 	return st;
 }
 
-static void
+/* Files that hold other rows than the catalog says are not to be replaced. */
+static enum tn_status
+check_rows(struct merge *m)
+{
+	uint64_t rows = 0;
+
+	for (uint32_t i = 0; i < m->count; i++)
+		rows += m->files[i]->rows;
+	if (rows == m->change.rows)
+		return TN_OK;
+	return tn_diag_set(&m->d, TN_ECORRUPT, "rows", "files of %s hold "
+	    "%llu rows, not the %llu of the catalog: tarn verify names them",
+	    m->s->table->name, (unsigned long long)m->change.rows,
+	    (unsigned long long)rows);
+}
+
+static enum tn_status
 publish_merge(struct merge *m, const struct tn_lake_files *out,
     uint64_t lsn)
 {
-	uint64_t lo = m->files[0]->lsn_min, hi = 0, rows = 0;
+	uint64_t lo = m->files[0]->lsn_min, hi = 0;
 	char detail[200];
-	enum tn_status st;
 
 	for (uint32_t i = 0; i < m->count; i++) {
 		if (m->files[i]->lsn_min < lo)
 			lo = m->files[i]->lsn_min;
 		if (m->files[i]->lsn_max > hi)
 			hi = m->files[i]->lsn_max;
-		rows += m->files[i]->rows;
 		tn_batch_change_drop(&m->change, m->files[i]->id);
 	}
-	tn_assert(rows == m->change.rows);
 	for (uint32_t i = 0; i < out->count; i++)
 		tn_batch_change_add(&m->change, m->tier, m->s->id,
 		    m->s->version, &out->files[i], lo, hi);
@@ -130,10 +146,29 @@ publish_merge(struct merge *m, const struct tn_lake_files *out,
 	    (unsigned)m->count, m->s->table->name,
 	    m->files[0]->partition[0] != '\0' ? " " : "",
 	    m->files[0]->partition, (unsigned)out->count);
-	st = tn_batch_change_publish(&m->change, lsn, NULL, 0, detail);
-	if (st != TN_OK)
-		tn_say(TN_WARN, "batch", "compaction of %s was not published:"
-		    " %s", m->s->table->name, tn_status_text(st));
+	return tn_batch_change_publish(&m->change, lsn, NULL, 0, detail);
+}
+
+/* ${out} is NULL when publishing has seen to the files itself. */
+static void
+give_up(struct merge *m, const struct tn_lake_files *out, enum tn_status st)
+{
+	struct tn_batch_jobs *b = m->b;
+
+	if (m->d.message[0] == '\0')
+		tn_diag_set(&m->d, st, "compact_failed", "%s",
+		    tn_status_text(st));
+	tn_say(TN_WARN, "batch", "compaction of %s failed: %s",
+	    m->s->table->name, m->d.message);
+	for (uint32_t i = 0; out != NULL && i < out->count; i++)
+		if (tn_lake_remove(b->o.lake, out->files[i].path) != TN_OK)
+			tn_say(TN_WARN, "batch", "%s is left over",
+			    out->files[i].path);
+	if (m->change.run != 0 && tn_catalog_run_end(b->o.catalog,
+	    m->change.run, TN_RUN_FAILED, tn_os_wall_us(), 0, 0,
+	    m->d.message) != TN_OK)
+		tn_say(TN_WARN, "batch", "run %llu stays open",
+		    (unsigned long long)m->change.run);
 }
 
 static void
@@ -148,31 +183,32 @@ merge_files(struct tn_batch_jobs *b, const struct tn_governance_stream *s,
 	    s->table->name, files[0]->lsn_min, lsn, &run);
 
 	tn_batch_change_begin(&m.change, b, lsn, run);
+	tn_os_crash_point("compact_begun");
 	if (st == TN_OK)
 		st = m.tier == TN_TIER_BRONZE ? merge_bronze(&m, &out) :
 		    merge_silver(&m, &out);
-	if (st == TN_OK) {
-		publish_merge(&m, &out, lsn);
+	tn_os_crash_point("compact_written");
+	if (st == TN_OK)
+		st = check_rows(&m);
+	if (st != TN_OK) {
+		give_up(&m, &out, st);
 	} else {
-		tn_say(TN_WARN, "batch", "compaction of %s failed: %s",
-		    s->table->name, m.d.message[0] != '\0' ? m.d.message :
-		    tn_status_text(st));
-		for (uint32_t i = 0; i < out.count; i++)
-			if (tn_lake_remove(b->o.lake, out.files[i].path) !=
-			    TN_OK)
-				tn_say(TN_WARN, "batch", "%s is left over",
-				    out.files[i].path);
-		if (run != 0 && tn_catalog_run_end(b->o.catalog, run,
-		    TN_RUN_FAILED, tn_os_wall_us(), 0, 0,
-		    m.d.message) != TN_OK)
-			tn_say(TN_WARN, "batch", "run %llu stays open",
-			    (unsigned long long)run);
+		st = publish_merge(&m, &out, lsn);
+		if (st != TN_OK)
+			give_up(&m, NULL, st);
 	}
 	tn_lake_files_fini(&out);
 	tn_batch_change_fini(&m.change);
 }
 
-/* Young files of one partition in LSN order; merged when too many. */
+static bool
+is_young(const struct tn_catalog_file *f)
+{
+	return f->rows < YOUNG_ROWS && f->bytes < YOUNG_BYTES;
+}
+
+/* Files of one partition in LSN order: runs of young ones are merged when
+ * they are too many. */
 static void
 tend_partition(struct tn_batch_jobs *b, const struct tn_governance_stream *s,
     const struct tn_catalog_file *files, uint32_t count, uint64_t lsn)
@@ -180,14 +216,22 @@ tend_partition(struct tn_batch_jobs *b, const struct tn_governance_stream *s,
 	const struct tn_catalog_file **young = tn_alloc((count + 1) *
 	    sizeof *young);
 	uint32_t n = 0;
-	uint64_t rows = 0;
+	uint64_t rows = 0, bytes = 0;
 
 	for (uint32_t i = 0; i < count; i++) {
-		if (files[i].rows >= YOUNG_ROWS ||
-		    rows + files[i].rows > MERGED_ROWS_MAX)
+		if (!is_young(&files[i]) ||
+		    rows + files[i].rows > MERGED_ROWS_MAX ||
+		    bytes + files[i].bytes > MERGED_BYTES_MAX) {
+			if (n > b->o.young_files_max)
+				merge_files(b, s, young, n, lsn);
+			n = 0;
+			rows = bytes = 0;
+		}
+		if (!is_young(&files[i]))
 			continue;
 		young[n++] = &files[i];
 		rows += files[i].rows;
+		bytes += files[i].bytes;
 	}
 	if (n > b->o.young_files_max)
 		merge_files(b, s, young, n, lsn);

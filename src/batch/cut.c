@@ -16,6 +16,7 @@
 #include "os/os.h"
 
 #define DAY_US INT64_C(86400000000)
+#define JOINED_KEYS_MAX 8000000      /* In memory at once, 16 bytes each. */
 
 /* What one stream has gathered. */
 struct part {
@@ -92,10 +93,38 @@ fini_cut(struct cut *c)
 
 /* ---- rows ------------------------------------------------------------ */
 
+/* The block's reasons and those of rows that do not fit their redefined table
+ * any more, in order of rows: bronze says what silver does. */
+static struct tn_log_block
+with_marks(const struct tn_log_block *block,
+    const struct tn_governance_rows *r)
+{
+	struct tn_log_block b = *block;
+	uint32_t n = block->reason_count + r->reason_count, i = 0, k = 0;
+	struct tn_log_reason *all = tn_arena_alloc(r->arena, (n + 1) *
+	    sizeof *all);
+
+	while (i + k < n)
+		if (k == r->reason_count || (i < block->reason_count &&
+		    block->reasons[i].row < r->reasons[k].row)) {
+			all[i + k] = block->reasons[i];
+			i++;
+		} else {
+			all[i + k] = r->reasons[k];
+			k++;
+		}
+	b.marks = r->marks;
+	b.reasons = all;
+	b.reason_count = n;
+	return b;
+}
+
 static enum tn_status
 add_bronze(struct cut *c, struct part *p,
-    const struct tn_governance_stream *s, const struct tn_log_block *block)
+    const struct tn_governance_stream *s, const struct tn_log_block *block,
+    const struct tn_governance_rows *r)
 {
+	struct tn_log_block said = with_marks(block, r);
 	struct tn_lake_write w = { .tier = "bronze", .table = s->table->name,
 	    .partition = "", .label = c->change.label,
 	    .time_column = TN_BRONZE_RECEIVED, .parquet = &c->parquet };
@@ -107,7 +136,7 @@ add_bronze(struct cut *c, struct part *p,
 		    &p->bronze);
 	if (st != TN_OK)
 		return st;
-	b = tn_governance_bronze_of(block);
+	b = tn_governance_bronze_of(&said);
 	st = tn_lake_add(p->bronze, b);
 	tn_record_batch_unref(b);
 	return st;
@@ -157,6 +186,7 @@ write_silver(struct cut *c, uint32_t stream)
 		    s->version, &files.files[i], c->base->lsn + 1, c->lsn);
 	tn_lake_files_fini(&files);
 	drop_silver(p);
+	tn_os_crash_point("cut_silver");
 	return st;
 }
 
@@ -205,9 +235,9 @@ take_block(struct cut *c, const struct tn_log_block *block)
 
 	tn_assert(stream >= 0);         /* Replay would have refused. */
 	p = &c->parts[stream];
-	st = add_bronze(c, p, &m->streams[stream], block);
+	st = tn_governance_reader_block(c->reader, block, &r);
 	if (st == TN_OK)
-		st = tn_governance_reader_block(c->reader, block, &r);
+		st = add_bronze(c, p, &m->streams[stream], block, r);
 	if (st == TN_OK) {
 		if (r->keys != NULL)
 			add_keys(p, r);
@@ -257,12 +287,15 @@ static enum tn_status
 join_keys(struct cut *c, struct part *p, const struct tn_catalog_file *f)
 {
 	struct tn_lake_keys *k = NULL;
-	enum tn_status st = tn_lake_keys_open(c->b->o.lake, f->path, &k,
-	    c->d);
+	struct tn_diag d = { .line = 0 };
+	enum tn_status st = tn_lake_keys_open(c->b->o.lake, f->path, &k, &d);
 	uint64_t n;
 
-	if (st != TN_OK)
-		return st;
+	if (st != TN_OK) {
+		/* It stays a file of its own: no reason to have no cut. */
+		tn_say(TN_WARN, "batch", "%s", d.message);
+		return TN_OK;
+	}
 	n = tn_lake_keys_count(k);
 	p->keys = tn_realloc(p->keys, (p->key_count + n + 1) *
 	    sizeof *p->keys);
@@ -278,8 +311,14 @@ join_keys(struct cut *c, struct part *p, const struct tn_catalog_file *f)
 	return TN_OK;
 }
 
-/* Drops what has left the window; joins a day's files when there are many,
- * so that a lookup asks few filters. */
+static bool
+is_small_of(const struct tn_catalog_file *f, const char *day)
+{
+	return strcmp(f->partition, day) == 0 && f->rows < JOINED_KEYS_MAX / 2;
+}
+
+/* Drops what has left the window; joins a day's small files when there are
+ * many, so that a lookup asks few filters. */
 static enum tn_status
 tend_keys(struct cut *c, const struct tn_governance_stream *s,
     struct part *p, const char *today)
@@ -290,13 +329,14 @@ tend_keys(struct cut *c, const struct tn_governance_stream *s,
 	enum tn_status st = TN_OK;
 
 	for (uint32_t i = first; i < first + n; i++)
-		same += strcmp(c->base->files[i].partition, today) == 0;
+		same += is_small_of(&c->base->files[i], today);
 	for (uint32_t i = first; st == TN_OK && i < first + n; i++) {
 		const struct tn_catalog_file *f = &c->base->files[i];
 		if (f->time_max < oldest)
 			tn_batch_change_drop(&c->change, f->id);
 		else if (same >= c->b->o.young_files_max &&
-		    strcmp(f->partition, today) == 0)
+		    is_small_of(f, today) &&
+		    p->key_count + f->rows <= JOINED_KEYS_MAX)
 			st = join_keys(c, p, f);
 	}
 	return st;
@@ -325,6 +365,7 @@ write_keys(struct cut *c, uint32_t stream)
 	f.time_max = p->received_max;
 	tn_batch_change_add(&c->change, TN_TIER_KEYS, s->id, s->version, &f,
 	    c->base->lsn + 1, c->lsn);
+	tn_os_crash_point("cut_keys");
 	return TN_OK;
 }
 
@@ -346,6 +387,7 @@ finish_stream(struct cut *c, uint32_t stream)
 		return st;
 	tn_batch_change_add(&c->change, TN_TIER_BRONZE, s->id, s->version,
 	    &f, c->base->lsn + 1, c->lsn);
+	tn_os_crash_point("cut_bronze");
 	st = write_silver(c, stream);
 	if (st == TN_OK && s->table->kind == TN_SQL_STREAM)
 		st = write_keys(c, stream);
@@ -422,6 +464,7 @@ tn_batch_cut(struct tn_batch_jobs *b, const char *reason,
 
 	init_cut(&c, b, &r->diag);
 	b->o.speed.seal(b->o.speed.speed, &c.lsn, &c.refs);
+	tn_os_crash_point("cut_sealed");
 	c.base = tn_catalog_snapshot(b->o.catalog);
 	r->lsn = c.lsn;
 	if (c.lsn == c.base->lsn) {
@@ -434,6 +477,7 @@ tn_batch_cut(struct tn_batch_jobs *b, const char *reason,
 	tn_batch_change_begin(&c.change, b, c.lsn, r->run);
 	if (st == TN_OK)
 		st = write_all(&c);
+	tn_os_crash_point("cut_written");
 	if (st == TN_OK)
 		st = publish(&c);
 	else
@@ -446,6 +490,7 @@ tn_batch_cut(struct tn_batch_jobs *b, const char *reason,
 		tn_counter_set(b->last_success, tn_os_wall_us() / 1000000);
 		if (b->o.published != NULL)
 			b->o.published(b->o.arg, c.lsn);
+		tn_os_crash_point("cut_published");
 	} else {
 		b->o.speed.unseal(b->o.speed.speed);
 		report_failure(&c, r, st);

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "os/os.h"
+
 struct writing {
 	struct change *c;
 	const struct tn_serving_view *v;
@@ -86,6 +88,7 @@ write_part(void *arg, const char *label, struct tn_exec_fold *part)
 	if (w->st == TN_OK)
 		tn_batch_change_add(w->c, TN_TIER_GOLD, w->v->id,
 		    w->v->version, &f, 0, w->lsn);
+	tn_os_crash_point("cut_gold");
 	tn_record_batch_unref(b);
 	tn_exec_fold_free(part);
 }

@@ -11,6 +11,10 @@
 
 #include "os/os.h"
 
+/* Files folded side by side before their states are merged: as many states
+ * are in memory. */
+#define SLICE_FILES 16
+
 struct file_task {
 	struct tn_exec_fold *fold;
 	enum tn_status st;
@@ -21,10 +25,10 @@ struct recompute {
 	struct tn_batch_jobs *b;
 	const struct tn_serving_view *v;
 	const struct tn_governance_stream *s;
-	const struct tn_catalog_file *files;
+	const struct tn_catalog_file *files;     /* Of the slice at hand. */
 	uint8_t *used;
 	struct tn_exec_refs refs;
-	struct file_task *tasks;
+	struct file_task tasks[SLICE_FILES];
 };
 
 struct folding {
@@ -52,8 +56,29 @@ fold_file(void *arg, uint32_t i)
 	    .schema = x->s->silver, .used = x->used,
 	    .keep_dictionary = true, .each = fold_batch, .arg = &f };
 
+	*f.t = (struct file_task){ .st = TN_OK };
 	f.t->fold = tn_exec_fold_new(x->v->program);
 	f.t->st = tn_lake_read(x->b->o.lake, &r, &f.t->d);
+}
+
+static enum tn_status
+fold_slice(struct recompute *x, uint32_t n, struct tn_exec_fold *sum,
+    uint64_t *rows, struct tn_diag *d)
+{
+	enum tn_status st = TN_OK;
+
+	tn_net_pool_each(x->b->o.pool, n, fold_file, x);
+	for (uint32_t i = 0; i < n; i++) {
+		if (st == TN_OK && x->tasks[i].st != TN_OK) {
+			st = x->tasks[i].st;
+			*d = x->tasks[i].d;
+		}
+		if (st == TN_OK)
+			tn_exec_fold_merge(sum, x->tasks[i].fold);
+		*rows += x->tasks[i].rows;
+		tn_exec_fold_free(x->tasks[i].fold);
+	}
+	return st;
 }
 
 static enum tn_status
@@ -66,24 +91,17 @@ fold_silver(struct recompute *x, const struct tn_catalog_snapshot *base,
 	struct tn_exec_fold *sum = tn_exec_fold_new(x->v->program);
 	enum tn_status st = TN_OK;
 
-	x->files = base->files + first;
 	x->used = tn_zalloc(columns + 1);
 	memcpy(x->used, x->v->def->select->used, columns);
 	x->used[columns - 3] = 1;        /* Joins: as of the LSN. */
 	x->used[columns - 2] = 1;        /* Ties: by offset. */
-	x->tasks = tn_zalloc((n + 1) * sizeof *x->tasks);
-	tn_net_pool_each(x->b->o.pool, n, fold_file, x);
-	for (uint32_t i = 0; i < n; i++) {
-		if (st == TN_OK && x->tasks[i].st != TN_OK) {
-			st = x->tasks[i].st;
-			*d = x->tasks[i].d;
-		}
+	for (uint32_t i = 0; st == TN_OK && i < n; i += SLICE_FILES) {
+		x->files = base->files + first + i;
+		st = tn_batch_stopping(x->b, d);
 		if (st == TN_OK)
-			tn_exec_fold_merge(sum, x->tasks[i].fold);
-		*rows += x->tasks[i].rows;
-		tn_exec_fold_free(x->tasks[i].fold);
+			st = fold_slice(x, n - i < SLICE_FILES ? n - i :
+			    SLICE_FILES, sum, rows, d);
 	}
-	tn_free(x->tasks);
 	tn_free(x->used);
 	*out = sum;
 	return st;
@@ -139,6 +157,7 @@ recompute_one(struct tn_batch_jobs *b, const char *reason,
 	    base->lsn, &run);
 	if (st == TN_OK)
 		st = fold_silver(&x, base, &sum, &rows, &r->diag);
+	tn_os_crash_point("recompute_folded");
 	if (st == TN_OK)
 		st = swap_gold(&x, base, sum, run, rows, r);
 	else

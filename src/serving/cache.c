@@ -1,5 +1,5 @@
 /* Two small caches. Results: encoded answers by request text, good while the
- * newest LSN and the number of publications are what they were; loop only.
+ * newest LSN and the catalog snapshot are what they were made of; loop only.
  * Gold: loaded states by file id (files never change), shared by reference,
  * under the lock. Both are lists, newest first, cut at a budget: there are
  * tens of entries, not thousands. */
@@ -11,7 +11,7 @@ struct cached {
 	struct cached *next;
 	char *key;
 	uint64_t lsn;
-	uint64_t publications;
+	uint64_t sequence;
 	struct tn_serving_answer *answer;
 	size_t bytes;
 };
@@ -32,11 +32,11 @@ struct tn_serving_answer *
 tn_serving_cache_get(struct tn_serving *s, const char *key)
 {
 	uint64_t lsn = tn_serving_lsn(s);
-	uint64_t pubs = __atomic_load_n(&s->publications, __ATOMIC_ACQUIRE);
+	uint64_t now = __atomic_load_n(&s->sequence, __ATOMIC_ACQUIRE);
 
 	for (struct cached **at = &s->cache; *at != NULL; ) {
 		struct cached *c = *at;
-		if (c->lsn != lsn || c->publications != pubs) {
+		if (c->lsn != lsn || c->sequence != now) {
 			drop_cached(s, at);
 			continue;
 		}
@@ -54,19 +54,21 @@ tn_serving_cache_get(struct tn_serving *s, const char *key)
 
 void
 tn_serving_cache_put(struct tn_serving *s, const char *key,
-    struct tn_serving_answer *a)
+    struct tn_serving_answer *a, uint64_t sequence)
 {
 	struct cached *c;
 	struct cached **at = &s->cache;
 	size_t kept = 0;
 
-	if (a->lsn != tn_serving_lsn(s) || a->body.n > s->o.cache_bytes / 4)
+	/* ${sequence} is that of the snapshot it was computed from: while it
+	 * was, a publication may have gone by. */
+	if (a->lsn != tn_serving_lsn(s) || a->body.n > s->o.cache_bytes / 4 ||
+	    sequence != __atomic_load_n(&s->sequence, __ATOMIC_ACQUIRE))
 		return;
 	c = tn_zalloc(sizeof *c);
 	c->key = tn_strdup(key);
 	c->lsn = a->lsn;
-	c->publications = __atomic_load_n(&s->publications,
-	    __ATOMIC_ACQUIRE);
+	c->sequence = sequence;
 	c->answer = a;
 	c->bytes = a->body.cap + strlen(key) + sizeof *c + sizeof *a;
 	__atomic_add_fetch(&a->refs, 1, __ATOMIC_RELAXED);

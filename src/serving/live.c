@@ -4,12 +4,19 @@
  *
  *   open -> snapshot asked -> snapshot sent -> rows, cut, rows, ...
  *
- * A patch that is ready before a subscriber's snapshot may be older or newer
- * than it: the subscriber then asks for a second snapshot. Rows carry whole
- * values, not differences, so a repeated row does no harm. */
+ * A patch that is ready before a subscriber's snapshot is not sent: when the
+ * snapshot turns out to be older than it, a second one is asked for. The same
+ * when the speed layer does not know what changed, and for views with HAVING,
+ * where a changed row may have to go. A snapshot that fails (overload) is
+ * asked for again after a second. Rows carry whole values, not differences,
+ * so a repeated row does no harm. */
 #include "serving/serving_int.h"
 
 #include <string.h>
+
+#include "os/os.h"
+
+#define RETRY_US 1000000
 
 struct tn_serving_live {
 	struct tn_serving_live *next;
@@ -20,7 +27,9 @@ struct tn_serving_live {
 	void (*message)(void *arg, struct tn_slice json);
 	void *arg;
 	bool waiting;                   /* Its snapshot is not there yet. */
-	bool again;
+	uint64_t need;                  /* Least LSN that it must have. */
+	uint64_t have;                  /* LSN of the last one sent. */
+	int64_t retry_us;               /* It failed: ask again then; or 0. */
 	bool closed;                    /* Freed when the snapshot is back. */
 };
 struct live_view {
@@ -61,21 +70,22 @@ snapshot_ready(void *arg, struct tn_serving_answer *a)
 	struct tn_serving_live *l = arg;
 	struct tn_buf b = { 0 };
 
-	l->waiting = false;
-	if (l->closed) {
-		tn_arena_free(l->arena);
-		tn_serving_answer_unref(a);
-		return;
-	}
-	if (a->status == TN_OK) {
+	if (!l->closed && a->status == TN_OK) {
 		/* {"view":...} becomes {"type":"snapshot","view":...}. */
 		tn_buf_str(&b, "{\"type\":\"snapshot\",");
 		tn_buf_add(&b, a->body.p + 1, a->body.n - 1);
+		l->have = a->lsn;
+		/* It may close us: still waiting, so it does not free us. */
 		l->message(l->arg, (struct tn_slice){ b.p, b.n });
 		tn_buf_fini(&b);
 	}
+	l->waiting = false;
+	if (a->status != TN_OK)
+		l->retry_us = tn_os_mono_us() + RETRY_US;
 	tn_serving_answer_unref(a);
-	if (l->again)
+	if (l->closed)
+		tn_arena_free(l->arena);
+	else if (l->retry_us == 0 && l->have < l->need)
 		ask_snapshot(l);
 }
 
@@ -83,7 +93,7 @@ static void
 ask_snapshot(struct tn_serving_live *l)
 {
 	l->waiting = true;
-	l->again = false;
+	l->retry_us = 0;
 	tn_serving_view_get(l->s, &l->q, snapshot_ready, l);
 }
 
@@ -160,7 +170,7 @@ tn_serving_live_open(struct tn_serving *s,
 	l->next = s->live[view].subscribers;
 	s->live[view].subscribers = l;
 	if (s->live_count++ == 0) {
-		s->live_publications = __atomic_load_n(&s->publications,
+		s->live_sequence = __atomic_load_n(&s->sequence,
 		    __ATOMIC_ACQUIRE);
 		tn_net_timer_start(s->live_timer, s->o.live_ms,
 		    s->o.live_ms);
@@ -193,6 +203,14 @@ tn_serving_live_close(struct tn_serving_live *l)
 
 /* ---- patches --------------------------------------------------------- */
 
+/* Rows alone do not tell what changed. */
+static bool
+by_snapshot(const struct request *r)
+{
+	return r->ask.lost ||
+	    r->s->o.model->views[r->view].def->select->having != NULL;
+}
+
 /* On the pool: changed groups with their whole merged states. */
 static void
 work_patch(struct request *r)
@@ -202,9 +220,9 @@ work_patch(struct request *r)
 
 	a->lsn = r->ask.last;
 	a->batch_lsn = r->ask.base->lsn;
-	if (tn_exec_fold_groups(r->ask.fold) > 0)
+	if (tn_exec_fold_groups(r->ask.touched) > 0 && !by_snapshot(r))
 		a->status = tn_serving_merge_keys(r->s, v, r->ask.base,
-		    r->ask.fold, &a->diag);
+		    r->ask.touched, r->ask.fold, &a->diag);
 	tn_serving_request_end(r);
 }
 
@@ -263,25 +281,27 @@ static void
 patch_ready(struct request *r)
 {
 	struct live_view *v = &r->s->live[r->view];
+	struct tn_serving_answer *a = r->answer;
+	bool good = a->status == TN_OK && !by_snapshot(r);
+	bool any = a->status != TN_OK || r->ask.lost ||
+	    tn_exec_fold_groups(r->ask.touched) > 0;
 	struct tn_buf shared = { 0 };
 	struct tn_serving_live *next;
 
 	v->asking = false;
-	v->lsn = r->answer->lsn;
-	for (struct tn_serving_live *l = v->subscribers;
-	    r->answer->status == TN_OK && r->ask.fold != NULL && l != NULL &&
-	    tn_exec_fold_groups(r->ask.fold) > 0; l = next) {
+	v->lsn = a->lsn;
+	for (struct tn_serving_live *l = v->subscribers; any && l != NULL;
+	    l = next) {
 		next = l->next;         /* message() may close it. */
-		if (l->waiting)
-			l->again = true;
-		else
+		/* A failure: what had changed is known no more. */
+		if (!good || l->waiting)
+			l->need = a->status == TN_OK ? a->lsn :
+			    tn_serving_lsn(r->s);
+		if (good && !l->waiting)
 			send_patch(r, l, &shared);
-	}
-	/* What had changed is known no more: begin again with snapshots. */
-	for (struct tn_serving_live *l = v->subscribers;
-	    r->answer->status != TN_OK && l != NULL; l = l->next)
-		if (!l->waiting)
+		else if (!l->waiting && l->retry_us == 0 && l->have < l->need)
 			ask_snapshot(l);
+	}
 	tn_buf_fini(&shared);
 	tn_serving_request_free(r);
 }
@@ -324,19 +344,31 @@ tell_cut(struct tn_serving *s)
 }
 
 static void
+retry_snapshots(struct live_view *w)
+{
+	struct tn_serving_live *l = w->subscribers;
+
+	for (; l != NULL; l = l->next)
+		if (!l->waiting && l->retry_us != 0 &&
+		    l->retry_us <= tn_os_mono_us())
+			ask_snapshot(l);
+}
+
+static void
 tick(void *arg)
 {
 	struct tn_serving *s = arg;
 	uint64_t lsn = tn_serving_lsn(s);
-	uint64_t pubs = __atomic_load_n(&s->publications, __ATOMIC_ACQUIRE);
+	uint64_t now = __atomic_load_n(&s->sequence, __ATOMIC_ACQUIRE);
 
 	for (uint32_t v = 0; v < s->o.model->view_count; v++) {
 		struct live_view *w = &s->live[v];
 		if (w->subscribers != NULL && !w->asking && w->lsn != lsn)
 			ask_patch(s, v);
+		retry_snapshots(w);
 	}
-	if (pubs != s->live_publications) {
-		s->live_publications = pubs;
+	if (now != s->live_sequence) {
+		s->live_sequence = now;
 		tell_cut(s);
 	}
 }

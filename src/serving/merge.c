@@ -89,8 +89,8 @@ tn_serving_merge(struct request *r, struct tn_diag *d)
 
 enum tn_status
 tn_serving_merge_keys(struct tn_serving *s, const struct tn_serving_view *v,
-    const struct tn_catalog_snapshot *base, struct tn_exec_fold *keys,
-    struct tn_diag *d)
+    const struct tn_catalog_snapshot *base, const struct tn_exec_fold *keys,
+    struct tn_exec_fold *fold, struct tn_diag *d)
 {
 	struct tn_exec_fold *sum = tn_exec_fold_new(v->program);
 	uint32_t first, n = tn_catalog_snapshot_find(base, TN_TIER_GOLD,
@@ -110,7 +110,7 @@ tn_serving_merge_keys(struct tn_serving *s, const struct tn_serving_view *v,
 		tn_serving_gold_put(s, g);
 	}
 	if (st == TN_OK)
-		tn_exec_fold_merge(keys, sum);
+		tn_exec_fold_merge(fold, sum);
 	tn_exec_fold_free(sum);
 	return st;
 }

@@ -44,21 +44,43 @@ add_stream(struct tn_serving_model *m, const struct tn_sql_table *t,
 	return TN_OK;
 }
 
+/* What a view's states depend on: its own text and that of the tables it
+ * reads. A generated column that becomes another one changes them too. */
+static void
+whole_definition(const struct tn_serving_model *m,
+    const struct tn_sql_view *def, struct tn_buf *out)
+{
+	const struct tn_sql_select *s = def->select;
+
+	tn_buf_str(out, def->definition);
+	for (uint32_t i = 0; i <= s->join_count; i++) {
+		const char *name = i == 0 ? s->source :
+		    s->joins[i - 1].table;
+		int at = tn_serving_stream_find(m, tn_slice_of(name));
+		tn_assert(at >= 0);     /* Tables come first. */
+		tn_buf_printf(out, "\n-- reads: %s",
+		    m->streams[at].table->definition);
+	}
+}
+
 static enum tn_status
 add_view(struct tn_serving_model *m, const struct tn_sql_view *def,
     struct tn_catalog *cat)
 {
 	struct tn_serving_view *v = &m->views[m->view_count];
 	struct tn_catalog_object o;
-	enum tn_status st = tn_catalog_define(cat, TN_CATALOG_VIEW,
-	    def->name, def->definition, def->comment, &o);
-	int stream;
+	struct tn_buf text = { 0 };
+	enum tn_status st;
+	int stream = tn_serving_stream_find(m,
+	    tn_slice_of(def->select->source));
 
+	tn_assert(stream >= 0);
+	whole_definition(m, def, &text);
+	st = tn_catalog_define(cat, TN_CATALOG_VIEW, def->name,
+	    tn_buf_cstr(&text), def->comment, &o);
+	tn_buf_fini(&text);
 	if (st != TN_OK)
 		return st;
-	stream = tn_serving_stream_find(m,
-	    tn_slice_of(def->select->source));
-	tn_assert(stream >= 0);
 	v->def = def;
 	v->id = o.id;
 	v->version = o.version;

@@ -19,6 +19,8 @@ struct run {
 	struct request *r;
 	struct tn_exec_query *query;
 	struct tn_exec_refs refs;
+	int64_t now_us;
+	bool enough;             /* LIMIT is reached: push no more. */
 	struct tn_diag *d;
 };
 
@@ -27,8 +29,12 @@ push_silver(void *arg, struct tn_batch *b)
 {
 	struct run *x = arg;
 	struct tn_exec_rows rows = { .batch = b, .has_hidden = true };
+	enum tn_status st = tn_exec_query_push(x->query, &rows, &x->refs,
+	    x->d);
 
-	return tn_exec_query_push(x->query, &rows, &x->refs, x->d);
+	/* The file's reader ends at TN_END, and says TN_OK. */
+	x->enough = st == TN_END;
+	return st;
 }
 
 /* A file whose time range lies outside the WHERE need not be opened. */
@@ -55,11 +61,11 @@ file_may_match(const struct tn_governance_stream *s,
 }
 
 static uint32_t
-source_bounds(struct request *r, struct tn_parquet_bound *out)
+source_bounds(struct run *x, struct tn_parquet_bound *out)
 {
 	struct tn_exec_bound b[TN_SERVING_BOUNDS_MAX];
-	uint32_t n = tn_exec_query_bounds(r->plan, b, TN_SERVING_BOUNDS_MAX,
-	    r->arena);
+	uint32_t n = tn_exec_query_bounds_at(x->r->plan, x->now_us, b,
+	    TN_SERVING_BOUNDS_MAX, x->r->arena);
 
 	for (uint32_t i = 0; i < n; i++)
 		out[i] = (struct tn_parquet_bound){ b[i].group, b[i].min,
@@ -71,7 +77,7 @@ static enum tn_status
 scan_silver(struct run *x, const struct tn_governance_stream *s)
 {
 	struct tn_parquet_bound bounds[TN_SERVING_BOUNDS_MAX];
-	uint32_t bound_count = source_bounds(x->r, bounds);
+	uint32_t bound_count = source_bounds(x, bounds);
 	const struct tn_catalog_snapshot *base = x->r->ask.base;
 	uint8_t *used = tn_arena_zalloc(x->r->arena, s->silver->count + 1);
 	uint32_t first, n = tn_catalog_snapshot_find(base, TN_TIER_SILVER,
@@ -82,7 +88,8 @@ scan_silver(struct run *x, const struct tn_governance_stream *s)
 	/* Joins look up by LSN, ties are broken by offset. */
 	used[s->silver->count - 3] = 1;
 	used[s->silver->count - 2] = 1;
-	for (uint32_t i = first; st == TN_OK && i < first + n; i++) {
+	for (uint32_t i = first; st == TN_OK && !x->enough && i < first + n;
+	    i++) {
 		struct tn_lake_read read = { .path = base->files[i].path,
 		    .schema = s->silver, .used = used, .bounds = bounds,
 		    .bound_count = bound_count, .each = push_silver,
@@ -191,7 +198,7 @@ push_source(struct run *x)
 		return push_reference(x, p->source);
 	s = &x->r->s->o.model->streams[x->r->stream];
 	st = scan_silver(x, s);
-	return st == TN_OK ? scan_tail(x, s) : st;
+	return st == TN_OK && !x->enough ? scan_tail(x, s) : st;
 }
 
 static void
@@ -200,7 +207,7 @@ work_run(struct request *r)
 	struct tn_serving_answer *a = r->answer;
 	struct tn_exec_query_opts o = { .now_us = tn_os_wall_us(),
 	    .memory_max = r->s->o.query_bytes, .rows_max = r->s->o.rows_max };
-	struct run x = { .r = r, .d = &a->diag,
+	struct run x = { .r = r, .d = &a->diag, .now_us = o.now_us,
 	    .refs = tn_serving_refs_view(&r->ask.refs) };
 	struct tn_batch *b = NULL;
 	bool truncated = false;

@@ -39,6 +39,7 @@ tn_serving_new(const struct tn_serving_opts *o)
 	s->o = *o;
 	set_defaults(&s->o);
 	s->lock = tn_net_lock_new();
+	tn_serving_published(s);
 	s->cache_hits = tn_counter_get(TN_COUNTER,
 	    "tarn_result_cache_hits_total", NULL,
 	    "Answers taken from the result cache.");
@@ -72,7 +73,11 @@ tn_serving_advance(struct tn_serving *s, uint64_t lsn)
 void
 tn_serving_published(struct tn_serving *s)
 {
-	__atomic_add_fetch(&s->publications, 1, __ATOMIC_RELEASE);
+	const struct tn_catalog_snapshot *now = tn_catalog_snapshot(
+	    s->o.catalog);
+
+	__atomic_store_n(&s->sequence, now->sequence, __ATOMIC_RELEASE);
+	tn_catalog_snapshot_put(now);
 }
 
 uint64_t
@@ -106,6 +111,8 @@ tn_serving_ask_fini(struct tn_serving_ask *a)
 {
 	tn_exec_fold_free(a->fold);
 	a->fold = NULL;
+	tn_exec_fold_free(a->touched);
+	a->touched = NULL;
 	tn_serving_refs_fini(&a->refs);
 	tn_catalog_snapshot_put(a->base);
 	a->base = NULL;
@@ -198,8 +205,8 @@ tn_serving_finish_plain(struct request *r)
 	struct tn_serving_answer *a = r->answer;
 
 	tn_assert(tn_net_on_loop());
-	if (a->status == TN_OK && r->key != NULL)
-		tn_serving_cache_put(r->s, r->key, a);
+	if (a->status == TN_OK && r->key != NULL && r->ask.base != NULL)
+		tn_serving_cache_put(r->s, r->key, a, r->ask.base->sequence);
 	tn_histogram_add_us(r->s->seconds,
 	    (uint64_t)(tn_os_mono_us() - r->begun_us));
 	r->answer = NULL;

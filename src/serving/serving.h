@@ -76,6 +76,11 @@ struct tn_serving_ask {
 	const struct tn_catalog_snapshot *base;  /* Put it back. */
 	uint64_t last;                  /* Newest LSN folded. */
 	struct tn_exec_fold *fold;      /* States of (base->lsn, last]; owned. */
+	/* To a changed_only question: the groups that changed (owned; their
+	 * states may have moved to gold since, so fold need not have them), or
+	 * lost: what changed before ${last} is not known, ask for all. */
+	struct tn_exec_fold *touched;
+	bool lost;
 	struct tn_serving_refs refs;    /* Owned. */
 };
 /* How to reach the speed layer; given by app. */
@@ -107,7 +112,7 @@ void tn_serving_free(struct tn_serving *s);
 /* Newest LSN that is folded, for caches and ETags. speed calls it after each
  * commit it folded, from its own thread; so many rows of that stream. */
 void tn_serving_advance(struct tn_serving *s, uint64_t lsn);
-/* A cut was published (any thread). */
+/* The speed layer has taken the newest catalog snapshot as its base. */
 void tn_serving_published(struct tn_serving *s);
 uint64_t tn_serving_lsn(const struct tn_serving *s);   /* Any thread. */
 

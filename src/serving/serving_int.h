@@ -11,7 +11,7 @@ struct live_view;
 struct tn_serving {
 	struct tn_serving_opts o;
 	uint64_t lsn;                /* Atomic: newest folded. */
-	uint64_t publications;       /* Atomic. */
+	uint64_t sequence;           /* Atomic: of the snapshot in force. */
 
 	/* Result cache; loop only. */
 	struct cached *cache;        /* Newest first. */
@@ -25,7 +25,7 @@ struct tn_serving {
 	struct live_view *live;      /* One a view; loop only. */
 	struct tn_net_timer *live_timer;
 	uint32_t live_count;
-	uint64_t live_publications;
+	uint64_t live_sequence;      /* Subscribers were told of. */
 
 	struct tn_counter *cache_hits, *cache_misses;
 	struct tn_histogram *seconds;
@@ -88,7 +88,7 @@ void tn_serving_request_free(struct request *r);
 struct tn_serving_answer *tn_serving_cache_get(struct tn_serving *s,
     const char *key);
 void tn_serving_cache_put(struct tn_serving *s, const char *key,
-    struct tn_serving_answer *a);
+    struct tn_serving_answer *a, uint64_t sequence);
 void tn_serving_cache_free(struct tn_serving *s);
 void tn_serving_gold_free(struct tn_serving *s);
 
@@ -96,10 +96,11 @@ void tn_serving_gold_free(struct tn_serving *s);
 
 /* Gold of ask->base (+) tail, by layer and bounds; NULL with ${d}. */
 struct tn_exec_fold *tn_serving_merge(struct request *r, struct tn_diag *d);
-/* Gold's states of the groups in ${keys}, merged into it. */
+/* Gold's states of the groups in ${keys}, merged into ${fold}. */
 TN_MUST_USE enum tn_status tn_serving_merge_keys(struct tn_serving *s,
     const struct tn_serving_view *v, const struct tn_catalog_snapshot *base,
-    struct tn_exec_fold *keys, struct tn_diag *d);
+    const struct tn_exec_fold *keys, struct tn_exec_fold *fold,
+    struct tn_diag *d);
 /* Column filters and ranges to bounds. */
 TN_MUST_USE enum tn_status tn_serving_bounds(struct request *r,
     const struct tn_serving_param *params, uint32_t count,

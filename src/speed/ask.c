@@ -1,10 +1,12 @@
 /* Answering readers: a clone of the states they want, never the live ones.
  *
  * "Changed" questions come from one asker a view (serving's live feed). What
- * was touched since the last such question may lie in the sealed fold (before
- * a seal), in tail->changed (saved at the seal) or in the open one. A changed
- * group must be answered with its whole tail state, so the touched keys are
- * looked up again in sealed and open. */
+ * was touched since the last such question is marked in the open fold, or was
+ * saved in tail->changed at a seal. A changed group must be answered with its
+ * whole tail state, so the touched keys are looked up again in sealed and
+ * open; and since a cut may have moved them to gold meanwhile, the keys go
+ * with the answer. A view that nobody asks about is marked no more after two
+ * seals; the first question after that is answered "lost". */
 #include "speed/speed_int.h"
 
 #include <string.h>
@@ -25,31 +27,27 @@ whole_tail(const struct tail *t, const struct tn_exec_bound *bounds,
 	return f;
 }
 
-static struct tn_exec_fold *
-changed_tail(struct tail *t)
+static void
+changed_tail(struct tail *t, struct tn_serving_ask *ask)
 {
 	struct tn_exec_fold *keys = tn_exec_fold_take_changed(t->open);
-	struct tn_exec_fold *f;
 
-	if (!t->watched) {
-		/* The first question begins the marking. */
-		t->watched = true;
-		tn_exec_fold_free(t->changed);
-		t->changed = NULL;
-	}
+	/* The first question begins the marking. */
+	ask->lost = !t->watched;
+	t->watched = true;
+	t->unasked = 0;
 	if (t->changed != NULL) {
 		tn_exec_fold_merge(keys, t->changed);
 		tn_exec_fold_free(t->changed);
 		t->changed = NULL;
 	}
-	f = tn_exec_fold_pick(t->open, keys);
+	ask->touched = keys;
+	ask->fold = tn_exec_fold_pick(t->open, keys);
 	if (t->sealed != NULL) {
 		struct tn_exec_fold *s = tn_exec_fold_pick(t->sealed, keys);
-		tn_exec_fold_merge(f, s);
+		tn_exec_fold_merge(ask->fold, s);
 		tn_exec_fold_free(s);
 	}
-	tn_exec_fold_free(keys);
-	return f;
 }
 
 static void
@@ -63,8 +61,11 @@ run_ask(struct tn_net_job *job)
 	ask->last = s->last;
 	if (ask->want_fold && ask->view >= 0) {
 		struct tail *t = &s->tails[ask->view];
-		ask->fold = ask->changed_only ? changed_tail(t) :
-		    whole_tail(t, ask->bounds, ask->bound_count);
+		if (ask->changed_only)
+			changed_tail(t, ask);
+		else
+			ask->fold = whole_tail(t, ask->bounds,
+			    ask->bound_count);
 	}
 	tn_speed_freeze(s, &ask->refs);
 	ask->done(ask);
@@ -81,6 +82,8 @@ tn_speed_ask(void *speed, struct tn_serving_ask *ask)
 	ask->base = NULL;
 	ask->job.run = run_ask;
 	ask->fold = NULL;
+	ask->touched = NULL;
+	ask->lost = false;
 	ask->answerer = s;
 	tn_net_lock_take(s->lock);
 	posted = !s->stopped &&

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define JOBS_MAX 65536
+#define UNASKED_MAX 2        /* Seals; then a view is watched no more. */
 
 struct push {
 	struct tn_net_job job;
@@ -233,6 +234,33 @@ tn_speed_freeze(struct tn_speed *s, struct tn_serving_refs *out)
 	}
 }
 
+/* Keep what changed before the seal for the watchers, and begin to mark in
+ * the new fold. When they have not asked for a while there are none: what
+ * changed must not pile up. */
+static void
+keep_changed(struct tail *t)
+{
+	struct tn_exec_fold *c;
+
+	if (!t->watched)
+		return;
+	c = tn_exec_fold_take_changed(t->sealed);
+	tn_exec_fold_free(tn_exec_fold_take_changed(t->open));
+	if (tn_exec_fold_groups(c) == 0) {
+		tn_exec_fold_free(c);
+	} else if (t->unasked++ >= UNASKED_MAX) {
+		tn_exec_fold_free(c);
+		tn_exec_fold_free(t->changed);
+		t->changed = NULL;
+		t->watched = false;
+	} else if (t->changed != NULL) {
+		tn_exec_fold_merge(t->changed, c);
+		tn_exec_fold_free(c);
+	} else {
+		t->changed = c;
+	}
+}
+
 static void
 run_seal(struct tn_net_job *job)
 {
@@ -244,19 +272,7 @@ run_seal(struct tn_net_job *job)
 		tn_assert(t->sealed == NULL);
 		t->sealed = t->open;
 		t->open = tn_exec_fold_new(s->o.model->views[v].program);
-		if (t->watched) {
-			/* Keep what changed before the seal for the watchers,
-			 * and begin to mark in the new fold. */
-			struct tn_exec_fold *c = tn_exec_fold_take_changed(
-			    t->sealed);
-			if (t->changed != NULL) {
-				tn_exec_fold_merge(t->changed, c);
-				tn_exec_fold_free(c);
-			} else {
-				t->changed = c;
-			}
-			tn_exec_fold_free(tn_exec_fold_take_changed(t->open));
-		}
+		keep_changed(t);
 	}
 	s->rows_sealed = s->rows_open;
 	s->rows_open = 0;
@@ -300,8 +316,11 @@ run_unseal(struct tn_net_job *job)
 		struct tail *t = &s->tails[v];
 		if (t->sealed == NULL)
 			continue;
-		tn_exec_fold_merge(t->open, t->sealed);
-		tn_exec_fold_free(t->sealed);
+		/* The young one into the old: it is small, and only its
+		 * groups are marked as changed (again, which does no harm). */
+		tn_exec_fold_merge(t->sealed, t->open);
+		tn_exec_fold_free(t->open);
+		t->open = t->sealed;
 		t->sealed = NULL;
 	}
 	s->rows_open += s->rows_sealed;

@@ -12,6 +12,7 @@ struct tail {
 	struct tn_exec_fold *open;
 	struct tn_exec_fold *changed;   /* For live subscribers; see ask.c. */
 	bool watched;
+	uint32_t unasked;               /* Seals since the last question. */
 };
 
 struct tn_speed {

@@ -1,0 +1,262 @@
+/* At the start: silver of a table whose definition changed is made anew from
+ * bronze, so that generated columns, defaults and types of old rows are those
+ * of the definition in force; and gold of views that the configuration does
+ * not name any more is dropped.
+ *
+ *   bronze files -> blocks -> gate (stored marks) -> silver by day, in slices
+ *   -> one publication at the cut in force: old files out, new ones in
+ *
+ * Runs on the main thread before the loop, before the log is replayed and
+ * before views are computed: it needs no states, and they need it. A failure
+ * refuses the start and leaves the old files in force. */
+#include "batch/batch_int.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "os/os.h"
+
+struct rebuild {
+	struct tn_batch_jobs *b;
+	const struct tn_governance_stream *s;
+	const struct tn_catalog_snapshot *base;
+	struct tn_governance_reader *reader;
+	struct tn_arena *arena;
+	struct change change;
+	struct tn_batch **silver;
+	uint32_t silver_count, silver_cap;
+	uint64_t silver_rows;
+	uint32_t slices;
+	struct tn_diag *d;
+};
+
+static void
+drop_silver(struct rebuild *x)
+{
+	for (uint32_t i = 0; i < x->silver_count; i++)
+		tn_record_batch_unref(x->silver[i]);
+	x->silver_count = 0;
+	x->silver_rows = 0;
+}
+
+static enum tn_status
+write_slice(struct rebuild *x)
+{
+	struct tn_lake_files files = { 0 };
+	uint32_t sorted = (uint32_t)tn_batch_time_column(x->s);
+	struct tn_parquet_write_opts po = { .zstd_level = x->b->o.zstd_level,
+	    .sorted_by = &sorted, .sorted_count = 1 };
+	char label[64];
+	struct tn_lake_write w = { .tier = "silver",
+	    .table = x->s->table->name, .label = label,
+	    .time_column = (int)sorted, .parquet = &po };
+	enum tn_status st;
+
+	if (x->silver_count == 0)
+		return TN_OK;
+	snprintf(label, sizeof label, "%s-%u", x->change.label,
+	    (unsigned)x->slices++);
+	st = tn_lake_put_days(x->b->o.lake, &w, x->silver, x->silver_count,
+	    &files);
+	for (uint32_t i = 0; i < files.count; i++)
+		tn_batch_change_add(&x->change, TN_TIER_SILVER, x->s->id,
+		    x->s->version, &files.files[i], 1, x->base->lsn);
+	tn_lake_files_fini(&files);
+	drop_silver(x);
+	return st;
+}
+
+static enum tn_status
+take_block(struct rebuild *x, const struct tn_log_block *block)
+{
+	struct tn_governance_rows *r = NULL;
+	struct tn_batch *b = NULL;
+	enum tn_status st = tn_governance_reader_block(x->reader, block, &r);
+
+	if (st == TN_OK)
+		b = tn_governance_silver_of(r);
+	tn_governance_rows_unref(r);
+	if (b == NULL)
+		return st;
+	if (x->silver_count == x->silver_cap) {
+		x->silver_cap = x->silver_cap == 0 ? 64 : x->silver_cap * 2;
+		x->silver = tn_realloc(x->silver,
+		    x->silver_cap * sizeof *x->silver);
+	}
+	x->silver[x->silver_count++] = b;
+	x->silver_rows += b->rows;
+	x->change.rows += b->rows;
+	return x->silver_rows >= x->b->o.slice_rows ? write_slice(x) : TN_OK;
+}
+
+static enum tn_status
+take_bronze(void *arg, struct tn_batch *b)
+{
+	struct rebuild *x = arg;
+	uint32_t at = 0;
+	enum tn_status st = TN_OK;
+
+	while (st == TN_OK && at < b->rows) {
+		struct tn_log_block block;
+		st = tn_governance_block_of(b, at, x->s->id, x->arena, &block,
+		    &at);
+		if (st == TN_OK)
+			st = take_block(x, &block);
+		tn_arena_reset(x->arena);
+	}
+	return st;
+}
+
+static enum tn_status
+write_all(struct rebuild *x)
+{
+	uint32_t first, n = tn_catalog_snapshot_find(x->base, TN_TIER_BRONZE,
+	    x->s->id, &first);
+	enum tn_status st = TN_OK;
+
+	for (uint32_t i = first; st == TN_OK && i < first + n; i++) {
+		struct tn_lake_read r = { .path = x->base->files[i].path,
+		    .schema = &tn_governance_bronze, .each = take_bronze,
+		    .arg = x };
+		st = tn_lake_read(x->b->o.lake, &r, x->d);
+	}
+	return st == TN_OK ? write_slice(x) : st;
+}
+
+static enum tn_status
+publish(struct rebuild *x)
+{
+	uint32_t first, n = tn_catalog_snapshot_find(x->base, TN_TIER_SILVER,
+	    x->s->id, &first);
+	char detail[160];
+
+	for (uint32_t i = first; i < first + n; i++)
+		tn_batch_change_drop(&x->change, x->base->files[i].id);
+	snprintf(detail, sizeof detail, "%llu rows of %s from bronze, version "
+	    "%u", (unsigned long long)x->change.rows, x->s->table->name,
+	    (unsigned)x->s->version);
+	return tn_batch_change_publish(&x->change, x->base->lsn, NULL, 0,
+	    detail);
+}
+
+static enum tn_status
+rebuild_one(struct rebuild *x)
+{
+	const char *name = x->s->table->name;
+	uint64_t run = 0;
+	enum tn_status st = tn_batch_run_begin(x->b, "recompute",
+	    "definition", name, 0, x->base->lsn, &run);
+
+	tn_say(TN_INFO, "batch", "the definition of %s changed: its silver "
+	    "files are made anew from bronze", name);
+	tn_batch_change_begin(&x->change, x->b, x->base->lsn, run);
+	if (st == TN_OK)
+		st = write_all(x);
+	if (st == TN_OK)
+		st = publish(x);
+	else
+		tn_batch_change_undo(&x->change);
+	if (st != TN_OK && x->d->message[0] == '\0')
+		tn_diag_set(x->d, st, "rebuild_failed", "silver of %s could "
+		    "not be made anew from bronze: %s", name,
+		    tn_status_text(st));
+	if (st != TN_OK && run != 0 && tn_catalog_run_end(x->b->o.catalog,
+	    run, TN_RUN_FAILED, tn_os_wall_us(), 0, 0,
+	    x->d->message) != TN_OK)
+		tn_say(TN_WARN, "batch", "run %llu stays open",
+		    (unsigned long long)run);
+	drop_silver(x);
+	tn_free(x->silver);
+	tn_batch_change_fini(&x->change);
+	return st;
+}
+
+static bool
+is_outdated(const struct tn_catalog_snapshot *base,
+    const struct tn_governance_stream *s)
+{
+	uint32_t first, n = tn_catalog_snapshot_find(base, TN_TIER_SILVER,
+	    s->id, &first);
+
+	for (uint32_t i = first; i < first + n; i++)
+		if (base->files[i].version != s->version)
+			return true;
+	return false;
+}
+
+/* ---- views that are gone --------------------------------------------- */
+
+static bool
+is_view(const struct tn_serving_model *m, uint32_t id)
+{
+	for (uint32_t v = 0; v < m->view_count; v++)
+		if (m->views[v].id == id)
+			return true;
+	return false;
+}
+
+/* Cuts do not carry them on: should they come back, they are new. Said before
+ * the first cut without them. */
+static enum tn_status
+forget_views(struct tn_batch_jobs *b)
+{
+	struct tn_arena *a = tn_arena_new(4096);
+	struct tn_catalog_name *names = NULL;
+	uint32_t count = 0;
+	enum tn_status st = tn_catalog_names(b->o.catalog, a, &names, &count);
+
+	for (uint32_t i = 0; st == TN_OK && i < count; i++) {
+		char key[40];
+		snprintf(key, sizeof key, "computed:%u",
+		    (unsigned)names[i].id);
+		if (names[i].kind == TN_CATALOG_VIEW &&
+		    !is_view(b->o.model, names[i].id))
+			st = tn_catalog_set(b->o.catalog, key, NULL);
+	}
+	tn_arena_free(a);
+	return st;
+}
+
+static enum tn_status
+drop_gold(struct tn_batch_jobs *b)
+{
+	const struct tn_catalog_snapshot *base = tn_catalog_snapshot(
+	    b->o.catalog);
+	struct change c;
+	enum tn_status st = TN_OK;
+
+	tn_batch_change_begin(&c, b, base->lsn, 0);
+	for (uint32_t i = 0; i < base->count; i++)
+		if (base->files[i].tier == TN_TIER_GOLD &&
+		    !is_view(b->o.model, base->files[i].object))
+			tn_batch_change_drop(&c, base->files[i].id);
+	if (c.drop_count > 0)
+		st = tn_batch_change_publish(&c, base->lsn, NULL, 0, NULL);
+	tn_batch_change_fini(&c);
+	tn_catalog_snapshot_put(base);
+	return st;
+}
+
+enum tn_status
+tn_batch_rebuild(struct tn_batch_jobs *b, struct tn_diag *d)
+{
+	const struct tn_serving_model *m = b->o.model;
+	enum tn_status st = forget_views(b);
+
+	if (st == TN_OK)
+		st = drop_gold(b);
+	for (uint32_t i = 0; st == TN_OK && i < m->stream_count; i++) {
+		struct rebuild x = { .b = b, .s = &m->streams[i], .d = d };
+		x.base = tn_catalog_snapshot(b->o.catalog);
+		if (is_outdated(x.base, x.s)) {
+			x.reader = tn_governance_reader_new(m->streams,
+			    m->stream_count);
+			x.arena = tn_arena_new(1 << 16);
+			st = rebuild_one(&x);
+			tn_arena_free(x.arena);
+			tn_governance_reader_free(x.reader);
+		}
+		tn_catalog_snapshot_put(x.base);
+	}
+	return st;
+}
