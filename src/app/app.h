@@ -117,10 +117,10 @@ void tn_app_escape(struct tn_buf *out, const char *s);
 /* ---- demo ------------------------------------------------------------ */
 
 /* Loads the bundled history and replays the last day through HTTP, on a
- * thread of its own. progress() gets JSON for the status page. */
+ * thread of its own, with an admin token of its own. progress() gets JSON for the status page. */
 struct tn_app_demo;
-struct tn_app_demo *tn_app_demo_start(const char *url, bool terminal,
-    void (*progress)(void *arg, const char *json),
+struct tn_app_demo *tn_app_demo_start(const char *url, const char *token,
+    bool terminal, void (*progress)(void *arg, const char *json),
     void *arg);
 /* Do not wait; requests under way end within a second. NULL is fine. */
 void tn_app_demo_cancel(struct tn_app_demo *d);

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "codec/codec.h"
 #include "os/os.h"
 #include "record/record.h"
 
@@ -43,6 +44,7 @@ struct tn_app_demo {
 	pthread_t thread;
 	int stop;                /* Atomic. */
 	char *url;
+	char *token;             /* Our own, when the door asks for one. */
 	bool terminal;
 	void (*progress)(void *arg, const char *json);
 	void *arg;
@@ -138,7 +140,7 @@ send_body(struct tn_app_demo *d, const char *path, const struct tn_buf *body)
 	struct tn_buf url = { 0 };
 	struct tn_app_call c = { .method = "POST",
 	    .type = "application/x-ndjson", .body = { body->p, body->n },
-	    .cancel = &d->stop };
+	    .token = d->token, .cancel = &d->stop };
 	struct tn_app_reply r;
 
 	tn_buf_printf(&url, "%s%s", d->url, path);
@@ -230,6 +232,39 @@ send_minute(struct tn_app_demo *d, int64_t day, int minute)
 	return good;
 }
 
+/* The minute after the newest event of an earlier start, 0 when there is
+ * none: what is there need not be sent again. */
+static int64_t
+known_minute(struct tn_app_demo *d)
+{
+	struct tn_arena *a = tn_arena_new(1024);
+	struct tn_buf url = { 0 };
+	struct tn_app_reply r;
+	struct tn_json *o = NULL;
+	const struct tn_json *rows;
+	int64_t us = 0;
+	bool zone;
+
+	tn_buf_printf(&url, "%s/api/v1/sql", d->url);
+	struct tn_app_call c = { .method = "POST", .url = tn_buf_cstr(&url),
+	    .type = "application/sql", .accept = "application/json",
+	    .token = d->token, .cancel = &d->stop,
+	    .body = tn_slice_of("SELECT max(ts) FROM damper") };
+	tn_app_http(&c, &r);
+	if (r.status == 200 && tn_codec_json_parse(a, (struct tn_slice){
+	    r.body.p, r.body.n }, &o, NULL) == TN_OK) {
+		rows = tn_codec_json_get(o, "rows");
+		if (rows != NULL && rows->count == 1 &&
+		    rows->items[0].count == 1 && !tn_record_parse_timestamp(
+		    rows->items[0].items[0].text, &us, &zone))
+			us = 0;
+	}
+	tn_buf_fini(&url);
+	tn_buf_fini(&r.body);
+	tn_arena_free(a);
+	return us == 0 ? 0 : (us - d->base_day * DAY_US) / MINUTE_US + 1;
+}
+
 /* Minutes since day 0 up to now. */
 static int64_t
 now_minute(const struct tn_app_demo *d)
@@ -267,7 +302,7 @@ static void *
 run_demo(void *arg)
 {
 	struct tn_app_demo *d = arg;
-	int64_t begin;
+	int64_t begin, known;
 	bool good = true;
 
 	for (int s = 0; s < SERIES; s++)
@@ -282,7 +317,10 @@ run_demo(void *arg)
 	d->base_day = (int32_t)((tn_os_wall_us() - (DAYS - 1) * DAY_US) /
 	    DAY_US);
 	begin = now_minute(d) - MINUTES;
-	if (load_history(d, begin)) {
+	known = known_minute(d);
+	if (known > begin) {
+		replay(d, known);
+	} else if (load_history(d, begin)) {
 		cut(d);
 		replay(d, begin);
 	}
@@ -290,12 +328,13 @@ run_demo(void *arg)
 }
 
 struct tn_app_demo *
-tn_app_demo_start(const char *url, bool terminal,
+tn_app_demo_start(const char *url, const char *token, bool terminal,
     void (*progress)(void *arg, const char *json), void *arg)
 {
 	struct tn_app_demo *d = tn_zalloc(sizeof *d);
 
 	d->url = tn_strdup(url);
+	d->token = tn_strdup(token);
 	d->terminal = terminal;
 	d->progress = progress;
 	d->arg = arg;
@@ -324,5 +363,6 @@ tn_app_demo_stop(struct tn_app_demo *d)
 			tn_free(d->at[s][room]);
 		}
 	tn_free(d->url);
+	tn_free(d->token);
 	tn_free(d);
 }

@@ -1,7 +1,7 @@
 /* The engine: every room but the doors, made in order and ended in reverse.
  *
  *   data folder, lock -> catalog -> lake -> log -> model
- *   -> speed -> serving -> ingest -> replay -> batch (mend)
+ *   -> speed -> serving -> ingest -> batch (rebuild) -> replay -> mend
  *
  * The wiring between rooms that do not see each other is here: committed rows
  * go from ingest to speed, a published cut goes to speed, serving and ingest,
@@ -43,8 +43,11 @@ published(void *arg, uint64_t lsn)
 {
 	struct app *a = arg;
 	const struct tn_catalog_snapshot *s = tn_catalog_snapshot(a->catalog);
+	struct tn_diag d = { .line = 0 };
 
-	tn_ingest_published(a->ingest, s);
+	/* The keys stay in memory instead, and the next cut tries again. */
+	if (tn_ingest_published(a->ingest, s, &d) != TN_OK)
+		tn_say(TN_WARN, "app", "new key files: %s", d.message);
 	tn_ingest_trim(a->ingest, lsn);
 	tn_catalog_snapshot_put(s);
 }
@@ -171,6 +174,36 @@ raise_log(struct app *a)
 	return st;
 }
 
+/* Files that no catalog names are removed at the start, so a lost catalog
+ * must not look like a fresh one. */
+static enum tn_status
+lake_without_catalog(struct app *a, const char *catalog, struct tn_diag *d)
+{
+	static const char *const tiers[] = { "lake/bronze", "lake/silver",
+	    "lake/gold" };
+	bool any = false;
+
+	if (tn_os_kind(catalog) != TN_OS_NONE)
+		return TN_OK;
+	for (size_t i = 0; i < TN_COUNT(tiers); i++) {
+		char *path = path_in(a, tiers[i]), **names = NULL;
+		size_t count = 0;
+		if (tn_os_kind(path) == TN_OS_DIR &&
+		    tn_os_list(path, &names, &count) == TN_OK)
+			any = any || count > 0;
+		for (size_t k = 0; k < count; k++)
+			tn_free(names[k]);
+		tn_free(names);
+		tn_free(path);
+	}
+	if (!any)
+		return TN_OK;
+	tn_diag_hint(d, "put catalog.db back from a backup, or move the "
+	    "folder %s/lake away to start empty", a->data);
+	return tn_diag_set(d, TN_ECORRUPT, "catalog_lost",
+	    "%s is missing, but the lake beside it holds files", catalog);
+}
+
 static enum tn_status
 open_stores(struct app *a, struct tn_diag *d)
 {
@@ -180,8 +213,10 @@ open_stores(struct app *a, struct tn_diag *d)
 	    .segment_bytes = (uint64_t)a->set.number[TN_SET_SEGMENT_BYTES],
 	    .zstd_level = (int)a->set.number[TN_SET_LOG_LEVEL],
 	    .notes_max = (uint32_t)a->set.number[TN_SET_IDEMPOTENCY_KEYS] };
-	enum tn_status st = tn_catalog_open(&a->catalog, catalog, d);
+	enum tn_status st = lake_without_catalog(a, catalog, d);
 
+	if (st == TN_OK)
+		st = tn_catalog_open(&a->catalog, catalog, d);
 	if (st == TN_OK)
 		st = tn_catalog_runs_mend(a->catalog, tn_os_wall_us());
 	if (st == TN_OK)
@@ -259,14 +294,15 @@ catch_up(struct app *a, struct tn_diag *d)
 	enum tn_status st;
 
 	/* Key files first: they replace what recall adds only below the cut. */
-	tn_ingest_published(a->ingest, s);
+	st = tn_ingest_published(a->ingest, s, d);
 	tn_catalog_snapshot_put(s);
 	tn_ingest_flush(a->ingest);     /* The writer has them; now we recall. */
-	st = tn_speed_replay(a->speed, recall, a, d);
-	if (st != TN_OK)
-		return st;
 	make_batch(a);
-	return tn_batch_mend(a->batch, d);
+	if (st == TN_OK)
+		st = tn_batch_rebuild(a->batch, d);
+	if (st == TN_OK)
+		st = tn_speed_replay(a->speed, recall, a, d);
+	return st == TN_OK ? tn_batch_mend(a->batch, d) : st;
 }
 
 enum tn_status

@@ -186,6 +186,9 @@ close_all(struct app *a)
 	tn_net_timer_free(a->drain_timer);
 	/* The demo's last request ends by its own cancel, within a second. */
 	tn_app_demo_stop(a->demo);
+	if (a->demo_token != 0 && tn_governance_token_revoke(a->access,
+	    a->demo_token) != TN_OK)
+		tn_say(TN_WARN, "app", "the demo's token stays listed");
 	tn_http_free(a->http);
 	a->http = NULL;
 	tn_app_engine_close(a);
@@ -204,6 +207,7 @@ static void
 serve(struct app *a, const struct tn_app_args *args, bool demo)
 {
 	int64_t interval_ms = a->set.number[TN_SET_CUT_INTERVAL] / 1000;
+	char token[64];
 
 	a->cut_timer = tn_net_timer_new(a->loop, cut_time, a);
 	a->drain_timer = tn_net_timer_new(a->loop, look_idle, a);
@@ -214,8 +218,9 @@ serve(struct app *a, const struct tn_app_args *args, bool demo)
 	tn_net_loop_on_signal(a->loop, SIGHUP, signalled, a);
 	tn_http_set_ready(a->http, true);
 	print_banner(a, args, tn_os_mono_us() - a->begun_us);
-	if (demo)
-		a->demo = tn_app_demo_start(a->url, isatty(2) == 1,
+	if (demo && tn_governance_token_create(a->access, "demo",
+	    TN_SCOPE_ADMIN, 0, token, &a->demo_token) == TN_OK)
+		a->demo = tn_app_demo_start(a->url, token, isatty(2) == 1,
 		    show_progress, a);
 	tn_net_loop_run(a->loop);
 }

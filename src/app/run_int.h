@@ -37,6 +37,7 @@ struct app {
 	struct tn_net_timer *cut_timer;
 	struct tn_net_timer *drain_timer;
 	struct tn_app_demo *demo;
+	uint64_t demo_token;             /* 0: none. */
 	char *url;
 	uint64_t cut_lsn;
 	uint32_t drained_ms;
