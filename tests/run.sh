@@ -12,7 +12,7 @@ make -s VARIANT=release unit > "$out/unit" 2>&1
 unit_rc=$?
 cat "$out/unit"
 [ -d tests/node_modules/playwright-core ] || (cd tests && npm install --no-audit --no-fund --loglevel=error) || exit 1
-node --test --test-concurrency=1 --test-reporter=spec tests/e2e/*.test.mjs > "$out/e2e" 2>&1
+node --test --test-concurrency=1 --test-reporter=spec tests/e2e/*.test.mjs tests/web/*.test.mjs > "$out/e2e" 2>&1
 e2e_rc=$?
 cat "$out/e2e"
 unit_pass=$(sed -n 's/^\([0-9]*\) passed.*/\1/p' "$out/unit" | tail -1)

@@ -19,9 +19,12 @@ define tool_rule
 $(B)/tests/$(1)/%: tests/$(1)/%.c $(call ARCH,$(UPDOWN))
 	@mkdir -p $$(@D)
 	$(if $(V),,@echo '  tool $$<')
-	$(Q)$$(CC) $$(CFLAGS) -o $$@ $$< $$(LDFLAGS) -Wl,--start-group $(call ARCH,$(UPDOWN)) -Wl,--end-group $$(LIBS)
+	$(Q)$$(CC) $$(CFLAGS) -o $$@ $$< $$(WITH) $$(LDFLAGS) -Wl,--start-group $(call ARCH,$(UPDOWN)) -Wl,--end-group $$(LIBS)
 endef
 $(foreach d,tools bench,$(eval $(call tool_rule,$(d))))
+# More than one source.
+$(B)/tests/bench/load_bench: tests/bench/gen.c tests/bench/gen.h
+$(B)/tests/bench/load_bench: private WITH := tests/bench/gen.c
 
 .PHONY: tools layers symbols sizes format tidy check-asan check-tsan web-size
 layers:

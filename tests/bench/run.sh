@@ -1,0 +1,107 @@
+#!/bin/sh
+# All benches against one build: tests/bench/run.sh BUILD_DIR [SECONDS]
+# Each line: name, value, unit, and the target where there is one. The client
+# runs on the same machine. Others' work disturbs: the load before and after
+# is printed, and each ingest figure is the best of RUNS (3).
+set -eu
+B=${1:?build folder}
+SECS=${2:-4}
+RUNS=${RUNS:-3}
+PORT=${PORT:-18420}
+L=$B/tests/bench/load_bench
+W=$(mktemp -d "${TMPDIR:-/tmp}/tarn-bench-XXXXXX")
+PID=
+stop() {
+	[ -z "$PID" ] || { kill "$PID"; wait "$PID" || true; }
+	PID=
+	rm -rf "$W/data"
+}
+trap 'stop; rm -rf "$W"' EXIT
+trap 'exit 1' INT TERM
+
+mkdir -p "$W/plain" "$W/cuts" "$W/empty"
+"$L" pipeline >"$W/cuts/badge.sql"
+cp "$W/cuts/badge.sql" "$W/empty"
+# The intake alone: no cut while it is measured.
+{ "$L" pipeline
+echo "ALTER SYSTEM SET cut_interval = '24 hours';"
+echo "ALTER SYSTEM SET cut_rows = 100000000;"; } >"$W/plain/badge.sql"
+
+start() {
+	"$B/tarn" run --config "$W/$1" --data "$W/data" \
+	    --http 127.0.0.1:$PORT >"$W/out" 2>"$W/log" &
+	PID=$!
+	n=0
+	until curl -sf -o /dev/null "127.0.0.1:$PORT/readyz"; do
+		n=$((n + 1))
+		[ $n -lt 200 ] || { cat "$W/log"; exit 1; }
+		sleep 0.05
+	done
+}
+# name value unit, with the target beside it
+show() {
+	awk -F '\t' -v t="$1" '{ printf "%-42s %12s %-16s%s\n", $1, $2, $3,
+	    NR == 1 && t != "" ? "target " t : "" }'
+}
+# The best of RUNS by the first line's value.
+ingest() {      # config, events, connections, target
+	best=0
+	for i in $(seq "$RUNS"); do
+		start "$1"
+		"$L" ingest label="$5" port=$PORT pid="$PID" events="$2" \
+		    conns="$3" secs="$SECS" >"$W/one"
+		stop
+		now=$(awk -F '\t' 'NR == 1 { printf "%d", $2 }' "$W/one")
+		[ "$now" -le "$best" ] || { best=$now; cp "$W/one" "$W/best"; }
+	done
+	show "$4" <"$W/best"
+}
+
+echo "machine: $(nproc) cores, $(uname -sr), load$(cut -d' ' -f1-3 /proc/loadavg | sed 's/^/ /')"
+ingest plain 1 64 ">= 45000" "1 a request, 64 conns:"
+ingest plain 100 8 ">= 400000" "100 a request, 8 conns:"
+ingest plain 1000 4 ">= 700000, 1.6 CPU-s" "1000 a request, 4 conns:"
+ingest plain 10000 4 "" "10000 a request, 4 conns:"
+ingest cuts 1000 4 "" "1000 a request, with cuts:"
+
+start plain
+"$L" body label="1 M events in a body:" port=$PORT pid=$PID n=1000000 |
+    show ">= 700000, flat memory"
+stop
+
+start plain
+"$L" visible label="20000 events/s:" port=$PORT pid=$PID events=100 conns=8 \
+    rate=20000 secs="$((SECS * 2))" | show ""
+echo "  targets: visible p99 20 ms, view p99 2 ms"
+stop
+
+# 2 M rows in silver, then the same again in the log: both layers answer.
+start plain
+"$L" ingest label=fill port=$PORT events=5000 conns=4 secs=3 >"$W/fill"
+ROWS=$(curl -sf "127.0.0.1:$PORT/api/v1/sql" -d 'SELECT count(*) FROM badge' |
+    sed 's/.*"rows":\[\["\{0,1\}\([0-9]*\).*/\1/')
+"$L" post label="cut:" port=$PORT n="$ROWS" path=/api/v1/batch/run | show ""
+"$L" ingest label=fill port=$PORT events=1000 conns=4 secs=1 >"$W/fill"
+"$L" query label="quiet:" port=$PORT n=3000 \
+    path="/api/v1/views/visits_hourly?office=berlin&limit=24" |
+    show "p99 2 ms"
+for i in $(seq "$RUNS"); do
+	"$L" post label="recompute:" port=$PORT n="$ROWS" \
+	    path="/api/v1/recompute?view=visits_hourly"
+done | sort -t"$(printf '\t')" -k2,2n | grep rows/s | tail -1 |
+    show ">= 10000000"
+stop
+
+for i in $(seq "$RUNS"); do
+	"$L" start label="empty log:" port=$PORT secs=2 -- "$B/tarn" run \
+	    --config "$W/empty" --data "$W/data" --http 127.0.0.1:$PORT \
+	    2>"$W/log" >"$W/one"
+	rm -rf "$W/data"
+	cat "$W/one"
+done | sort -t"$(printf '\t')" -k1,1r -k2,2n | awk -F '\t' '!seen[$1]++' |
+    show "start 100 ms, rest 25 MB"
+strip -o "$W/tarn" "$B/tarn"
+printf 'binary, stripped\t%s\tMB\n' \
+    "$(awk -v n="$(wc -c <"$W/tarn")" 'BEGIN { printf "%.2f", n / 1e6 }')" |
+    show "8 MB"
+echo "load afterwards: $(cut -d' ' -f1-3 /proc/loadavg)"

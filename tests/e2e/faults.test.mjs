@@ -1,0 +1,357 @@
+// What a real tarn does when the disk fails, is full, or the process dies at
+// the worst places; and that neither huge nor broken-off bodies hurt it.
+//   strace injects EIO into the syncs of the running process
+//   a small tmpfs is filled and freed
+//   TARN_CRASH ends the process at named places
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import http from 'node:http';
+import { spawn, spawnSync } from 'node:child_process';
+import { writeFileSync, rmSync, readdirSync, existsSync } from 'node:fs';
+import { createGzip } from 'node:zlib';
+import { Readable } from 'node:stream';
+import { join } from 'node:path';
+process.setMaxListeners(0);
+import { Tarn, baseSeed, rng, tempDir, until } from './lib.mjs';
+
+const sql = `
+ALTER SYSTEM SET cut_interval = '1 hour';
+ALTER SYSTEM SET young_files_max = '1';
+ALTER SYSTEM SET keep_dropped_files = '1 s';
+CREATE TABLE plain (batch int NOT NULL, seq int NOT NULL, ts timestamptz NOT NULL) WITH (event_time = 'ts');
+CREATE TABLE keyed (id text PRIMARY KEY, batch int NOT NULL, seq int NOT NULL, ts timestamptz NOT NULL) WITH (event_time = 'ts');
+CREATE MATERIALIZED VIEW plain_batches AS SELECT batch, count(*) AS n, count(DISTINCT seq) AS seqs FROM plain GROUP BY batch;
+CREATE MATERIALIZED VIEW keyed_batches AS SELECT batch, count(*) AS n, count(DISTINCT seq) AS seqs FROM keyed GROUP BY batch;`;
+
+const noise = rng(baseSeed);
+const hex = () => Array.from({ length: 30 }, () => Math.floor(noise.next() * 2 ** 32).toString(16)).join('');
+/** ${fat}: with a field that no column takes and no compressor likes. */
+const lines = (stream, batch, rows, fat) => Array.from({ length: rows }, (_, i) => JSON.stringify({
+  ...(stream === 'keyed' ? { id: `${batch}-${i}` } : {}), batch, seq: i,
+  ts: new Date(Date.UTC(2026, 2, 1 + batch % 5, i % 24)).toISOString(), ...(fat ? { pad: hex() } : {}) })).join('\n') + '\n';
+
+/** What was sent, what was said about it, and whether the server has just that. */
+class Ledger {
+  constructor(t) { this.t = t; this.sent = { plain: new Map(), keyed: new Map() }; this.next = 1; }
+
+  async send(stream, rows, batch = this.next++, fat = false) {
+    this.sent[stream].set(batch, { rows, acked: this.sent[stream].get(batch)?.acked ?? false });
+    // Node may keep a connection of the process before; a key makes the retry safe.
+    const r = await this.t.call('POST', `/api/v1/streams/${stream}`, lines(stream, batch, rows, fat),
+      { 'content-type': 'application/x-ndjson', 'idempotency-key': `b${batch}` });
+    if (r.status === 200) {
+      assert.equal(r.body.accepted + r.body.duplicates, rows);
+      this.sent[stream].get(batch).acked = true;
+    }
+    return r;
+  }
+
+  async check() {
+    for (const stream of ['plain', 'keyed']) {
+      const rows = new Map((await this.t.view(`${stream}_batches`)).map((x) => [x.batch, x]));
+      for (const [batch, e] of this.sent[stream]) {
+        const got = rows.get(batch);
+        if (e.acked) assert.ok(got, `${stream} ${batch} was acknowledged and is gone`);
+        if (got) assert.deepEqual([got.n, got.seqs], [e.rows, e.rows], `${stream} ${batch} (acknowledged ${e.acked})`);
+        rows.delete(batch);
+      }
+      assert.equal(rows.size, 0, 'nothing was made up');
+    }
+  }
+
+  /** The same, and silver, and what the raw bytes say. */
+  async checkAll() {
+    await this.check();
+    await this.t.cut();
+    await this.check();
+    for (const stream of ['plain', 'keyed']) {
+      const want = (await this.t.view(`${stream}_batches`)).reduce((a, x) => a + x.n, 0);
+      const [{ n }] = await this.t.sql(`SELECT count(*) AS n FROM ${stream}`);
+      assert.equal(n, want, `silver of ${stream}`);
+    }
+    const v = await this.t.verify();
+    assert.equal(v.equal, true, v.text);
+  }
+}
+
+const strace = spawnSync('strace', ['-V']).status === 0;
+
+/** Inject into the running process until detach(). */
+async function inject(t, what) {
+  const s = spawn('strace', ['-f', '-p', String(t.child.pid), '-o', '/dev/null', '-e', `trace=${what.split(':')[0]}`, '-e', `inject=${what}`], { stdio: ['ignore', 'ignore', 'pipe'] });
+  let err = '';
+  s.stderr.on('data', (d) => { err += d; });
+  const ended = new Promise((r) => s.on('exit', r));
+  await until(() => /attached/.test(err) || s.exitCode !== null, 5000, 5);
+  assert.match(err, /attached/, err);
+  return async () => { s.kill('SIGINT'); await ended; };
+}
+
+test('after a failed sync nothing is acknowledged, reads go on, a restart has every acknowledged event', { skip: !strace && 'no strace' }, async () => {
+  const t = await new Tarn({ sql }).start();
+  const l = new Ledger(t);
+  for (let i = 0; i < 3; i++) assert.equal((await l.send('plain', 5)).status, 200);
+  await t.cut();
+  const detach = await inject(t, 'fdatasync:error=EIO:when=4+');      // counted for each thread
+  const answers = [];
+  for (let i = 0; i < 12; i++) answers.push(await l.send(i % 2 ? 'keyed' : 'plain', 7));
+  const first = answers.findIndex((a) => a.status !== 200);
+  assert.ok(first >= 1 && first <= 6, `the first failure was answer ${first}`);
+  for (const a of answers.slice(first)) {
+    assert.equal(a.status, 503, JSON.stringify(a.body));
+    assert.equal(a.body.type, '/problems/log-failed');
+    assert.match(a.body.detail + a.body.hint, /restart/);
+    assert.ok(a.body.hint.length > 10);
+  }
+  const ready = await t.call('GET', '/readyz');
+  assert.equal(ready.status, 503);
+  assert.match((await t.ok('GET', '/api/v1/status')).log.failure, /commit|sync|Input\/output/i);
+  assert.match((await (await t.fetch('/metrics')).text()), /tarn_log_failed 1/);
+  await l.check();                                                     // reads
+  await detach();
+  assert.equal((await l.send('plain', 1)).status, 503, 'it stays so until the restart');
+  await t.restart('stop');
+  assert.equal((await t.call('GET', '/readyz')).status, 200);
+  await l.check();
+  for (const s of ['plain', 'keyed'])
+    for (const [b, e] of l.sent[s]) assert.equal((await l.send(s, e.rows, b)).status, 200);   // all again
+  await l.checkAll();
+  await t.stop();
+});
+
+test('a sync that fails in a cut leaves the old cut in force, the next cut takes all', { skip: !strace && 'no strace' }, async () => {
+  const t = await new Tarn({ sql }).start();
+  const l = new Ledger(t);
+  for (let i = 0; i < 4; i++) await l.send(i % 2 ? 'keyed' : 'plain', 50);
+  await t.cut();
+  const before = await t.ok('GET', '/api/v1/status');
+  for (let i = 0; i < 4; i++) await l.send(i % 2 ? 'keyed' : 'plain', 50);
+  const detach = await inject(t, 'fsync:error=EIO');
+  const r = await t.call('POST', '/api/v1/batch/run');
+  assert.ok(r.status >= 500, JSON.stringify(r.body));
+  assert.equal((await t.ok('GET', '/api/v1/status')).batch_lsn, before.batch_lsn);
+  assert.equal((await l.send('plain', 3)).status, 200, 'events are taken meanwhile');
+  await l.check();
+  await detach();
+  const runs = (await t.ok('GET', '/api/v1/runs')).runs;
+  assert.equal(runs[0].state, 'failed');
+  assert.ok(runs[0].detail.length > 5);
+  await l.checkAll();
+  await t.restart('kill');
+  await l.checkAll();
+  await t.stop();
+});
+
+test('a full disk: 507, reads go on, nothing acknowledged is lost, events are taken again once there is space', async (ctx) => {
+  const dir = tempDir('full');
+  const m = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', dir]);
+  if (m.status !== 0) return ctx.skip(`no tmpfs may be mounted here: ${m.stderr}`);
+  const t = new Tarn({ sql: sql.replace('SET cut_interval', "SET log_segment_bytes = '16 MiB'; ALTER SYSTEM SET cut_interval"), data: join(dir, 'data') });
+  try {
+    await t.start();
+    const l = new Ledger(t);
+    const ballast = join(dir, 'ballast');
+    let refused = 0;
+    for (let round = 0; round < 3; round++) {
+      assert.equal((await l.send('plain', 100)).status, 200);
+      for (let size = 32 << 20; size >= 1024; size >>= 1)              // all that fits
+        try { writeFileSync(ballast, Buffer.alloc(size), { flag: 'a' }); } catch { /* full */ }
+      let last = 200;
+      for (let i = 0; i < 200 && last === 200; i++) last = (await l.send(i % 2 ? 'keyed' : 'plain', 400, undefined, true)).status;
+      assert.equal(last, 507);
+      refused++;
+      const r = await l.send('plain', 500, undefined, true);
+      assert.equal(r.status, 507, JSON.stringify(r.body));
+      assert.equal(r.body.type, '/problems/disk-full');
+      assert.equal((await t.call('POST', '/api/v1/batch/run')).status >= 500, true, 'no space for a cut');
+      await l.check();
+      assert.equal((await t.call('GET', '/livez')).status, 200);
+      rmSync(ballast);
+      const freed = Date.now();
+      await until(async () => (await l.send('keyed', 10)).status === 200, 5000);
+      assert.ok(Date.now() - freed < 5000);
+      await l.check();
+      if (round === 1) await t.restart('kill');
+    }
+    await l.checkAll();
+    const end = await t.stop();
+    assert.deepEqual(end, { code: 0, signal: null }, t.err.slice(-1000));
+    console.log(`${refused} times full`);
+  } finally {
+    await t.kill?.();
+    rmSync(join(dir, 'ballast'), { force: true });
+    spawnSync('umount', ['-l', dir]);
+  }
+});
+
+// Where a process dies, and after how many passages.
+const points = ['log_before_commit:3', 'log_before_commit:7', 'log_committed:3', 'log_committed:9',
+  'cut_sealed:1', 'cut_sealed:3', 'cut_bronze:1', 'cut_bronze:4', 'cut_silver:1', 'cut_silver:6', 'cut_keys:1', 'cut_keys:2',
+  'cut_gold:1', 'cut_gold:3', 'cut_written:1', 'cut_written:2', 'publish_before:1', 'publish_before:3', 'publish_before:4',
+  'publish_after:1', 'publish_after:2', 'publish_after:3', 'publish_after:5', 'trim_before:1', 'trim_before:3', 'cut_published:1', 'cut_published:2',
+  'compact_begun:1', 'compact_begun:3', 'compact_written:1', 'compact_written:2', 'recompute_folded:1', 'collect_unlinked:1', 'collect_unlinked:2'];
+
+test(`killed at each of ${points.length} named places: exactly once, equal, nothing left over`, { timeout: 300000 }, async () => {
+  const unreached = [];
+  await Promise.all([0, 1].map(async (lane) => {
+    for (let i = lane; i < points.length; i += 2) {
+      const env = { TARN_CRASH: points[i] };
+      const t = await new Tarn({ sql, env }).start();
+      const l = new Ledger(t);
+      try {
+        for (let round = 0; round < 3; round++) {
+          for (let k = 0; k < 4; k++) await l.send(k % 2 ? 'keyed' : 'plain', 1 + k * 40);
+          await t.cut();
+        }
+        await t.recompute('plain_batches');
+        if (/collect/.test(points[i])) {
+          await until(async () => Date.now() > 0 && new Promise((r) => setTimeout(() => r(true), 1100)));   // keep_dropped_files
+          await l.send('plain', 1);
+          await t.cut();
+        }
+      } catch (e) {
+        if (e instanceof assert.AssertionError) throw e;
+      }
+      const died = await Promise.race([t.ended, new Promise((r) => setTimeout(() => r(null), 500))]);
+      if (died?.signal !== 'SIGKILL') unreached.push(points[i]);
+      await t.kill();
+      t.o.env = {};
+      await t.start();
+      await l.check();
+      for (const s of ['plain', 'keyed'])
+        for (const [b, e] of l.sent[s]) assert.equal((await l.send(s, e.rows, b)).status, 200);
+      for (const s of ['plain', 'keyed'])
+        for (const e of l.sent[s].values()) assert.equal(e.acked, true);
+      await l.checkAll();
+      const named = new Set((await t.ok('GET', '/api/v1/files')).files.map((f) => f.path));
+      for (const p of named) assert.ok(existsSync(join(t.data, 'lake', p)), `${points[i]}: ${p} is named and not there`);
+      assert.ok((await t.ok('GET', '/api/v1/runs?limit=100')).runs.every((r) => r.state !== 'running'), 'a dead run is not running');
+      assert.deepEqual(await t.stop(), { code: 0, signal: null });
+      for (const f of readdirSync(t.data, { recursive: true })) assert.ok(!/\.(tmp|new)$/.test(f), `${points[i]}: ${f} is left over`);
+      rmSync(t.data, { recursive: true });
+    }
+  }));
+  assert.deepEqual(unreached, [], 'places that no run came to');
+});
+
+test('a body of many chunks with an Idempotency-Key, killed in the middle and sent again, is there once', { timeout: 120000 }, async () => {
+  const rows = 110000;
+  const r = rng(baseSeed);
+  console.log(`seed ${baseSeed}`);
+  for (const crash of ['log_committed:2', 'log_committed:4', 'log_before_commit:3', null, null, null]) {
+    const t = await new Tarn({ sql, env: crash ? { TARN_CRASH: crash } : {} }).start();
+    const body = lines('plain', 1, rows);
+    assert.ok(body.length > 5e6);
+    const post = () => t.call('POST', '/api/v1/streams/plain', body, { 'content-type': 'application/x-ndjson', 'idempotency-key': 'big' });
+    const p = post().catch((e) => e);
+    if (crash === null) {
+      await new Promise((x) => setTimeout(x, 2 + r.below(60)));
+      await t.kill();
+    }
+    await Promise.race([p, t.ended]);
+    await t.kill();
+    t.o.env = {};
+    await t.start();
+    const a = await post();
+    assert.equal(a.status, 200, JSON.stringify(a.body));
+    assert.deepEqual([a.body.accepted, a.body.quarantined], [rows, 0]);
+    assert.deepEqual(await t.view('plain_batches'), [{ batch: 1, n: rows, seqs: rows }]);
+    const b = await post();
+    assert.equal(b.headers.get('idempotency-replayed'), 'true');
+    assert.deepEqual(b.body, a.body);
+    await t.restart('kill');
+    assert.deepEqual((await post()).body, a.body);
+    assert.deepEqual(await t.view('plain_batches'), [{ batch: 1, n: rows, seqs: rows }]);
+    await t.stop();
+  }
+});
+
+const pad = 'x'.repeat(200);
+function* megabytes(mb, from = 0) {
+  let i = from;
+  for (let k = 0; k < mb; k++) {
+    const out = [];
+    for (let bytes = 0; bytes < 1e6; i++) {
+      const s = `{"batch":${i % 1000},"seq":${i},"ts":"2026-03-0${1 + i % 9}T00:00:00Z","pad":"${pad}"}\n`;
+      out.push(s);
+      bytes += s.length;
+    }
+    yield Buffer.from(out.join(''));
+  }
+}
+
+test('a body of 300 MB, plain and gzip, does not grow the process', { timeout: 240000 }, async () => {
+  const t = await new Tarn({ sql: `
+ALTER SYSTEM SET cut_interval = '1 hour'; ALTER SYSTEM SET cut_rows = '100000000';
+CREATE TABLE plain (batch int NOT NULL, seq int NOT NULL, ts timestamptz NOT NULL, pad text) WITH (event_time = 'ts');
+CREATE MATERIALIZED VIEW total AS SELECT count(*) AS n, max(seq) AS last FROM plain;` }).start();
+  const rss = async () => (await t.ok('GET', '/api/v1/status')).rss;
+  const start = await rss();
+  let top = start, sent = 0;
+  for (const coding of ['identity', 'gzip']) {
+    const source = Readable.from(megabytes(300));
+    const body = coding === 'gzip' ? source.pipe(createGzip({ level: 1 })) : source;
+    const begun = Date.now();
+    const watch = setInterval(() => rss().then((n) => { top = Math.max(top, n); }, () => {}), 100);
+    const r = await t.fetch('/api/v1/streams/plain', { method: 'POST', body: Readable.toWeb(body), duplex: 'half',
+      headers: { 'content-type': 'application/x-ndjson', ...(coding === 'gzip' ? { 'content-encoding': 'gzip' } : {}) } });
+    clearInterval(watch);
+    const a = await r.json();
+    assert.equal(r.status, 200, JSON.stringify(a));
+    assert.equal(a.quarantined, 0);
+    sent += a.accepted;
+    console.log(`${coding}: ${a.accepted} rows in ${Date.now() - begun} ms, ${Math.round((top - start) / 1e6)} MB more at the top`);
+  }
+  assert.equal((await t.view('total'))[0].n, sent);
+  assert.ok(top - start < 120e6, `${Math.round((top - start) / 1e6)} MB more`);
+  await t.stop();
+});
+
+test('bodies broken off at any place leave the server healthy and whole', { timeout: 60000 }, async () => {
+  const t = await new Tarn({ sql }).start();
+  const l = new Ledger(t);
+  const r = rng(baseSeed);
+  const cutOff = (headers, parts, after) => new Promise((done) => {
+    const q = http.request(`${t.url}/api/v1/streams/plain`, { method: 'POST', agent: false, headers: { 'content-type': 'application/x-ndjson', ...headers } });
+    q.on('error', done);
+    q.on('response', (x) => { x.resume(); x.on('end', done); x.on('error', done); });
+    q.on('close', done);
+    for (const p of parts) q.write(p);
+    q.flushHeaders();
+    setTimeout(() => q.destroy(), after);
+  });
+  const whole = lines('plain', 900000, 20000);
+  const jobs = [];
+  for (let i = 0; i < 60; i++) {
+    const n = r.pick([0, 1, 10, 70, 65536, 300000, 1200000]);
+    jobs.push(cutOff(r.chance(0.5) ? { 'content-length': whole.length } : {}, n ? [whole.slice(0, n)] : [], r.below(40)));
+    if (i % 10 === 9) assert.equal((await l.send('keyed', 20)).status, 200);
+  }
+  await Promise.all(jobs);
+  assert.equal((await l.send('plain', 20)).status, 200);
+  const s = await t.ok('GET', '/api/v1/status');
+  assert.equal(s.log.failure, null);
+  // What came of the broken ones are whole rows, each at most as often as it was sent.
+  for (const x of await t.view('keyed_batches')) assert.equal(x.n, 20);
+  const v = await t.verify();
+  assert.equal(v.equal, true, v.text);
+  assert.deepEqual(await t.stop(), { code: 0, signal: null });
+});
+
+test('SIGTERM under load: exit 0, and every acknowledged event is there', { timeout: 60000 }, async () => {
+  const t = await new Tarn({ sql }).start();
+  const l = new Ledger(t);
+  for (let round = 0; round < 5; round++) {
+    const stop = { now: false };
+    const senders = ['plain', 'keyed', 'plain', 'keyed'].map(async (s) => { while (!stop.now) try { await l.send(s, 30); } catch (e) { if (e instanceof assert.AssertionError) throw e; await new Promise((x) => setImmediate(x)); } });
+    t.cut().catch(() => {});
+    await new Promise((x) => setTimeout(x, 60 + 20 * round));
+    assert.deepEqual(await t.stop(), { code: 0, signal: null }, t.err.slice(-2000));
+    stop.now = true;
+    await Promise.all(senders);
+    await t.start();
+    await l.check();
+  }
+  await l.checkAll();
+  await t.stop();
+});
