@@ -197,6 +197,18 @@ walk(struct tn_arena *a, const char *root, const char *path)
 	return *path == '\0' && tn_os_kind(at) == TN_OS_FILE ? at : NULL;
 }
 
+/* The page asks for /assets/<hash>/name; in web/ itself the file is name. */
+static const char *
+without_hash(const char *path)
+{
+	const char *rest;
+
+	if (strncmp(path, "/assets/", 8) != 0)
+		return path;
+	rest = strchr(path + 8, '/');
+	return rest != NULL ? rest : path;
+}
+
 /* text: the URL path; number[0]: it may be a route of the page. */
 static void
 folder_work(struct request *r)
@@ -204,6 +216,9 @@ folder_work(struct request *r)
 	struct tn_arena *a = tn_arena_new(1024);
 	const char *root = r->h->o.web_dir;
 	const char *file = walk(a, root, r->text);
+
+	if (file == NULL)
+		file = walk(a, root, without_hash(r->text));
 
 	if (file == NULL && r->number[0] != 0)
 		file = walk(a, root, index_path);

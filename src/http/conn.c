@@ -22,12 +22,15 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "os/os.h"
 
 #define PRESSED_US INT64_C(1000000)
-#define TCP_GONE 7               /* TCP_CLOSE of the kernel. */
+/* tcpi_state; the names of the kernel are no macros of linux/tcp.h. */
+#define STATE_CLOSE 7
+#define STATE_CLOSE_WAIT 8
 
 static void
 name_address(struct conn *k, const struct sockaddr *a)
@@ -90,6 +93,7 @@ tn_http_conn_idle(struct conn *k)
 	k->busy = false;
 	k->used = true;
 	k->partial = false;
+	k->gone = false;
 	k->seen_bytes = 0;
 	k->request = NULL;
 	k->since_us = tn_os_mono_us();
@@ -152,16 +156,23 @@ tn_http_conn_notify(void *arg, struct MHD_Connection *c, void **context,
 
 /* ---- the sweep ------------------------------------------------------- */
 
-/* A sender that reset its connection while we did not read: the event came
- * once, and libmicrohttpd may have been looking elsewhere. */
+/* A sender that went away in the middle of its body. libmicrohttpd waits for
+ * the next edge of its epoll, but when the end came together with the last
+ * bytes it read, there is none. Twice, so that it had its turn. */
 static bool
-is_gone(const struct conn *k)
+is_gone(struct conn *k)
 {
 	struct tcp_info info = { 0 };
 	socklen_t n = sizeof info;
+	bool before = k->gone;
+	int unread = 0;
 
-	return getsockopt(k->fd, IPPROTO_TCP, TCP_INFO, &info, &n) == 0 &&
-	    info.tcpi_state == TCP_GONE;
+	if (getsockopt(k->fd, IPPROTO_TCP, TCP_INFO, &info, &n) != 0)
+		return false;
+	k->gone = info.tcpi_state == STATE_CLOSE ||
+	    (info.tcpi_state == STATE_CLOSE_WAIT &&
+	    ioctl(k->fd, FIONREAD, &unread) == 0 && unread == 0);
+	return before && k->gone;
 }
 
 static uint64_t

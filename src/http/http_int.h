@@ -250,6 +250,7 @@ struct conn {
 	char source[56];         /* "http 10.0.0.7" */
 	bool busy;               /* A whole head was seen; else waits for one. */
 	bool cut;                /* Shut down, waits for its end. */
+	bool gone;               /* At the last sweep; see conn.c. */
 	bool used;               /* Answered a request already. */
 	int64_t since_us;        /* Of this waiting, or of the header's first
 	                            line, or of the body window. */
