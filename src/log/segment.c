@@ -16,6 +16,12 @@
  * one that is shorter was cut: it is filled with zeros, because reading a map
  * beyond the end of its file kills the process, and then the CRCs tell.
  *
+ * What is reserved is written with zeros at once. The first write to blocks
+ * that are only reserved changes the file's map of extents, so that each sync
+ * would wait for a commit of the file system's journal, with whatever other
+ * programs have in it; measured on ext4, that doubles the time of a small
+ * commit on a quiet machine and makes it four times as long on a busy one.
+ *
  * What can go wrong: any system call (its status), damage (TN_ECORRUPT). A
  * damaged tree page can still lead LMDB itself astray. */
 #include "log/log_int.h"
@@ -32,6 +38,7 @@ enum {
 	READERS_MAX = 254,         /* Reads at the same time, each segment. */
 	FILE_MODE = 0640,
 	RESERVE_STEP = 4 << 20,
+	ZERO_BYTES = 256 << 10,    /* Of one write. */
 	FREE_MARGIN = 1 << 20,     /* Left to the file system's own needs. */
 	LOCK_FILE_BYTES = 20 << 10, /* READERS_MAX slots of 64 bytes, and more. */
 	FILE_BYTES_MIN = 8192,     /* Two pages of meta data. */
@@ -469,6 +476,28 @@ tn_log_pages(const struct tn_log_segment *seg, uint64_t bytes)
 	return (bytes + 16) / seg->page_bytes + 1;
 }
 
+/* Up to ${to}, from where neither LMDB has pages nor we were before. */
+static int
+write_zeros(const struct tn_log_segment *seg, int fd, uint64_t to)
+{
+	static const uint8_t zeros[ZERO_BYTES];
+	uint64_t from = tn_log_segment_used(seg) * seg->page_bytes;
+
+	if (from < seg->file_bytes)
+		from = seg->file_bytes;
+	while (from < to) {
+		size_t n = to - from < ZERO_BYTES ? (size_t)(to - from) :
+		    ZERO_BYTES;
+		ssize_t done = pwrite(fd, zeros, n, (off_t)from);
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			return done < 0 ? errno : EIO;
+		from += (uint64_t)done;
+	}
+	return 0;
+}
+
 static int
 reserve_file(struct tn_log_segment *seg, uint64_t to)
 {
@@ -482,6 +511,8 @@ reserve_file(struct tn_log_segment *seg, uint64_t to)
 			rc = fallocate(fd, 0, (off_t)seg->file_bytes,
 			    (off_t)(to - seg->file_bytes)) == 0 ? 0 : errno;
 		} while (rc == EINTR);
+		if (rc == 0)
+			return write_zeros(seg, fd, to);
 		if (rc != EOPNOTSUPP && rc != ENOSYS)
 			return rc;
 		seg->sparse = true;
