@@ -190,10 +190,12 @@ tn_ingest_free(struct tn_ingest *g)
 static bool
 key_in_flight(const struct tn_ingest *g, uint32_t stream, struct tn_slice k)
 {
+	if (k.n == 0)
+		return false;
 	for (const struct tn_ingest_body *b = g->bodies; b != NULL;
 	    b = b->next)
 		if (b->stream == stream && b->key_bytes == k.n &&
-		    k.n > 0 && memcmp(b->key, k.p, k.n) == 0)
+		    memcmp(b->key, k.p, k.n) == 0)
 			return true;
 	return false;
 }

@@ -5,7 +5,8 @@
  *   -> rows to the speed layer -> chunks back to the loop, which answers
  *
  * A group that fails to commit is taken back whole: its keys are forgotten,
- * its bodies' tallies are as before and get the error. What comes later of
+ * its bodies' tallies are as before and get the error (when the log had no
+ * room for the group, its chunks are tried one by one). What comes later of
  * such a body is dropped: rows behind a gap would make a retry with its
  * Idempotency-Key skip the gap. After a failed write or sync the log refuses
  * for good and so does the intake. */
@@ -287,18 +288,18 @@ reason_of(struct tn_ingest *g, enum tn_status st)
 }
 
 static void
-fail_bodies(struct group *x, enum tn_status st)
+fail_bodies(struct tn_ingest *g, struct chunk **chunks, uint32_t count,
+    enum tn_status st)
 {
-	struct reason why = reason_of(x->g, st);
+	struct reason why = reason_of(g, st);
 
 	/* Which failure ended the log is the same to a sender: 503. */
-	if (tn_log_failure(x->g->o.log) != NULL)
+	if (tn_log_failure(g->o.log) != NULL)
 		st = TN_ECLOSED;
-
-	for (uint32_t i = 0; i < x->count; i++)
-		for (uint32_t k = 0; k < x->chunks[i]->part_count; k++) {
-			struct tn_ingest_body *b = x->chunks[i]->parts[k].body;
-			x->chunks[i]->failed = true;
+	for (uint32_t i = 0; i < count; i++)
+		for (uint32_t k = 0; k < chunks[i]->part_count; k++) {
+			struct tn_ingest_body *b = chunks[i]->parts[k].body;
+			chunks[i]->failed = true;
 			if (b->status != TN_OK)
 				continue;
 			b->status = tn_diag_set(&b->why, st, why.code, "%s",
@@ -375,8 +376,22 @@ init_group(struct group *x, struct tn_ingest *g, struct chunk **chunks,
 	x->before = tn_arena_zalloc(x->arena, count * sizeof *x->before);
 }
 
+/* The commit failed: keys are forgotten, what was a duplicate may be none. */
 static void
-commit_group(struct tn_ingest *g, struct chunk **chunks, uint32_t count)
+take_back(struct chunk *c, const struct tn_hash128 *added, uint64_t count)
+{
+	if (c->rows == NULL)
+		return;
+	if (count > 0)
+		tn_ingest_keyset_undo(c->g->keys[c->stream], added, count);
+	for (uint32_t i = 0; i < c->rows->batch->rows; i++)
+		if (c->rows->marks[i] == TN_MARK_DUPLICATE)
+			c->rows->marks[i] = TN_MARK_ACCEPTED;
+}
+
+/* One append with one sync, all or nothing. */
+static enum tn_status
+try_commit(struct tn_ingest *g, struct chunk **chunks, uint32_t count)
 {
 	struct group x;
 	struct tn_hash128 **added;
@@ -396,24 +411,42 @@ commit_group(struct tn_ingest *g, struct chunk **chunks, uint32_t count)
 	if (x.block_count > 0 || x.note_count > 0)
 		st = tn_log_append(g->o.log, x.blocks, x.block_count,
 		    x.notes, x.note_count);
-	if (st == TN_OK) {
+	if (st == TN_OK)
 		publish_rows(&x);
-	} else {
+	else
 		restore_tallies(&x);
-		fail_bodies(&x, st);
-	}
 	for (uint32_t i = count; i-- > 0; ) {
-		if (st != TN_OK && added_count[i] > 0)
-			tn_ingest_keyset_undo(g->keys[chunks[i]->stream],
-			    added[i], added_count[i]);
+		if (st != TN_OK)
+			take_back(chunks[i], added[i], added_count[i]);
 		tn_free(added[i]);
 	}
+	tn_buf_fini(&x.note_bytes);
+	tn_arena_free(x.arena);
+	return st;
+}
+
+static void
+commit_group(struct tn_ingest *g, struct chunk **chunks, uint32_t count)
+{
+	enum tn_status st = try_commit(g, chunks, count);
+
+	/* Too much of something: one chunk may be to blame, and the others
+	 * are to be taken. */
+	if (count > 1 && (st == TN_ELIMIT || st == TN_EFULL ||
+	    st == TN_ENOMEM)) {
+		for (uint32_t i = 0; i < count; i++)
+			if (is_refused(chunks[i]))
+				refuse(chunks[i]);
+			else
+				commit_group(g, &chunks[i], 1);
+		return;
+	}
+	if (st != TN_OK)
+		fail_bodies(g, chunks, count, st);
 	for (uint32_t i = 0; i < count; i++) {
 		chunks[i]->job.run = tn_ingest_chunk_done;
 		tn_net_loop_post(g->o.loop, &chunks[i]->job);
 	}
-	tn_buf_fini(&x.note_bytes);
-	tn_arena_free(x.arena);
 }
 
 void
