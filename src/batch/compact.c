@@ -12,9 +12,12 @@
 
 #include "os/os.h"
 
-#define YOUNG_ROWS 500000
+/* A merge holds its rows decoded, some 150 bytes of an event, and sorts a
+ * copy: a million and a half need half a gigabyte. The slices of a large cut
+ * (250,000 rows) are files of a good size as they are. */
+#define YOUNG_ROWS 200000
 #define YOUNG_BYTES (UINT64_C(64) << 20)     /* Packed, on disk. */
-#define MERGED_ROWS_MAX 4000000
+#define MERGED_ROWS_MAX 1500000
 #define MERGED_BYTES_MAX (UINT64_C(128) << 20)
 
 struct merge {

@@ -447,6 +447,8 @@ report_failure(struct cut *c, struct tn_batch_report *r, enum tn_status st)
 		    tn_status_text(st));
 	tn_say(TN_ERROR, "batch", "cut at %llu failed: %s",
 	    (unsigned long long)c->lsn, r->diag.message);
+	if (r->run == 0)
+		return;                 /* It could not even be noted. */
 	ended = tn_catalog_run_end(c->b->o.catalog, r->run, TN_RUN_FAILED,
 	    tn_os_wall_us(), 0, 0, r->diag.message);
 	if (ended != TN_OK)
