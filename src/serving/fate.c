@@ -199,7 +199,7 @@ get_fates(struct tn_serving *s, struct tn_slice stream, uint32_t limit,
 		tn_serving_request_fail(r, TN_ENOTFOUND, "unknown_stream",
 		    "there is no such stream",
 		    "GET /api/v1/streams lists the streams");
-	else
+	else if (!tn_serving_request_refused(r))
 		tn_serving_request_ask(r);
 }
 

@@ -277,5 +277,6 @@ tn_serving_sql(struct tn_serving *s, const struct tn_serving_sql_request *q,
 	r->sql.p = (const uint8_t *)tn_arena_strndup(r->arena,
 	    (const char *)q->text.p, q->text.n);
 	r->work = work_plan;
-	tn_serving_request_pool(r);
+	if (!tn_serving_request_refused(r))
+		tn_serving_request_pool(r);
 }

@@ -5,14 +5,17 @@
  *   pool        work: merge, finish, encode
  *   loop        finished: keep in the cache, done()
  *
- * What can go wrong: the pool is full (TN_EFULL, the door says 503); the
- * program stops (TN_ECLOSED). */
+ * What can go wrong: the pool is full, or more than IN_FLIGHT_MAX requests
+ * each hold a clone of states (TN_EFULL, the door says 503); the program stops
+ * (TN_ECLOSED). */
 #include "serving/serving_int.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "os/os.h"
+
+#define IN_FLIGHT_MAX 512
 
 static void
 set_defaults(struct tn_serving_opts *o)
@@ -102,6 +105,7 @@ tn_serving_request_new(struct tn_serving *s)
 	r->ask.view = -1;
 	r->answer = tn_zalloc(sizeof *r->answer);
 	r->answer->refs = 1;
+	s->in_flight++;
 	r->finished = tn_serving_finish_plain;
 	return r;
 }
@@ -123,6 +127,7 @@ tn_serving_request_free(struct request *r)
 {
 	tn_serving_ask_fini(&r->ask);
 	tn_serving_answer_unref(r->answer);
+	r->s->in_flight--;
 	tn_arena_free(r->arena);
 }
 
@@ -177,6 +182,16 @@ tn_serving_request_pool(struct request *r)
 	if (tn_net_pool_post(r->s->o.pool, &r->job) != TN_OK)
 		tn_serving_request_fail(r, TN_EFULL, "overloaded",
 		    "too many queries wait already", "ask again in a second");
+}
+
+bool
+tn_serving_request_refused(struct request *r)
+{
+	if (r->s->in_flight <= IN_FLIGHT_MAX)
+		return false;
+	tn_serving_request_fail(r, TN_EFULL, "overloaded",
+	    "too many queries wait already", "ask again in a second");
+	return true;
 }
 
 static void

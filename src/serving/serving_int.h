@@ -69,6 +69,8 @@ struct request {
 /* ---- request.c ------------------------------------------------------- */
 
 struct request *tn_serving_request_new(struct tn_serving *s);
+/* True when too many are on their way: this one then ends. Loop thread. */
+bool tn_serving_request_refused(struct request *r);
 /* Ask speed, then work() on the pool, then finished() on the loop. */
 void tn_serving_request_ask(struct request *r);
 /* work() on the pool first (parsing), without asking. */

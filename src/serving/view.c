@@ -117,7 +117,7 @@ tn_serving_view_get(struct tn_serving *s,
 		return;
 	}
 	r->key = cache_key(r, q);
-	if (answer_from_cache(r))
+	if (answer_from_cache(r) || tn_serving_request_refused(r))
 		return;
 	r->work = work_view;
 	r->ask.view = r->view;
