@@ -98,7 +98,8 @@ struct tn_app_call {
 	const char *coding;      /* Content-Encoding or NULL. */
 	const char *token;
 	struct tn_slice body;
-	/* Or a file, streamed: read() gives at most n bytes, 0 at the end. */
+	/* Or a file, streamed: read() gives at most n bytes, 0 at the end,
+	 * SIZE_MAX when it fails. */
 	size_t (*read)(void *arg, void *p, size_t n);
 	void *arg;
 	const int *cancel;       /* Gives up when it turns non-zero; or NULL. */

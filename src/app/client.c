@@ -32,8 +32,10 @@ give_body(char *p, size_t size, size_t n, void *arg)
 	struct sending *s = arg;
 	size_t room = size * n, left;
 
-	if (s->call->read != NULL)
-		return s->call->read(s->call->arg, p, room);
+	if (s->call->read != NULL) {
+		left = s->call->read(s->call->arg, p, room);
+		return left == SIZE_MAX ? CURL_READFUNC_ABORT : left;
+	}
 	left = s->call->body.n - s->sent;
 	if (left > room)
 		left = room;

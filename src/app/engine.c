@@ -246,7 +246,9 @@ make_layers(struct app *a)
 	    .lake = a->lake, .log = a->log, .grown = grown, .arg = a };
 	struct tn_serving_opts vo = { .loop = a->loop, .pool = a->pool,
 	    .model = a->model, .catalog = a->catalog, .lake = a->lake,
-	    .log = a->log, .cache_bytes = (size_t)n[TN_SET_CACHE_BYTES],
+	    .log = a->log,
+	    /* 0 would be serving's default: here it means none. */
+	    .cache_bytes = (size_t)n[TN_SET_CACHE_BYTES] + 1,
 	    .gold_bytes = (size_t)n[TN_SET_GOLD_BYTES],
 	    .query_bytes = (size_t)n[TN_SET_QUERY_BYTES],
 	    .rows_max = (uint32_t)n[TN_SET_RESULT_ROWS],

@@ -53,6 +53,8 @@ read_source(void *arg, void *p, size_t n)
 	struct source *s = arg;
 	size_t got = fread(p, 1, n, s->file);
 
+	if (got == 0 && ferror(s->file))
+		return SIZE_MAX;        /* Half a file is not a file. */
 	s->sent += got;
 	draw_bar(s, false);
 	return got;
@@ -186,7 +188,14 @@ load_file(const struct tn_app_args *a, const char *name, const char *url,
 		s.bytes = (uint64_t)info.st_size;
 	tn_app_http(&call, &reply);
 	draw_bar(&s, true);
-	rc = take_answer(a, name, &reply, t);
+	if (ferror(s.file)) {
+		fprintf(stderr, "tarn: cannot read %s\n  hint: what was read "
+		    "before may have been taken; load it again, duplicates "
+		    "are told by the primary key\n", name);
+		rc = TN_EXIT_FAILED;
+	} else {
+		rc = take_answer(a, name, &reply, t);
+	}
 	tn_buf_fini(&reply.body);
 	if (s.file != stdin)
 		fclose(s.file);

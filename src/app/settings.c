@@ -39,7 +39,7 @@ static const struct def defs[TN_SET_COUNT] = {
 	    16 * MIB, 16 * GIB, "size of a log segment's map" },
 	[TN_SET_LOG_LEVEL] = { "log_zstd_level", COUNT, "1", 1, 19,
 	    "compression of the log" },
-	[TN_SET_LAKE_LEVEL] = { "lake_zstd_level", COUNT, "3", 1, 19,
+	[TN_SET_LAKE_LEVEL] = { "lake_zstd_level", COUNT, "1", 1, 19,
 	    "compression of lake files" },
 	[TN_SET_DECODERS] = { "ingest_threads", COUNT, "0", 0, 8,
 	    "decoder threads; 0: one less than cores, 1 to 4" },

@@ -11,7 +11,9 @@
  *   the lake holds the catalog's files and no others, nothing half-named
  *
  * A cut that failed is tried again at once and must succeed then, when the
- * disk failed only once. Every STRIDEth N is run (all with SOAK=1). */
+ * disk failed only once. Not every N is run: a stride, from a start that the
+ * seed gives (all with SOAK=1, every Kth with TARN_STRIDE=K, the one that
+ * failed with TARN_FAIL_AT=N, which also leaves the log lines on). */
 #include "engine_fixture.h"
 
 #include <errno.h>
@@ -333,13 +335,27 @@ check_views(struct fixture *f, bool all, bool may_fail)
 	tn_free(plain);
 }
 
+/* Rows that are in the lake by now are still known. */
+static void
+send_twice(struct fixture *f, uint32_t i)
+{
+	struct run *r = f->arg;
+	struct call c;
+
+	if (r->acked[i] && send_body(f, i, &c) == TN_OK)
+		must(c.result.duplicates == bodies[i].rows,
+		    "a duplicate was taken");
+}
+
 static void
 scenario(struct fixture *f)
 {
 	send_some(f, 0, 3);
 	cut_stubbornly(f);
+	send_twice(f, 1);
 	send_some(f, 3, 5);
 	cut_stubbornly(f);
+	send_twice(f, 1);
 	check_views(f, false, true);
 	send_some(f, 5, BODIES);
 	cut_stubbornly(f);
@@ -513,6 +529,8 @@ run_each(uint32_t stride, uint32_t in_a_row, int error)
 
 	if (getenv("SOAK") != NULL)
 		stride = 1;
+	if (getenv("TARN_STRIDE") != NULL)
+		stride = (uint32_t)atoi(getenv("TARN_STRIDE"));
 	/* Other places on other days. */
 	if (seed != NULL)
 		at += (uint32_t)strtoul(seed, NULL, 10) % stride;
@@ -526,7 +544,7 @@ run_each(uint32_t stride, uint32_t in_a_row, int error)
 	print_message("errno %d, %u in a row: %u of about %u calls, %.1f s\n",
 	    error, in_a_row, ran, at,
 	    (double)(tn_os_mono_us() - begun) / 1e6);
-	assert_true(ran * stride > 300);
+	assert_true(ran * stride > 300 || stride > 100);
 }
 
 /* Goal: any one call to the disk fails with EIO. */
@@ -563,6 +581,7 @@ main(void)
 		cmocka_unit_test(test_eio_stays),
 	};
 
+	setvbuf(stdout, NULL, _IONBF, 0);
 	/* The engine says each failure, which is right and long. */
 	if (getenv("TARN_FAIL_AT") == NULL &&
 	    freopen("/dev/null", "w", stderr) == NULL)
