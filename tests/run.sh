@@ -8,7 +8,7 @@ export TARN_SEED
 out=build/test-output
 mkdir -p "$out"
 echo "seed: TARN_SEED=$TARN_SEED"
-make -s VARIANT=release unit > "$out/unit" 2>&1
+make -s -j"$(nproc)" VARIANT=release unit > "$out/unit" 2>&1
 unit_rc=$?
 cat "$out/unit"
 [ -d tests/node_modules/playwright-core ] || (cd tests && npm install --no-audit --no-fund --loglevel=error) || exit 1

@@ -1,16 +1,16 @@
 # Test, check and bench targets; included by the Makefile.
-NODE_TESTS := $(wildcard tests/e2e/*.test.mjs)
+JOBS       := $(shell nproc)
 
 deps:
 	@packaging/deps.sh build
 run: deps
-	@$(MAKE) -s VARIANT=release build/release/tarn
+	@$(MAKE) -s -j$(JOBS) VARIANT=release build/release/tarn
 	build/release/tarn demo --data build/demo --http 127.0.0.1:8420
 
 # Unit tests of every room, then the program as a whole with real clients.
 test: deps
 	@packaging/deps.sh test
-	@$(MAKE) -s VARIANT=release all tools
+	@$(MAKE) -s -j$(JOBS) VARIANT=release all tools
 	@tests/run.sh
 
 tools: $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools/*.c)) \
@@ -38,9 +38,9 @@ tidy:
 web-size:
 	@web/size.sh
 check-asan:
-	@$(MAKE) -s VARIANT=asan unit
+	@$(MAKE) -s -j$(JOBS) VARIANT=asan unit
 check-tsan:
-	@$(MAKE) -s VARIANT=tsan unit ROOM="base net log exec ingest speed serving batch app"
+	@$(MAKE) -s -j$(JOBS) VARIANT=tsan unit ROOM="base net log exec ingest speed serving batch app"
 check: deps
 	@packaging/deps.sh test
 	@$(MAKE) -s layers symbols sizes tidy web-size
@@ -51,17 +51,17 @@ check: deps
 FUZZ_SECONDS ?= 60
 fuzz: deps
 	@packaging/deps.sh test
-	@$(MAKE) -s VARIANT=fuzz fuzzers
+	@$(MAKE) -s -j$(JOBS) VARIANT=fuzz fuzzers
 	@tests/fuzz/run.sh build/fuzz/tests/fuzz $(FUZZ_SECONDS) $(FUZZ)
 fuzzers: $(FUZZERS)
 
 bench: deps
 	@packaging/deps.sh test
-	@$(MAKE) -s VARIANT=release all tools
+	@$(MAKE) -s -j$(JOBS) VARIANT=release all tools
 	@tests/bench/run.sh build/release
 soak: deps
 	@packaging/deps.sh test
-	@$(MAKE) -s VARIANT=release all tools
+	@$(MAKE) -s -j$(JOBS) VARIANT=release all tools
 	@SOAK=1 node --test tests/e2e/differential.test.mjs tests/e2e/kill.test.mjs
 map:
 	@awk '!/^#/ {print $$1, $$2}' src/LAYERS | sort -k1,1nr | awk '{f[$$1]=f[$$1] " " $$2; if (!($$1 in s)) {s[$$1]=1; o[n++]=$$1}} END {for (i=0;i<n;i++) printf "%2d %s\n", o[i], f[o[i]]}'

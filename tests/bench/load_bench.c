@@ -426,7 +426,7 @@ run_body(void)
 	size_t room = CHUNK_EVENTS * GEN_EVENT_MAX, n;
 	char *chunk = malloc(room + 64), size[24];
 	struct conn *c = &b.conn[0];
-	double before = memory_of(b.o.pid, "VmRSS:"), peak = before, m;
+	double before = memory_of(b.o.pid, "RssAnon:"), peak = before, m;
 	double cpu = cpu_of(b.o.pid);
 	int64_t start = now_us();
 	struct answer a;
@@ -450,7 +450,7 @@ run_body(void)
 		left -= events;
 		if (left % (CHUNK_EVENTS * 100) != 0)
 			continue;
-		m = memory_of(b.o.pid, "VmRSS:");
+		m = memory_of(b.o.pid, "RssAnon:");
 		peak = m > peak ? m : peak;
 	}
 	write_all(c->fd, "0\r\n\r\n", 5);

@@ -48,7 +48,7 @@ function floating(single) {
 function decimal(r, c) {
   const { p, s } = c;
   const limit = 10n ** BigInt(p);
-  let u = c.few ? BigInt(r.below(7) - 3) : c.wide ? big(r, 144) % limit : big(r, 32) % (limit < 1000000n ? limit : 1000000n);
+  let u = c.few ? BigInt(r.below(7) - 3) : c.wide ? big(r, 144) % (c.huge || p - s <= 20 ? limit : 10n ** BigInt(20 + s)) : big(r, 32) % (limit < 1000000n ? limit : 1000000n);
   if (!c.few && r.chance(0.5)) u = -u;
   const text = (n) => {
     const d = pad(n < 0n ? -n : n, s + 1);
@@ -129,6 +129,8 @@ function column(r, name, type, o = {}) {
   if (type === 'numeric') {
     [c.p, c.s] = c.ps ?? r.pick([[5, 2], [9, 0], [12, 3], [18, 6], [30, 9], [38, 10], [38, 9]]);
     c.bare = c.p === 38 && c.s === 9;
+    // A sum must fit 38 digits, an average 22 before the point: huge columns have neither.
+    c.huge = c.wide && c.p - c.s > 20 && r.chance(0.4);
     c.sql = c.bare ? 'numeric' : `numeric(${c.p},${c.s})`;
     c.duck = `DECIMAL(${c.p},${c.s})`;
   } else {
@@ -199,6 +201,14 @@ export function stream(r, name, refs) {
     t.columns.push(column(r, 'rk', t.ref.columns[0].type, { refKey: true, nulls: 0.1 }));
   }
   t.skew = r.chance(0.2) ? '2 days' : null;
+  return t;
+}
+
+/** A stream with each type twice: wide and few values, with nulls. */
+export function everyType(r, name) {
+  const t = { name, columns: [column(r, 'id', 'int8', { id: true, wide: false, few: false }), column(r, 'ts', 'timestamptz', { notNull: true, isTime: true })], key: ['id'], rules: [], time: 'ts' };
+  for (const type of Object.keys(types))
+    t.columns.push(column(r, `${type}_wide`, type, { wide: true, few: false, nulls: 0.1 }), column(r, `${type}_few`, type, { wide: false, few: true, nulls: 0.3 }));
   return t;
 }
 

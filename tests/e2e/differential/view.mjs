@@ -77,8 +77,8 @@ const micros = (w) => { const [n, u] = w.split(' '); return Number(n) * { second
 
 /** A number to add up: a column, now and then an expression of it. */
 function number(r, cols, small = false) {
-  const list = of(cols, 'int', 'real', 'double', 'numeric').filter((c) => !small || !(c.cat === 'int' && c.wide));
-  const c = r.pick(list);
+  const list = of(cols, 'int', 'real', 'double', 'numeric').filter((c) => !c.huge && !(small && c.cat === 'int' && c.wide));
+  const c = list.length ? r.pick(list) : same('7', 'int');
   if (r.chance(0.7)) return c;
   if (c.cat === 'int') return { ...c, ...(c.wide ? same(`${c.t} % 1000`, 'int') : r.pick([same(`${c.t} * 5 + 1`, 'int'), same(`abs(${c.t})`, 'int')])) };
   if (c.cat === 'double') return { ...c, ...r.pick([same(`${c.t} * 2`, 'double'), same(`abs(${c.t})`, 'double'), same(`floor(${c.t})`, 'double')]) };
@@ -145,7 +145,7 @@ function derived(r, cols) {
     () => one("CASE WHEN count(*) > 3 THEN 'many' ELSE 'few' END", "CASE WHEN count(*) > 3 THEN 'many' ELSE 'few' END", 'text'),
     () => one(`coalesce(sum(${n.t}), 0) * 2`, `coalesce(sum(${n.t}), 0) * 2`, 'int'),
     () => one(`max(${n.t}) - min(${n.t})`, `max(${n.t}) - min(${n.t})`, 'int'),
-    () => one(`count(${n.t})::double precision / count(*)`, `count(${n.t})::double / nullif(count(*), 0)`, 'double'),
+    () => one(`count(${n.t})::double precision / nullif(count(*), 0)`, `count(${n.t})::double / nullif(count(*), 0)`, 'double'),
   ].slice(0, n ? 5 : 2))();
 }
 

@@ -67,6 +67,9 @@ static void
 smuggling(void **state)
 {
 	uint64_t before = plain_rows();
+	/* From 1.0 on, libmicrohttpd closes at a NUL in the request line
+	 * without a word. */
+	int at_nul = tn_http_layout_known() ? 400 : 0;
 
 	(void)state;
 	/* Length beside chunked, a whole request hidden behind. */
@@ -109,8 +112,10 @@ smuggling(void **state)
 	    400);
 	REFUSED("GET /livez HTTP/1.1\r\nHost: localhost\r\nX-A: b\0"
 	    "\r\n\r\n", 400);
-	REFUSED("GET /livez\0x HTTP/1.1\r\nHost: localhost\r\n\r\n", 400);
-	REFUSED("GET /livez?a=b\0x HTTP/1.1\r\nHost: localhost\r\n\r\n", 400);
+	REFUSED("GET /livez\0x HTTP/1.1\r\nHost: localhost\r\n\r\n",
+	    at_nul);
+	REFUSED("GET /livez?a=b\0x HTTP/1.1\r\nHost: localhost\r\n\r\n",
+	    at_nul);
 	REFUSED("GET  /livez HTTP/1.1\r\nHost: localhost\r\n\r\n", 400);
 	REFUSED("GET /livez  HTTP/1.1\r\nHost: localhost\r\n\r\n", 400);
 	REFUSED("GET /li vez HTTP/1.1\r\nHost: localhost\r\n\r\n", 400);
