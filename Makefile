@@ -10,7 +10,6 @@ Q       := $(if $(V),,@)
 ROOMS   := $(shell awk '!/^\#/ {print $$2}' src/LAYERS)
 
 # ---- flags -----------------------------------------------------------------
-PKGS    := libmicrohttpd sqlite3 libzstd zlib libsodium gnutls libcurl libpcre2-8 libuv
 WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
            -Wpointer-arith -Wwrite-strings -Wundef -Wvla -Wimplicit-fallthrough
 HARDEN  := -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
@@ -40,7 +39,7 @@ endif
 # Core libraries from their archives; libc, GnuTLS and what hangs on it dynamic.
 UV_A    := $(firstword $(wildcard /usr/lib/*/libuv_a.a /usr/lib/*/libuv.a))
 LIBS    := -Wl,-Bstatic -llmdb -lsqlite3 -lzstd -lpg_query -lsodium -lpcre2-8 -lz \
-           -Wl,-Bdynamic $(UV_A) -lmicrohttpd -lgnutls -lcurl-gnutls -lm -ldl -lrt
+           -Wl,-Bdynamic $(UV_A) -lmicrohttpd -lcurl-gnutls -lm -ldl -lrt
 
 # ---- rooms -----------------------------------------------------------------
 # A file that ends in a processor's name is for that one only.

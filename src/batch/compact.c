@@ -74,7 +74,8 @@ merge_bronze(struct merge *m, struct tn_lake_files *out)
 	struct tn_lake_write w = { .tier = "bronze",
 	    .table = m->s->table->name, .partition = "",
 	    .label = m->change.label, .time_column = TN_BRONZE_RECEIVED,
-	    .parquet = &po };
+	    .parquet = &po, .version = m->s->version,
+	    .lsn = m->files[m->count - 1]->lsn_max };
 	enum tn_status st;
 
 	out->files = tn_zalloc(sizeof *out->files);
@@ -100,7 +101,9 @@ merge_silver(struct merge *m, struct tn_lake_files *out)
 	    .sorted_by = &sorted, .sorted_count = 1 };
 	struct tn_lake_write w = { .tier = "silver",
 	    .table = m->s->table->name, .label = m->change.label,
-	    .time_column = (int)sorted, .parquet = &po };
+	    .time_column = (int)sorted, .parquet = &po,
+	    .version = m->s->version,
+	    .lsn = m->files[m->count - 1]->lsn_max };
 	enum tn_status st = read_all(m);
 
 	if (st == TN_OK && m->batch_count > 0)

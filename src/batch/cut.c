@@ -127,7 +127,8 @@ add_bronze(struct cut *c, struct part *p,
 	struct tn_log_block said = with_marks(block, r);
 	struct tn_lake_write w = { .tier = "bronze", .table = s->table->name,
 	    .partition = "", .label = c->change.label,
-	    .time_column = TN_BRONZE_RECEIVED, .parquet = &c->parquet };
+	    .time_column = TN_BRONZE_RECEIVED, .parquet = &c->parquet,
+	    .version = s->version, .lsn = c->lsn };
 	struct tn_batch *b;
 	enum tn_status st = TN_OK;
 
@@ -170,7 +171,8 @@ write_silver(struct cut *c, uint32_t stream)
 	struct tn_parquet_write_opts po = c->parquet;
 	char label[64];
 	struct tn_lake_write w = { .tier = "silver", .table = s->table->name,
-	    .label = label, .time_column = (int)sorted, .parquet = &po };
+	    .label = label, .time_column = (int)sorted, .parquet = &po,
+	    .version = s->version, .lsn = c->lsn };
 	enum tn_status st;
 
 	if (p->silver_count == 0)

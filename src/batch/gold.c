@@ -69,7 +69,8 @@ write_part(void *arg, const char *label, struct tn_exec_fold *part)
 	struct tn_parquet_write_opts po = {
 	    .zstd_level = w->c->b->o.zstd_level };
 	struct tn_lake_write put = { .tier = "gold",
-	    .table = w->v->def->name, .label = w->c->label, .parquet = &po };
+	    .table = w->v->def->name, .label = w->c->label, .parquet = &po,
+	    .version = w->v->version, .lsn = w->lsn };
 	struct tn_lake_file f;
 	struct tn_batch *b = NULL;
 	char partition[40];

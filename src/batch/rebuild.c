@@ -49,7 +49,8 @@ write_slice(struct rebuild *x)
 	char label[64];
 	struct tn_lake_write w = { .tier = "silver",
 	    .table = x->s->table->name, .label = label,
-	    .time_column = (int)sorted, .parquet = &po };
+	    .time_column = (int)sorted, .parquet = &po,
+	    .version = x->s->version, .lsn = x->base->lsn };
 	enum tn_status st;
 
 	if (x->silver_count == 0)

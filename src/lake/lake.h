@@ -53,6 +53,10 @@ struct tn_lake_write {
 	int time_column;         /* For time_min and time_max, or -1: a
 	                            timestamp or date. */
 	const struct tn_parquet_write_opts *parquet;
+	/* Written into the file's footer with tier and table, so that a file
+	 * alone says what made it: tarn.version, tarn.lsn. */
+	uint32_t version;        /* Of the definition. */
+	uint64_t lsn;            /* Of the cut. */
 };
 /* One batch (or many of one schema) as one file, in the order given. After a
  * failure there is no file. count >= 1. */

@@ -17,6 +17,10 @@ struct tn_lake_writer {
 	struct tn_lake_file file;
 	int time_column;
 	bool has_time;
+	/* What the footer says of the file; the parquet writer borrows it. */
+	struct tn_parquet_write_opts opts;
+	struct tn_parquet_pair pairs[4];
+	char table[64], version[16], lsn[24];
 };
 
 static int64_t
@@ -48,6 +52,22 @@ day_of(const struct tn_column *c, int64_t t)
 	return t / DAY_US - (t % DAY_US < 0);
 }
 
+static void
+describe(struct tn_lake_writer *x, const struct tn_lake_write *w)
+{
+	if (w->parquet != NULL)
+		x->opts = *w->parquet;
+	snprintf(x->table, sizeof x->table, "%s", w->table);
+	snprintf(x->version, sizeof x->version, "%u", (unsigned)w->version);
+	snprintf(x->lsn, sizeof x->lsn, "%llu", (unsigned long long)w->lsn);
+	x->pairs[0] = (struct tn_parquet_pair){ "tarn.tier", w->tier };
+	x->pairs[1] = (struct tn_parquet_pair){ "tarn.table", x->table };
+	x->pairs[2] = (struct tn_parquet_pair){ "tarn.version", x->version };
+	x->pairs[3] = (struct tn_parquet_pair){ "tarn.lsn", x->lsn };
+	x->opts.pairs = x->pairs;
+	x->opts.pair_count = TN_COUNT(x->pairs);
+}
+
 enum tn_status
 tn_lake_create(struct tn_lake *lake, const struct tn_lake_write *w,
     const struct tn_schema *schema, struct tn_lake_writer **out)
@@ -58,10 +78,12 @@ tn_lake_create(struct tn_lake *lake, const struct tn_lake_write *w,
 
 	*out = NULL;
 	x->time_column = w->time_column;
+	describe(x, w);
 	st = tn_lake_new_path(lake, &(struct tn_lake_place){ w->tier,
 	    w->table, w->partition, w->label, ".parquet" }, &x->file, full);
 	if (st == TN_OK)
-		st = tn_parquet_create(&x->parquet, full, schema, w->parquet);
+		st = tn_parquet_create(&x->parquet, full, schema,
+		    &x->opts);
 	if (st != TN_OK) {
 		tn_free(x);
 		return st;

@@ -17,8 +17,10 @@ put_and_read(void **state)
 	struct tn_batch *b[2] = { three_batch(ts, 3, 0), three_batch(ts, 2, 3) };
 	struct tn_lake_write w = { .tier = "silver", .table = "t",
 	    .partition = "date=2026-03-01", .label = "a", .time_column = 0,
-	    .parquet = &plain };
+	    .parquet = &plain, .version = 3, .lsn = 77 };
 	struct tn_lake_file f;
+	struct tn_parquet_reader *file = NULL;
+	char full[600];
 	struct seen seen = { 0 };
 	uint32_t crc;
 	uint64_t bytes;
@@ -33,6 +35,14 @@ put_and_read(void **state)
 	assert_int_equal(tn_lake_check(lake, f.path, &crc, &bytes), TN_OK);
 	assert_int_equal(crc, f.crc);
 	assert_int_equal(bytes, f.bytes);
+	/* The footer alone says what made the file. */
+	snprintf(full, sizeof full, "%s/%s", tn_lake_root(lake), f.path);
+	assert_int_equal(tn_parquet_open(&file, full, NULL), TN_OK);
+	assert_string_equal(tn_parquet_value(file, "tarn.table"), "t");
+	assert_string_equal(tn_parquet_value(file, "tarn.tier"), "silver");
+	assert_string_equal(tn_parquet_value(file, "tarn.version"), "3");
+	assert_string_equal(tn_parquet_value(file, "tarn.lsn"), "77");
+	tn_parquet_close(file);
 	struct tn_lake_read r = { .path = f.path, .schema = &three,
 	    .each = see, .arg = &seen };
 	assert_int_equal(tn_lake_read(lake, &r, NULL), TN_OK);
