@@ -128,6 +128,28 @@ lock_data(struct app *a, struct tn_diag *d)
 	return st;
 }
 
+/* Files that were being written beside their place when something failed. */
+static enum tn_status
+sweep_data(struct app *a)
+{
+	char **names = NULL;
+	size_t count = 0;
+	enum tn_status st = tn_os_list(a->data, &names, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		size_t n = strlen(names[i]);
+		char *path = NULL;
+		if (n > 4 && strcmp(names[i] + n - 4, ".tmp") == 0)
+			path = path_in(a, names[i]);
+		if (st == TN_OK && path != NULL)
+			st = tn_os_unlink(path);
+		tn_free(path);
+		tn_free(names[i]);
+	}
+	tn_free(names);
+	return st;
+}
+
 static enum tn_status
 sweep_lake(struct app *a)
 {
@@ -215,6 +237,8 @@ open_stores(struct app *a, struct tn_diag *d)
 	    .notes_max = (uint32_t)a->set.number[TN_SET_IDEMPOTENCY_KEYS] };
 	enum tn_status st = lake_without_catalog(a, catalog, d);
 
+	if (st == TN_OK)
+		st = sweep_data(a);
 	if (st == TN_OK)
 		st = tn_catalog_open(&a->catalog, catalog, d);
 	if (st == TN_OK)
