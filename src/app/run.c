@@ -29,6 +29,11 @@ load_config(struct app *a, const struct tn_app_args *args, bool demo,
 		st = tn_app_load_bundle(demo ? "demo" : "office", &p, d);
 	if (st != TN_OK)
 		return st;
+	for (uint32_t i = 0; i < p->table_count; i++)
+		if (p->tables[i]->retention_us > 0)
+			tn_say(TN_WARN, "app", "table %s: retention is kept "
+			    "as a wish; this version removes no rows yet",
+			    p->tables[i]->name);
 	tn_app_settings_init(&a->set);
 	st = tn_app_settings_apply(&a->set, p, d);
 	a->pipeline = p;
