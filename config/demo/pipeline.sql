@@ -50,7 +50,7 @@ SELECT date_bin('15 minutes', ts, 'epoch') AS minute, max(ppm) AS ppm
 FROM co2 GROUP BY minute;
 
 CREATE MATERIALIZED VIEW events_today
-WITH (overview = 'tile', title = 'Counts taken today', x = 'day', y = 'readings', unit = 'readings', position = 30) AS
+WITH (overview = 'tile', title = 'Counts of the day', x = 'day', y = 'readings', unit = 'readings', position = 30) AS
 SELECT date_trunc('day', ts) AS day, count(*) AS readings
 FROM people_count GROUP BY day;
 
