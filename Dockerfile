@@ -9,7 +9,7 @@ RUN make VARIANT=release -j"$(nproc)" && strip build/release/tarn
 
 FROM debian:trixie-slim
 RUN apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \
-      libmicrohttpd12t64 libcurl3t64-gnutls ca-certificates tzdata \
+      libmicrohttpd12t64 libgnutls30t64 libcurl3t64-gnutls ca-certificates tzdata \
  && apt-get clean && rm -rf /var/lib/apt/lists/* \
  && useradd --uid 10420 --no-create-home --home-dir /data --shell /usr/sbin/nologin tarn \
  && install -d -o tarn -g tarn -m 700 /data

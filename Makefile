@@ -39,7 +39,7 @@ endif
 # Core libraries from their archives; libc, GnuTLS and what hangs on it dynamic.
 UV_A    := $(firstword $(wildcard /usr/lib/*/libuv_a.a /usr/lib/*/libuv.a))
 LIBS    := -Wl,-Bstatic -llmdb -lsqlite3 -lzstd -lpg_query -lsodium -lpcre2-8 -lz \
-           -Wl,-Bdynamic $(UV_A) -lmicrohttpd -lcurl-gnutls -lm -ldl -lrt
+           -Wl,-Bdynamic $(UV_A) -lmicrohttpd -lgnutls -lcurl-gnutls -lm -ldl -lrt
 
 # ---- rooms -----------------------------------------------------------------
 # A file that ends in a processor's name is for that one only.

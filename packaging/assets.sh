@@ -6,8 +6,10 @@
 #
 # index.html keeps its name; all others go under /assets/<hash>/, where hash
 # is over all names and contents: they may be cached for ever, and relative
-# imports work. Our own .js and .css lose comments (WEB_DIR/strip.awk). Each
-# file is there plain and gzipped. OUT_DIR/root is the same tree as files.
+# imports work. Our own .js and .css lose comments (WEB_DIR/strip.awk); the
+# style sheets that index.html links to become one, style.css, in their order;
+# so do the scripts that main.js imports (WEB_DIR/join.awk).
+# Each file is there plain and gzipped. OUT_DIR/root is the same tree as files.
 #
 # The table's layout is in src/http/assets.c; entries are sorted by the bytes
 # of their paths. The hash is no secret: it names the contents.
@@ -15,7 +17,7 @@ set -eu
 LC_ALL=C
 export LC_ALL
 [ $# -eq 2 ] || { echo "usage: $0 WEB_DIR OUT_DIR" >&2; exit 2; }
-web=$1
+web=$(cd "$1" && pwd)
 out=$2
 rm -rf "$out/root" "$out/stage"
 mkdir -p "$out/root" "$out/stage"
@@ -47,6 +49,32 @@ for f in $list; do
 	*) cp "$web/$f" "$out/stage/$f" ;;
 	esac
 done
+# Few requests for the first view, and smaller together than apart.
+styles=$(sed -n 's|.*<link rel="stylesheet" href="/assets/__ASSETS__/\([^"]*\)".*|\1|p' \
+    "$web/index.html")
+(cd "$out/stage" && cat $styles > style.css && rm $styles)
+joined=$(cd "$out/stage" && awk -f "$web/join.awk" \
+    $(find main.js lib ui pages -name '*.js') | tr '\n' ' ')
+awk -v joined="$joined" 'BEGIN {
+	n = split(joined, f, " ")
+	for (i = 1; i <= n; i++)
+		gone[f[i]] = 1
+}
+/<link rel="modulepreload"/ {
+	path = $0
+	gsub(/.*__ASSETS__\/|".*/, "", path)
+	if (path in gone)
+		next
+}
+/<link rel="stylesheet"/ {
+	if (!done)
+		print "<link rel=\"stylesheet\" href=\"/assets/__ASSETS__/style.css\">"
+	done = 1
+	next
+}
+{ print }' "$web/index.html" > "$out/stage/index.html"
+(cd "$out/stage" && rm $joined)
+list=$(cd "$out/stage" && find . -type f | sed 's|^\./||' | sort)
 hash=$(cd "$out/stage" && sha256sum $list | sha256sum | cut -c1-12)
 for f in $list; do
 	if [ "$f" = index.html ]; then

@@ -6,7 +6,7 @@
 set -eu
 build="gcc make pkg-config libc6-dev libmicrohttpd-dev libuv1-dev liblmdb-dev libsqlite3-dev libzstd-dev zlib1g-dev
  libpg-query-dev libsodium-dev libgnutls28-dev libcurl4-gnutls-dev libpcre2-dev gzip tzdata"
-test="libcmocka-dev clang clang-tidy libclang-rt-dev chromium ca-certificates curl procps strace zstd"
+test="libcmocka-dev mosquitto mosquitto-clients python3-paho-mqtt clang clang-tidy libclang-rt-dev chromium ca-certificates curl openssl procps strace zstd"
 case ${1:-build} in
 build) want=$build ;;
 test) want="$build $test"

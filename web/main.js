@@ -14,6 +14,7 @@ const lazy = /** @type {Record<string, () => Promise<any>>} */ ({
 	stream: () => import('./pages/stream.js'),
 	runs: () => import('./pages/runs.js'),
 	sql: () => import('./pages/sql.js'),
+	mqtt: () => import('./pages/mqtt.js'),
 	login: () => import('./pages/login.js'),
 	setup: () => import('./pages/login.js'),
 });

@@ -1,13 +1,17 @@
 #!/bin/sh
-# What the first route weighs, stripped and gzipped as it is served, against
+# What the first route weighs, packed and gzipped as it is served, against
 # the budget: index.html, what it links to, and everything that main.js and
 # the worker import statically.
 #
 #   sh web/size.sh        prints; exits 1 beyond the budget
 set -eu
-cd "$(dirname "$0")"
+here=$(cd "$(dirname "$0")" && pwd)
 budget=65536
 all_budget=409600
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+"$here/../packaging/assets.sh" "$here" "$out"
+cd "$out"/root/assets/*/
 
 # Static imports only: import('...') is fetched later.
 imports() {
@@ -17,10 +21,7 @@ s/^import *['\"]\(\.[^'\"]*\)['\"].*$/\1/p" "$1" | sort -u
 	    sed 's/from"\(.*\)"/\1/' || true ;; esac
 }
 weigh() {
-	case $1 in
-	vendor/*|./vendor/*|*.html|*.svg) gzip -9nc "$1" | wc -c ;;
-	*) awk -f strip.awk "$1" | gzip -9nc | wc -c ;;
-	esac
+	gzip -9nc "$1" | wc -c
 }
 seen=""
 todo="main.js lib/worker.js"
@@ -41,15 +42,15 @@ ta')
 		todo="$todo $path"
 	done
 done
-linked=$(sed -n 's|.*href="/assets/__ASSETS__/\([^"]*\.css\)".*|\1|p; s|.*script src="/assets/__ASSETS__/\([^"]*\)".*|\1|p' index.html)
+linked=$(sed -n 's|.*href="/assets/[^/]*/\([^"]*\.css\)".*|\1|p; s|.*script src="/assets/[^/]*/\([^"]*\)".*|\1|p' ../../index.html)
 total=0
-for f in index.html $linked $seen; do
+for f in ../../index.html $linked $seen; do
 	n=$(weigh "$f")
-	printf '%7d  %s\n' "$n" "$f"
+	printf '%7d  %s\n' "$n" "${f##*../}"
 	total=$((total + n))
 done
-all=0
-for f in $(find . -type f \( -name '*.js' -o -name '*.css' -o -name '*.html' -o -name '*.svg' \)); do
+all=$(weigh ../../index.html)
+for f in $(find . -type f); do
 	all=$((all + $(weigh "$f")))
 done
 echo "first route: $total of $budget bytes; everything: $all of $all_budget"

@@ -27,10 +27,23 @@ enum tn_app_setting {
 	TN_SET_QUERY_BYTES, TN_SET_RESULT_ROWS, TN_SET_CACHE_BYTES,
 	TN_SET_GOLD_BYTES, TN_SET_LIVE_INTERVAL, TN_SET_LIVE_CLIENTS,
 	TN_SET_CONNECTIONS, TN_SET_HEADER_TIMEOUT, TN_SET_BODY_TIMEOUT,
-	TN_SET_SQL_BYTES, TN_SET_SLICE_ROWS, TN_SET_COUNT
+	TN_SET_SQL_BYTES, TN_SET_SLICE_ROWS,
+	TN_SET_CORRECTIONS, TN_SET_CORRECTIONS_KEEP,
+	TN_SET_HOLISTIC_BYTES, TN_SET_MEMORY,
+	TN_SET_ADDRESS_CONNECTIONS,
+	TN_SET_MQTT_LISTEN, TN_SET_MQTT_TLS_LISTEN, TN_SET_MQTT_TLS_CERT,
+	TN_SET_MQTT_TLS_KEY, TN_SET_MQTT_TLS_CLIENT_CA,
+	TN_SET_MQTT_CONNECTIONS, TN_SET_MQTT_SESSIONS, TN_SET_MQTT_PACKET,
+	TN_SET_MQTT_INFLIGHT, TN_SET_MQTT_ALIASES, TN_SET_MQTT_QUEUED,
+	TN_SET_MQTT_QUEUED_BYTES, TN_SET_MQTT_RETAINED,
+	TN_SET_MQTT_RETAINED_BYTES, TN_SET_MQTT_SUBSCRIPTIONS,
+	TN_SET_MQTT_SUBSCRIPTION_BYTES,
+	TN_SET_MQTT_EXPIRY, TN_SET_MQTT_KEEP_ALIVE, TN_SET_MQTT_CONNECT,
+	TN_SET_MQTT_UNSENT, TN_SET_MQTT_SOURCES, TN_SET_MQTT_BRIDGE,
+	TN_SET_COUNT
 };
 struct tn_app_settings {
-	char text[TN_SET_COUNT][128];
+	char text[TN_SET_COUNT][1024];
 	int64_t number[TN_SET_COUNT];
 };
 void tn_app_settings_init(struct tn_app_settings *s);
@@ -41,6 +54,16 @@ const char *tn_app_setting_name(enum tn_app_setting i);
 const char *tn_app_setting_doc(enum tn_app_setting i);
 const char *tn_app_setting_default(enum tn_app_setting i);
 void tn_app_settings_help(struct tn_buf *out);
+
+/* ---- memory.c -------------------------------------------------------- */
+
+/* Settings that do not fit each other or are too small: TN_EINVAL. */
+TN_MUST_USE enum tn_status tn_app_memory_check(
+    const struct tn_app_settings *s, struct tn_diag *d);
+/* Decide memory_max, lower what does not fit into it, set the budget. */
+void tn_app_memory_setup(struct tn_app_settings *s);
+/* The part of `tarn help settings` about it. */
+void tn_app_memory_help(struct tn_buf *out);
 
 /* ---- bundled pipelines ----------------------------------------------- */
 
@@ -61,6 +84,7 @@ struct tn_app_args {
 	const char *config;      /* --config, TARN_CONFIG */
 	const char *data;        /* --data, TARN_DATA; "data" */
 	const char *http;        /* --http, TARN_HTTP */
+	const char *mqtt;        /* --mqtt, TARN_MQTT; "none": no listener */
 	const char *web_dir;
 	const char *url;         /* --url, TARN_URL */
 	const char *token_file;  /* --token-file; else TARN_TOKEN */

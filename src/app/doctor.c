@@ -101,30 +101,62 @@ look_at_config(const struct tn_app_args *a)
 	return say(0, "pipeline", words);
 }
 
+static const char *
+first_line(struct tn_buf *body)
+{
+	char *text = (char *)(uintptr_t)tn_buf_cstr(body);
+
+	text[strcspn(text, "\n")] = '\0';
+	return text;
+}
+
+/* "memory tight 1234 of 5678" in the words of /readyz?verbose. */
+static int
+look_at_memory(struct tn_buf *body)
+{
+	const char *at = strstr(tn_buf_cstr(body), "\nmemory ");
+	unsigned long long used, max;
+	char level[12], words[200];
+	bool calm;
+
+	if (at == NULL || sscanf(at, "\nmemory %11s %llu of %llu", level,
+	    &used, &max) != 3)
+		return 0;
+	calm = strcmp(level, "calm") == 0;
+	snprintf(words, sizeof words, "%.1f of %.1f MiB of memory_max are in "
+	    "use%s", (double)used / (1 << 20), (double)max / (1 << 20),
+	    calm ? "" : strcmp(level, "pressed") == 0 ?
+	    ": caches shrink and cuts come early; more memory_max helps" :
+	    ": queries or events are refused; raise memory_max");
+	return say(calm ? 0 : 1, "memory", words);
+}
+
 static int
 look_at_server(const struct tn_app_args *a)
 {
-	char *url = tn_app_url(a, "/readyz");
+	char *url = tn_app_url(a, "/readyz?verbose=1");
 	struct tn_app_call c = { .method = "GET", .url = url };
 	struct tn_app_reply r;
 	char words[400];
-	int rank = 0;
+	int rank = 0, memory = 0;
 
 	tn_app_http(&c, &r);
 	if (r.status == 200) {
 		snprintf(words, sizeof words, "%s says ready", url);
+		memory = look_at_memory(&r.body);
 	} else if (r.status == 0) {
 		snprintf(words, sizeof words, "none answers at %s (tarn run "
 		    "starts one)", url);
 		rank = 1;
 	} else {
-		snprintf(words, sizeof words, "%s answers %ld: not ready", url,
-		    r.status);
+		snprintf(words, sizeof words, "%s answers %ld: %.250s", url,
+		    r.status, first_line(&r.body));
 		rank = 2;
 	}
 	tn_free(url);
 	tn_buf_fini(&r.body);
-	return say(rank, "server", words);
+	rank = say(rank, "server", words);
+	return rank > memory ? rank : memory;
 }
 
 static int

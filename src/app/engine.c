@@ -29,12 +29,19 @@ backlog(void *arg)
 	return tn_speed_backlog(a->speed);
 }
 
+struct recall {
+	struct app *a;
+	enum tn_status st;       /* Of the first block that failed. */
+};
+
 static void
 recall(void *arg, struct tn_governance_rows *rows)
 {
-	struct app *a = arg;
+	struct recall *x = arg;
 
-	tn_ingest_recall(a->ingest, rows);
+	if (x->st == TN_OK)
+		x->st = tn_ingest_recall(x->a->ingest, rows);
+	tn_app_memory_replayed(x->a);
 }
 
 /* On the batch thread, after speed has taken the new base. */
@@ -71,6 +78,8 @@ grown(void *arg, uint64_t rows)
 	if (rows >= (uint64_t)a->set.number[TN_SET_CUT_ROWS] &&
 	    a->batch != NULL)
 		tn_app_engine_cut(a, "rows");
+	else
+		tn_app_memory_press(a);
 }
 
 static void
@@ -256,6 +265,9 @@ open_stores(struct app *a, struct tn_diag *d)
 		    d);
 		a->pipeline = NULL;      /* The model has it, or freed it. */
 	}
+	if (st == TN_OK)
+		tn_serving_model_state_max(a->model, (size_t)
+		    a->set.number[TN_SET_HOLISTIC_BYTES]);
 	tn_free(catalog);
 	tn_free(lake);
 	tn_free(log);
@@ -308,7 +320,9 @@ make_batch(struct app *a)
 	    .young_files_max = (uint32_t)n[TN_SET_YOUNG_FILES],
 	    .slice_rows = (uint64_t)n[TN_SET_SLICE_ROWS],
 	    .zstd_level = (int)n[TN_SET_LAKE_LEVEL],
-	    .garbage_us = n[TN_SET_KEEP_DROPPED] };
+	    .garbage_us = n[TN_SET_KEEP_DROPPED],
+	    .corrections_max = (uint32_t)n[TN_SET_CORRECTIONS],
+	    .corrections_keep_us = n[TN_SET_CORRECTIONS_KEEP] };
 
 	a->batch = tn_batch_new(&o);
 }
@@ -317,6 +331,7 @@ static enum tn_status
 catch_up(struct app *a, struct tn_diag *d)
 {
 	const struct tn_catalog_snapshot *s = tn_catalog_snapshot(a->catalog);
+	struct recall x = { a, TN_OK };
 	enum tn_status st;
 
 	/* Key files first: they replace what recall adds only below the cut. */
@@ -327,7 +342,11 @@ catch_up(struct app *a, struct tn_diag *d)
 	if (st == TN_OK)
 		st = tn_batch_rebuild(a->batch, d);
 	if (st == TN_OK)
-		st = tn_speed_replay(a->speed, recall, a, d);
+		st = tn_speed_replay(a->speed, recall, &x, d);
+	/* Without its keys a duplicate would be taken. */
+	if (st == TN_OK && x.st != TN_OK)
+		st = tn_diag_set(d, x.st, "memory_full", "no memory for the "
+		    "keys of the events in the log");
 	return st == TN_OK ? tn_batch_mend(a->batch, d) : st;
 }
 
@@ -336,6 +355,7 @@ tn_app_engine_open(struct app *a, struct tn_diag *d)
 {
 	enum tn_status st = lock_data(a, d);
 
+	tn_app_memory_setup(&a->set);
 	if (st == TN_OK)
 		st = open_stores(a, d);
 	if (st != TN_OK)
@@ -344,7 +364,10 @@ tn_app_engine_open(struct app *a, struct tn_diag *d)
 	a->pool = tn_net_pool_new("query", (uint32_t)
 	    a->set.number[TN_SET_QUERY_THREADS], POOL_JOBS);
 	make_layers(a);
-	return catch_up(a, d);
+	st = catch_up(a, d);
+	if (st == TN_OK)
+		tn_app_memory_watch(a);
+	return st;
 }
 
 void
@@ -362,8 +385,10 @@ tn_app_engine_close(struct app *a)
 	if (a->speed != NULL)
 		tn_speed_stop(a->speed);
 	tn_net_pool_free(a->pool);
+	tn_net_timer_free(a->memory_timer);
 	if (a->loop != NULL)
 		tn_net_loop_settle(a->loop);
+	tn_app_mqtt_close(a);
 	tn_ingest_free(a->ingest);
 	tn_serving_free(a->serving);
 	tn_speed_free(a->speed);

@@ -17,6 +17,7 @@ static const char overview[] =
     "Commands\n"
     "  run        take events, serve views       --config DIR --data DIR "
     "--http ADDR:PORT\n"
+    "                                            --mqtt ADDR:PORT\n"
     "  demo       run with the bundled rooms     --data DIR --http "
     "ADDR:PORT\n"
     "  check      0 good, 1 not, with file:line:column\n"
@@ -31,7 +32,7 @@ static const char overview[] =
     "  doctor     look at this machine and the data folder\n"
     "  health     0 when a running tarn is ready\n"
     "  version, help [sql | settings | load | TOPIC]\n\n"
-    "Environment: TARN_CONFIG TARN_DATA TARN_HTTP TARN_URL TARN_TOKEN\n"
+    "Environment: TARN_CONFIG TARN_DATA TARN_HTTP TARN_MQTT TARN_URL TARN_TOKEN\n"
     "Exit codes: 0 ok, 1 failed check, 2 usage, 3 some rows quarantined, "
     "4 not reachable,\n            5 refused, 6 conflict\n";
 
@@ -77,7 +78,8 @@ take_option(struct tn_app_args *a, const char *name, const char *value)
 {
 	const struct { const char *name; const char **at; } known[] = {
 		{ "--config", &a->config }, { "--data", &a->data },
-		{ "--http", &a->http }, { "--web-dir", &a->web_dir },
+		{ "--http", &a->http }, { "--mqtt", &a->mqtt },
+		{ "--web-dir", &a->web_dir },
 		{ "--url", &a->url }, { "--token-file", &a->token_file },
 		{ "--format", &a->format }, { "-o", &a->format },
 	};
@@ -130,11 +132,6 @@ parse_args(struct tn_app_args *a, int argc, char **argv)
 		}
 		if (take_flag(a, w))
 			continue;
-		if (strcmp(w, "--mqtt") == 0) {
-			fprintf(stderr, "tarn: this version has no MQTT "
-			    "broker yet\n  hint: post events over HTTP\n");
-			return TN_EXIT_USAGE;
-		}
 		if (eq != NULL && (size_t)(eq - w) < sizeof name) {
 			snprintf(name, sizeof name, "%.*s", (int)(eq - w), w);
 			if (take_option(a, name, eq + 1))
@@ -256,6 +253,7 @@ main(int argc, char **argv)
 	struct tn_app_args a = { .data = from_env("TARN_DATA", "data"),
 	    .config = from_env("TARN_CONFIG", NULL),
 	    .http = from_env("TARN_HTTP", NULL),
+	    .mqtt = from_env("TARN_MQTT", NULL),
 	    .url = from_env("TARN_URL", NULL) };
 	int rc;
 

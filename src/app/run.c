@@ -78,6 +78,8 @@ open_door(struct app *a, const struct tn_app_args *args, struct tn_diag *d)
 	    .batch = a->batch, .pool = a->pool,
 	    .settings = a->shown, .setting_count = TN_SET_COUNT,
 	    .connections_max = (uint32_t)n[TN_SET_CONNECTIONS],
+	    .address_connections_max =
+	    (uint32_t)n[TN_SET_ADDRESS_CONNECTIONS],
 	    .header_ms = (uint32_t)(n[TN_SET_HEADER_TIMEOUT] / 1000),
 	    .body_idle_ms = (uint32_t)(n[TN_SET_BODY_TIMEOUT] / 1000),
 	    .sql_bytes_max = (size_t)n[TN_SET_SQL_BYTES],
@@ -91,8 +93,15 @@ open_door(struct app *a, const struct tn_app_args *args, struct tn_diag *d)
 		a->shown[i] = (struct tn_http_setting){
 		    tn_app_setting_name(i), a->set.text[i],
 		    tn_app_setting_default(i), tn_app_setting_doc(i) };
+	tn_mqtt_bridges_shown(&a->bridge_shown,
+	    a->set.text[TN_SET_MQTT_BRIDGE]);
+	a->shown[TN_SET_MQTT_BRIDGE].value = tn_buf_cstr(&a->bridge_shown);
+	o.mqtt = (struct tn_http_mqtt){ tn_app_mqtt_json, tn_app_mqtt_adopt,
+	    a };
 	if (st == TN_OK)
 		st = tn_http_new(&a->http, &o, d);
+	if (st == TN_OK)
+		st = tn_app_mqtt_open(a, args, d);
 	return st;
 }
 
@@ -136,6 +145,9 @@ print_banner(struct app *a, const struct tn_app_args *args, int64_t took_us)
 	    (unsigned long long)tn_log_last(a->log),
 	    (unsigned long long)a->cut_lsn,
 	    st == TN_OK ? (double)free_bytes / (1 << 30) : 0.0);
+	printf("  ok memory    at most %lld MiB (memory_max), %.1f MiB in "
+	    "use\n", (long long)(a->set.number[TN_SET_MEMORY] >> 20),
+	    (double)tn_budget_total() / (1 << 20));
 	printf("  ok pipeline  %u streams, %u views (ready in %.0f ms)\n\n",
 	    (unsigned)a->model->stream_count, (unsigned)a->model->view_count,
 	    (double)took_us / 1000);
@@ -151,6 +163,10 @@ print_banner(struct app *a, const struct tn_app_args *args, int64_t took_us)
 	if (a->model->stream_count > 0)
 		printf("  REST         POST %s/api/v1/streams/%s\n", url,
 		    a->model->streams[0].table->name);
+	if (tn_mqtt_port(a->mqtt) != 0)
+		printf("  MQTT         mqtt://%s:%u\n", tn_mqtt_is_loopback(
+		    a->mqtt) ? "127.0.0.1" : "localhost",
+		    (unsigned)tn_mqtt_port(a->mqtt));
 	printf("  Metrics      %s/metrics\n\n  Stop: Ctrl-C\n\n", url);
 	fflush(stdout);
 }
@@ -163,7 +179,8 @@ look_idle(void *arg)
 	struct app *a = arg;
 
 	a->drained_ms += 20;
-	if (tn_http_idle(a->http) || a->drained_ms >= DRAIN_MS)
+	if ((tn_http_idle(a->http) && tn_mqtt_idle(a->mqtt)) ||
+	    a->drained_ms >= DRAIN_MS)
 		tn_net_loop_stop(a->loop);
 }
 
@@ -181,6 +198,7 @@ signalled(int signum, void *arg)
 	tn_http_set_ready(a->http, false);
 	tn_app_demo_cancel(a->demo);
 	tn_http_drain(a->http);
+	tn_mqtt_drain(a->mqtt);
 	tn_net_timer_start(a->drain_timer, 1, 20);
 }
 
@@ -197,6 +215,7 @@ close_all(struct app *a)
 	tn_http_free(a->http);
 	a->http = NULL;
 	tn_app_engine_close(a);
+	tn_buf_fini(&a->bridge_shown);
 	tn_free(a->url);
 }
 

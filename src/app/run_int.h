@@ -10,6 +10,7 @@
 #include "ingest/ingest.h"
 #include "lake/lake.h"
 #include "log/log.h"
+#include "mqtt/mqtt.h"
 #include "net/net.h"
 #include "os/os.h"
 #include "serving/serving.h"
@@ -21,6 +22,7 @@ struct app {
 	struct tn_sql_pipeline *pipeline;   /* Until the model has it. */
 	struct tn_app_settings set;
 	struct tn_http_setting shown[TN_SET_COUNT];
+	struct tn_buf bridge_shown;      /* mqtt_bridge without passwords. */
 	struct tn_os_file *lock;
 	struct tn_catalog *catalog;
 	struct tn_lake *lake;
@@ -34,6 +36,8 @@ struct app {
 	struct tn_batch_jobs *batch;
 	struct tn_governance_access *access;
 	struct tn_http *http;
+	struct tn_mqtt *mqtt;
+	struct tn_net_tls *mqtt_tls;
 	struct tn_net_timer *cut_timer;
 	struct tn_net_timer *drain_timer;
 	struct tn_app_demo *demo;
@@ -42,6 +46,10 @@ struct app {
 	uint64_t cut_lsn;
 	uint32_t drained_ms;
 	bool stopping;
+	struct tn_net_timer *memory_timer;
+	int64_t memory_cut_us;           /* Atomic: last cut asked for. */
+	bool memory_full;                /* As was said last; loop. */
+	bool memory_stuck;               /* A cut at start failed. */
 };
 
 /* ---- engine.c -------------------------------------------------------- */
@@ -51,7 +59,28 @@ TN_MUST_USE enum tn_status tn_app_engine_open(struct app *a,
     struct tn_diag *d);
 /* After the loop has stopped and the doors are gone. */
 void tn_app_engine_close(struct app *a);
-/* Queue a cut ("timer", "rows"). Any thread. */
+/* Queue a cut ("timer", "rows", "memory"). Any thread. */
 void tn_app_engine_cut(struct app *a, const char *reason);
+
+/* ---- memory.c -------------------------------------------------------- */
+
+/* Look at the budget every 100 ms, on the loop. */
+void tn_app_memory_watch(struct app *a);
+/* A block was folded: ask for a cut when memory presses. Any thread. */
+void tn_app_memory_press(struct app *a);
+/* The same while the log is read at start: cut at once. Main thread. */
+void tn_app_memory_replayed(struct app *a);
+
+/* ---- mqtt.c ---------------------------------------------------------- */
+
+/* The broker, after the engine and access stand. */
+TN_MUST_USE enum tn_status tn_app_mqtt_open(struct app *a,
+    const struct tn_app_args *args, struct tn_diag *d);
+/* After all that was on its way has settled, before ingest is freed. */
+void tn_app_mqtt_close(struct app *a);
+/* For GET /api/v1/mqtt, and WebSockets of GET /mqtt. */
+void tn_app_mqtt_json(void *app, struct tn_buf *out);
+void tn_app_mqtt_adopt(void *app, struct tn_net_stream *s,
+    enum tn_governance_scope scope);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "mqtt/mqtt.h"
 #include "record/record.h"
 
 enum kind { TEXT, COUNT, BYTES, TIME };
@@ -81,6 +82,68 @@ static const struct def defs[TN_SET_COUNT] = {
 	    64 * KIB, "largest SQL text" },
 	[TN_SET_SLICE_ROWS] = { "cut_slice_rows", COUNT, "250000", 1000,
 	    10000000, "decoded rows held in memory during a cut" },
+	[TN_SET_CORRECTIONS] = { "corrections_max", COUNT, "200", 1, 100000,
+	    "changed numbers kept of one batch run" },
+	[TN_SET_CORRECTIONS_KEEP] = { "corrections_keep", TIME, "30 days",
+	    60 * S, 3650 * 86400 * S, "how long changed numbers are kept" },
+	[TN_SET_HOLISTIC_BYTES] = { "holistic_state_bytes", BYTES, "1 MiB",
+	    4 * KIB, GIB, "values that count(DISTINCT) and percentile_cont "
+	    "keep of a group; larger ones are computed from rows anew" },
+	[TN_SET_MEMORY] = { "memory_max", BYTES, "0", 0, 1024 * GIB,
+	    "memory of all that grows, 64 MiB or more; 0: half of what the "
+	    "machine or its container has, at least 128 MiB" },
+	[TN_SET_ADDRESS_CONNECTIONS] = { "http_address_connections_max",
+	    COUNT, "0", 0, 20000, "HTTP connections of one address; 0: no "
+	    "limit" },
+	[TN_SET_MQTT_LISTEN] = { "mqtt_listen", TEXT, "127.0.0.1:1883", 0, 0,
+	    "address and port of the MQTT broker; none: no listener" },
+	[TN_SET_MQTT_TLS_LISTEN] = { "mqtt_tls_listen", TEXT, "", 0, 0,
+	    "the same with TLS, as 0.0.0.0:8883" },
+	[TN_SET_MQTT_TLS_CERT] = { "mqtt_tls_cert", TEXT, "", 0, 0,
+	    "PEM file of the certificate and its chain" },
+	[TN_SET_MQTT_TLS_KEY] = { "mqtt_tls_key", TEXT, "", 0, 0,
+	    "PEM file of its key" },
+	[TN_SET_MQTT_TLS_CLIENT_CA] = { "mqtt_tls_client_ca", TEXT, "", 0, 0,
+	    "PEM file of who signs client certificates; they are then a "
+	    "login" },
+	[TN_SET_MQTT_CONNECTIONS] = { "mqtt_connections_max", COUNT,
+	    "20000", 1, 1000000, "MQTT connections at once" },
+	[TN_SET_MQTT_SESSIONS] = { "mqtt_sessions_max", COUNT, "100000", 1,
+	    10000000, "MQTT sessions, connected or not" },
+	[TN_SET_MQTT_PACKET] = { "mqtt_packet_bytes", BYTES, "1 MiB", KIB,
+	    64 * MIB, "largest MQTT packet" },
+	[TN_SET_MQTT_INFLIGHT] = { "mqtt_inflight_max", COUNT, "1024", 1,
+	    65535, "QoS 1 and 2 messages of a client under way, each way" },
+	[TN_SET_MQTT_ALIASES] = { "mqtt_topic_alias_max", COUNT, "64", 1,
+	    65535, "topic aliases of a connection" },
+	[TN_SET_MQTT_QUEUED] = { "mqtt_queued_max", COUNT, "10000", 1, 60000,
+	    "messages waiting for one session" },
+	[TN_SET_MQTT_QUEUED_BYTES] = { "mqtt_queued_bytes", BYTES, "64 MiB",
+	    MIB, 64 * GIB, "messages waiting for all sessions" },
+	[TN_SET_MQTT_RETAINED] = { "mqtt_retained_max", COUNT, "100000", 1,
+	    10000000, "retained messages" },
+	[TN_SET_MQTT_RETAINED_BYTES] = { "mqtt_retained_bytes", BYTES,
+	    "64 MiB", MIB, 64 * GIB, "retained messages together" },
+	[TN_SET_MQTT_SUBSCRIPTIONS] = { "mqtt_subscriptions_max", COUNT,
+	    "1000", 1, 1000000, "subscriptions of one session" },
+	[TN_SET_MQTT_SUBSCRIPTION_BYTES] = { "mqtt_subscription_bytes", BYTES,
+	    "64 MiB", MIB, 64 * GIB, "subscriptions of all sessions" },
+	[TN_SET_MQTT_EXPIRY] = { "mqtt_session_expiry_max", TIME, "7 days",
+	    S, 3650 * 86400 * S, "how long a session outlives its "
+	    "connection at most" },
+	[TN_SET_MQTT_KEEP_ALIVE] = { "mqtt_keep_alive_max", TIME, "0 s", 0,
+	    65535 * S, "longest keep-alive (5.0); 0: what clients ask for" },
+	[TN_SET_MQTT_CONNECT] = { "mqtt_connect_timeout", TIME, "10 s", S,
+	    600 * S, "for a whole CONNECT" },
+	[TN_SET_MQTT_UNSENT] = { "mqtt_unsent_bytes", BYTES, "1 MiB",
+	    64 * KIB, GIB, "how far a reader may lag before QoS 0 is "
+	    "dropped and the rest waits" },
+	[TN_SET_MQTT_SOURCES] = { "mqtt_new_sources", COUNT, "1", 0, 1,
+	    "1: show topics that no stream takes on the Streams page" },
+	[TN_SET_MQTT_BRIDGE] = { "mqtt_bridge", TEXT, "", 0, 0,
+	    "take messages from another broker, as 'mqtt://user:password@"
+	    "host:1883 client=tarn-1 topics=zigbee2mqtt/#,tele/# qos=1'; "
+	    "several are separated by ;" },
 };
 
 const char *
@@ -177,6 +240,17 @@ number_text(const struct def *d, int64_t v, char buf[static 48])
 	return buf;
 }
 
+/* Its value may hold a password: what is wrong with it is told without. */
+static enum tn_status
+check_bridge(const char *text, struct tn_diag *d)
+{
+	struct tn_mqtt_bridges *all = NULL;
+	enum tn_status st = tn_mqtt_bridges_parse(&all, text, d);
+
+	tn_mqtt_bridges_free(all);
+	return st;
+}
+
 static enum tn_status
 set_one(struct tn_app_settings *s, int i, const struct tn_sql_setting *x,
     struct tn_diag *d)
@@ -185,8 +259,14 @@ set_one(struct tn_app_settings *s, int i, const struct tn_sql_setting *x,
 	char lo[48], hi[48];
 	int64_t v;
 
-	if (strlen(x->value) >= sizeof s->text[i] ||
-	    !parse_value(f, x->value, &v)) {
+	if (strlen(x->value) >= sizeof s->text[i]) {
+		tn_diag_hint(d, "at most %zu bytes", sizeof s->text[i] - 1);
+		return tn_diag_set(d, TN_EINVAL, "bad_setting",
+		    "the value of %s is too long", f->name);
+	}
+	if (i == TN_SET_MQTT_BRIDGE && check_bridge(x->value, d) != TN_OK)
+		return TN_EINVAL;
+	if (!parse_value(f, x->value, &v)) {
 		tn_diag_hint(d, "write it like '%s'", f->standard);
 		return tn_diag_set(d, TN_EINVAL, "bad_setting",
 		    "\"%.80s\" is no value for %s", x->value, f->name);
@@ -224,7 +304,7 @@ tn_app_settings_apply(struct tn_app_settings *s,
 			d->column = x->column;
 		}
 	}
-	return st;
+	return st == TN_OK ? tn_app_memory_check(s, d) : st;
 }
 
 void
@@ -244,4 +324,5 @@ tn_app_settings_help(struct tn_buf *out)
 			    number_text(&defs[i], defs[i].max, hi));
 		tn_buf_char(out, '\n');
 	}
+	tn_app_memory_help(out);
 }

@@ -6,7 +6,8 @@
  * Each new block doubles the last one up to BLOCK_MAX, so that a large arena
  * costs few calls of malloc. An allocation that would waste much of a block
  * gets a big block of its own and the newest block stays in use. Running out
- * of memory ends the process: callers bound what they read beforehand.
+ * of memory ends the process, because callers bound what they read; for sizes
+ * that come from outside there is tn_arena_try_alloc.
  *
  * Under the address sanitizer, whose functions are there only then (weak
  * symbols), free room is poisoned and allocations stand apart, so that a step
@@ -60,11 +61,15 @@ permit(const void *p, size_t n)
 		__asan_unpoison_memory_region(p, n);
 }
 
+/* NULL when memory is out, unless it must not be. */
 static struct block *
-block_new(struct tn_arena *a, size_t bytes)
+block_new(struct tn_arena *a, size_t bytes, bool must)
 {
-	struct block *b = tn_alloc(sizeof *b + bytes);
+	struct block *b = must ? tn_alloc(sizeof *b + bytes) :
+	    tn_try_alloc(sizeof *b + bytes);
 
+	if (b == NULL)
+		return NULL;
 	b->next = NULL;
 	b->bytes = bytes;
 	a->held_bytes += sizeof *b + bytes;
@@ -100,14 +105,14 @@ tn_arena_new(size_t block_bytes)
 	if (block_bytes < BLOCK_MIN)
 		block_bytes = BLOCK_MIN;
 	a->first_bytes = (block_bytes + ALIGN - 1) & ~(size_t)(ALIGN - 1);
-	a->first = block_new(a, a->first_bytes);
+	a->first = block_new(a, a->first_bytes, true);
 	open_block(a, a->first);
 	return a;
 }
 
 /* The newest block has no room for ${n} bytes, a multiple of ALIGN. */
 static uint8_t *
-alloc_slow(struct tn_arena *a, size_t n)
+alloc_slow(struct tn_arena *a, size_t n, bool must)
 {
 	size_t bytes = a->newest->bytes;
 	struct block *b;
@@ -115,21 +120,25 @@ alloc_slow(struct tn_arena *a, size_t n)
 	if (bytes < BLOCK_MAX)
 		bytes *= 2;
 	if (n > bytes / 4) {
-		b = block_new(a, n);
+		b = block_new(a, n, must);
+		if (b == NULL)
+			return NULL;
 		b->next = a->big;
 		a->big = b;
 		forbid(b->data, n);
 		return b->data;
 	}
-	b = block_new(a, bytes);
+	b = block_new(a, bytes, must);
+	if (b == NULL)
+		return NULL;
 	b->next = a->newest;
 	open_block(a, b);
 	a->at += n;
 	return b->data;
 }
 
-void *
-tn_arena_alloc(struct tn_arena *a, size_t n)
+static inline void *
+alloc(struct tn_arena *a, size_t n, bool must)
 {
 	uint8_t *p = a->at;
 	/* An allocation of nothing still gets an address of its own. */
@@ -139,11 +148,24 @@ tn_arena_alloc(struct tn_arena *a, size_t n)
 	if (__asan_poison_memory_region != NULL)
 		whole += ALIGN;
 	if (whole > (size_t)(a->end - p))
-		p = alloc_slow(a, whole);
+		p = alloc_slow(a, whole, must);
 	else
 		a->at = p + whole;
-	permit(p, n);
+	if (p != NULL)
+		permit(p, n);
 	return p;
+}
+
+void *
+tn_arena_alloc(struct tn_arena *a, size_t n)
+{
+	return alloc(a, n, true);
+}
+
+void *
+tn_arena_try_alloc(struct tn_arena *a, size_t n)
+{
+	return alloc(a, n, false);
 }
 
 void *

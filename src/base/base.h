@@ -84,6 +84,8 @@ void tn_free(void *p);
 /* Allocations whose size comes from outside: NULL when memory is out. */
 TN_MUST_USE void *tn_try_alloc(size_t n);
 TN_MUST_USE void *tn_try_realloc(void *p, size_t n);
+/* What small allocations do: say so and end the process. */
+TN_NORETURN void tn_alloc_fail(size_t n);
 
 /* ---- slices ---------------------------------------------------------- */
 
@@ -99,11 +101,14 @@ bool tn_slice_is(struct tn_slice a, const char *cstring);
 /* ---- arenas ---------------------------------------------------------- */
 
 /* Allocations that are dropped together. One thread at a time. Grows by
- * blocks; abort when memory is out (callers bound their input first). */
+ * blocks; all but tn_arena_try_alloc abort when memory is out (callers bound
+ * their input first). */
 struct tn_arena;
 struct tn_arena *tn_arena_new(size_t block_bytes);
 /* 16-byte aligned, not cleared. Valid until reset or free. */
 void *tn_arena_alloc(struct tn_arena *a, size_t n);
+/* The same for a size that comes from outside: NULL when memory is out. */
+TN_MUST_USE void *tn_arena_try_alloc(struct tn_arena *a, size_t n);
 void *tn_arena_zalloc(struct tn_arena *a, size_t n);
 char *tn_arena_strdup(struct tn_arena *a, const char *s);
 char *tn_arena_strndup(struct tn_arena *a, const char *s, size_t n);
@@ -118,14 +123,19 @@ void tn_arena_free(struct tn_arena *a);
 
 /* A growing byte string. Zero-initialise, end with tn_buf_fini. Growth
  * beyond max (0: 1 GiB) or out of memory sets failed and drops the bytes,
- * so that a writer may check once at the end. One thread at a time. */
+ * so that a writer may check once at the end. One of at most 4 KiB fails only
+ * by its max: that little memory is a small allocation. One thread at a
+ * time. */
 struct tn_buf {
 	uint8_t *p;
 	size_t n;
 	size_t cap;
 	size_t max;
 	bool failed;
+	bool no_memory;         /* Why it failed; else it passed max. */
 };
+/* TN_OK, TN_ELIMIT (passed max) or TN_ENOMEM. */
+TN_MUST_USE enum tn_status tn_buf_status(const struct tn_buf *b);
 void tn_buf_add(struct tn_buf *b, const void *p, size_t n);
 void tn_buf_str(struct tn_buf *b, const char *s);
 void tn_buf_char(struct tn_buf *b, char c);
@@ -192,12 +202,14 @@ struct tn_inflate *tn_inflate_new(enum tn_coding coding);
  * ${out}. TN_OK: call again with the rest or with more; also with nothing,
  * as long as ${out_max} bytes were appended. TN_END: the end of the (last)
  * frame was reached and ${in} is empty; more frames may follow. TN_ECORRUPT.
- * TN_ELIMIT: out's max, or a zstd window above 8 MiB. Failures are final. */
+ * TN_ENOMEM. TN_ELIMIT: out's max, or a zstd window above 8 MiB. Failures are final. */
 TN_MUST_USE enum tn_status tn_inflate_step(struct tn_inflate *z,
     struct tn_slice *in, struct tn_buf *out, size_t out_max);
 /* True when the input may stop here (frame boundary). */
 bool tn_inflate_done(const struct tn_inflate *z);
 void tn_inflate_free(struct tn_inflate *z);
+/* Memory of its decoder, window included. */
+size_t tn_inflate_bytes(const struct tn_inflate *z);
 
 /* ---- counters (OpenMetrics) ------------------------------------------ */
 
@@ -222,6 +234,59 @@ void tn_counter_label(struct tn_buf *out, const char *name,
     const char *value);
 /* All of them as OpenMetrics text, ending in "# EOF\n". */
 void tn_counter_render(struct tn_buf *out);
+
+/* ---- the memory budget ----------------------------------------------- */
+
+/* A process-wide ledger of memory whose size comes from outside, with a cap.
+ * Rooms count what they hold; nothing is allocated here. Any thread; a call
+ * costs two or three relaxed atomics. The order of pressure: budget.c. */
+enum tn_budget_class {
+	TN_BUDGET_FOLDS,         /* Tail states of the views. */
+	TN_BUDGET_CUT_RESERVE,   /* What a cut will need of them, kept free. */
+	TN_BUDGET_REFERENCES,    /* Reference tables, all versions. */
+	TN_BUDGET_KEYS,          /* Keys of the dedupe window. */
+	TN_BUDGET_INGEST,        /* Bodies on their way to the log. */
+	TN_BUDGET_BACKLOG,       /* Committed rows not folded yet. */
+	TN_BUDGET_QUERIES,       /* Queries, copies of states, answers. */
+	TN_BUDGET_GOLD,          /* Cached states of gold files. */
+	TN_BUDGET_RESULTS,       /* Cached answers. */
+	TN_BUDGET_LIVE,          /* Unsent patches of live readers. */
+	TN_BUDGET_CUTS,          /* Cuts, compaction, recompute, verify. */
+	TN_BUDGET_DOORS,         /* Connections and requests. */
+	TN_BUDGET_CLASSES
+};
+/* The cap; 0: none. Also begins the high-water mark anew. At start. */
+void tn_budget_setup(uint64_t max);
+/* False: beyond the ceiling of the class; nothing was taken. */
+TN_MUST_USE bool tn_budget_take(enum tn_budget_class c, size_t n);
+/* What cannot be refused. */
+void tn_budget_force(enum tn_budget_class c, size_t n);
+void tn_budget_give(enum tn_budget_class c, size_t n);
+/* What one holder has of a class, as counted. Set the class, else zero; one
+ * thread at a time. */
+struct tn_budget_share {
+	enum tn_budget_class class;
+	size_t bytes;
+};
+/* It now holds ${bytes} in all; 0 at the end. */
+void tn_budget_set(struct tn_budget_share *s, size_t bytes);
+/* The same, but growth may be refused: false, and nothing changed. */
+TN_MUST_USE bool tn_budget_try(struct tn_budget_share *s, size_t bytes);
+
+uint64_t tn_budget_max(void);
+uint64_t tn_budget_total(void);
+uint64_t tn_budget_peak(void);
+uint64_t tn_budget_used(enum tn_budget_class c);
+const char *tn_budget_name(enum tn_budget_class c);
+enum tn_budget_level {
+	TN_BUDGET_CALM, TN_BUDGET_PRESSED, TN_BUDGET_TIGHT, TN_BUDGET_FULL
+};
+enum tn_budget_level tn_budget_level(void);
+/* Bytes until the doors close; SIZE_MAX without a cap. */
+size_t tn_budget_room(void);
+/* Fill ${d} (may be NULL): memory_full, what holds most and what to do.
+ * Returns TN_EFULL. */
+enum tn_status tn_budget_refuse(struct tn_diag *d);
 
 /* ---- log lines ------------------------------------------------------- */
 

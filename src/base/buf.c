@@ -4,13 +4,20 @@
  *
  * Capacity doubles from 64 on and never passes max + 1 (the one is for the
  * NUL of tn_buf_cstr). A failed buffer holds no bytes and ignores what is added
- * until tn_buf_clear. */
+ * until tn_buf_clear.
+ *
+ * The first 4 KiB are a small allocation, which ends the process when memory is
+ * out: a short text (a name, a key, a path) is never lost, and its maker need
+ * not ask. */
 #include "base/base_int.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { CAP_MIN = 64 };
+enum {
+	CAP_MIN = 64,
+	CAP_SMALL = 4096,       /* Up to here memory is never out. */
+};
 #define BYTES_MAX ((size_t)1 << 30)
 
 static size_t
@@ -42,10 +49,12 @@ fail(struct tn_buf *b)
 static bool
 resize(struct tn_buf *b, size_t cap)
 {
-	uint8_t *p = tn_try_realloc(b->p, cap);
+	uint8_t *p = cap <= CAP_SMALL ? tn_realloc(b->p, cap) :
+	    tn_try_realloc(b->p, cap);
 
 	if (p == NULL) {
 		fail(b);
+		b->no_memory = true;
 		return false;
 	}
 	b->p = p;
@@ -154,6 +163,7 @@ tn_buf_clear(struct tn_buf *b)
 {
 	b->n = 0;
 	b->failed = false;
+	b->no_memory = false;
 }
 
 void
@@ -164,6 +174,15 @@ tn_buf_fini(struct tn_buf *b)
 	b->n = 0;
 	b->cap = 0;
 	b->failed = false;
+	b->no_memory = false;
+}
+
+enum tn_status
+tn_buf_status(const struct tn_buf *b)
+{
+	if (!b->failed)
+		return TN_OK;
+	return b->no_memory ? TN_ENOMEM : TN_ELIMIT;
 }
 
 static void

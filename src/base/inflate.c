@@ -7,7 +7,8 @@
  * Frames (gzip members, zstd frames) may follow one another; the input may
  * stop only at a boundary. Zstd windows are limited to 8 MiB as RFC 8878
  * advises; a frame that wants more is TN_ELIMIT. After a failure every
- * further step fails the same way. */
+ * further step fails the same way; when there was no memory for a decoder, the
+ * first step does. */
 #include "base/base_int.h"
 
 #include <string.h>
@@ -30,21 +31,40 @@ struct tn_inflate {
 	enum tn_status failure;
 };
 
+/* zlib asks for its 40 KiB here, so that a test can refuse them. */
+static void *
+take_memory(void *arg, uInt count, uInt bytes)
+{
+	(void)arg;
+	return tn_try_alloc((size_t)count * bytes);
+}
+
+static void
+give_memory(void *arg, void *p)
+{
+	(void)arg;
+	tn_free(p);
+}
+
 struct tn_inflate *
 tn_inflate_new(enum tn_coding coding)
 {
 	struct tn_inflate *f = tn_zalloc(sizeof *f);
 	size_t result;
-	int rc;
 
 	f->coding = coding;
 	f->boundary = coding == TN_CODING_IDENTITY;
 	if (coding == TN_CODING_GZIP) {
-		rc = inflateInit2(&f->z, MAX_WBITS + GZIP_WRAPPER);
-		tn_assert(rc == Z_OK);
+		f->z.zalloc = take_memory;
+		f->z.zfree = give_memory;
+		if (inflateInit2(&f->z, MAX_WBITS + GZIP_WRAPPER) != Z_OK)
+			f->failure = TN_ENOMEM;
 	} else if (coding == TN_CODING_ZSTD) {
 		f->d = ZSTD_createDCtx();
-		tn_assert(f->d != NULL);
+		if (f->d == NULL) {
+			f->failure = TN_ENOMEM;
+			return f;
+		}
 		result = ZSTD_DCtx_setParameter(f->d, ZSTD_d_windowLogMax,
 		    WINDOW_LOG_MAX);
 		tn_assert(!ZSTD_isError(result));
@@ -180,4 +200,13 @@ tn_inflate_free(struct tn_inflate *f)
 		(void)inflateEnd(&f->z);
 	(void)ZSTD_freeDCtx(f->d);
 	tn_free(f);
+}
+
+/* zlib: a window of 32 KiB and its state. */
+size_t
+tn_inflate_bytes(const struct tn_inflate *f)
+{
+	if (f->d != NULL)
+		return sizeof *f + ZSTD_sizeof_DCtx(f->d);
+	return sizeof *f + (f->coding == TN_CODING_GZIP ? 44u << 10 : 0);
 }

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-TN_NORETURN static void
-out_of_memory(size_t n)
+void
+tn_alloc_fail(size_t n)
 {
 	tn_say(TN_ERROR, "memory", "no memory for %zu bytes", n);
 	abort();
@@ -34,7 +34,7 @@ tn_alloc(size_t n)
 	void *p = tn_try_alloc(n);
 
 	if (p == NULL)
-		out_of_memory(n);
+		tn_alloc_fail(n);
 	return p;
 }
 
@@ -44,7 +44,7 @@ tn_zalloc(size_t n)
 	void *p = calloc(1, n > 0 ? n : 1);
 
 	if (p == NULL)
-		out_of_memory(n);
+		tn_alloc_fail(n);
 	return p;
 }
 
@@ -54,7 +54,7 @@ tn_realloc(void *p, size_t n)
 	void *grown = tn_try_realloc(p, n);
 
 	if (grown == NULL)
-		out_of_memory(n);
+		tn_alloc_fail(n);
 	return grown;
 }
 

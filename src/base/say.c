@@ -116,7 +116,8 @@ tn_say(enum tn_level level, const char *component, const char *fmt, ...)
 {
 	uint8_t room[LINE_BYTES];
 	/* Never grows: the bytes are on the stack. */
-	struct tn_buf line = { room, 0, sizeof room, sizeof room - 1, false };
+	struct tn_buf line = { .p = room, .cap = sizeof room,
+	    .max = sizeof room - 1 };
 	char message[MESSAGE_BYTES];
 	char from[COMPONENT_BYTES];
 	int saved = errno;

@@ -10,6 +10,12 @@
 
 #define JOBS_MAX 64
 #define CALM_US 10000000      /* After a cut that failed. */
+#define GOLD_PARTS 2          /* Of the budget, see tn_batch_gold_room. */
+#define KEPT_PARTS 16         /* What the allocator may keep. */
+#define ROOM_PARTS 8          /* Two slices, two row groups. */
+#define ROOM_BYTES ((size_t)256 << 20)
+#define GROUP_PARTS 32
+#define GROUP_BYTES ((size_t)64 << 20)
 
 struct job {
 	struct tn_net_job job;
@@ -31,14 +37,22 @@ tn_batch_new(const struct tn_batch_opts *o)
 	if (b->o.slice_rows == 0)
 		b->o.slice_rows = 1000000;
 	if (b->o.zstd_level == 0)
-		b->o.zstd_level = 3;
+		b->o.zstd_level = 1;
 	if (b->o.garbage_us == 0)
 		b->o.garbage_us = INT64_C(600) * 1000000;
+	if (b->o.corrections_max == 0)
+		b->o.corrections_max = 200;
+	if (b->o.corrections_keep_us == 0)
+		b->o.corrections_keep_us = INT64_C(30) * 86400 * 1000000;
 	b->seconds = tn_histogram_get("tarn_batch_seconds", NULL,
 	    "How long a cut takes.");
 	b->last_success = tn_counter_get(TN_GAUGE,
 	    "tarn_batch_last_success_timestamp_seconds", NULL,
 	    "When the last cut was published.");
+	b->said_unknown = tn_zalloc(o->model->view_count + 1);
+	b->gold.class = TN_BUDGET_CUTS;
+	b->standing.class = TN_BUDGET_CUT_RESERVE;
+	tn_batch_keep_room(b, 0);
 	b->actor = tn_net_actor_new("batch", JOBS_MAX * 2);
 	return b;
 }
@@ -50,6 +64,9 @@ tn_batch_free(struct tn_batch_jobs *b)
 		return;
 	__atomic_store_n(&b->stopping, 1, __ATOMIC_RELAXED);
 	tn_net_actor_free(b->actor);
+	tn_budget_set(&b->gold, 0);
+	tn_budget_set(&b->standing, 0);
+	tn_free(b->said_unknown);
 	tn_free(b);
 }
 
@@ -71,6 +88,89 @@ calm_down(struct tn_batch_jobs *b, const struct tn_batch_report *r)
 	    tn_os_mono_us() + CALM_US, __ATOMIC_RELAXED);
 }
 
+/* ---- memory ---------------------------------------------------------- */
+
+size_t
+tn_batch_part(uint32_t parts)
+{
+	uint64_t max = tn_budget_max();
+
+	return max == 0 ? SIZE_MAX : (size_t)(max / parts);
+}
+
+size_t
+tn_batch_group_bytes(void)
+{
+	size_t part = tn_batch_part(GROUP_PARTS);
+
+	return part < GROUP_BYTES ? part : GROUP_BYTES;
+}
+
+void
+tn_batch_keep_room(struct tn_batch_jobs *b, size_t bytes)
+{
+	size_t room = tn_batch_part(ROOM_PARTS);
+
+	if (tn_budget_max() == 0)
+		return;
+	room = room < ROOM_BYTES ? room : ROOM_BYTES;
+	tn_budget_set(&b->standing, bytes < room ? room - bytes : 0);
+}
+
+/* What the last cut wrote is kept free, so this one's need is a little more:
+ * that is not refused up to half of all, because a cut that fails for want of
+ * memory leaves in memory what it was to move. */
+enum tn_status
+tn_batch_gold_room(struct tn_batch_jobs *b, size_t old, struct tn_diag *d)
+{
+	size_t need = 2 * old;
+
+	if (need <= b->gold.bytes || tn_budget_try(&b->gold, need))
+		return TN_OK;
+	if (need <= tn_batch_part(GOLD_PARTS)) {
+		tn_budget_set(&b->gold, need);
+		return TN_OK;
+	}
+	tn_diag_hint(d, "raise memory_max, or group by a time bucket below "
+	    "an hour, which makes partitions of a day");
+	return tn_diag_set(d, TN_EFULL, "memory_full", "a partition of its "
+	    "gold files has states of %.1f MiB: with memory_max of %.1f MiB "
+	    "there is no room to write it anew", (double)old / (1 << 20),
+	    (double)tn_budget_max() / (1 << 20));
+}
+
+void
+tn_batch_gold_wrote(struct tn_batch_jobs *b, size_t bytes)
+{
+	if (2 * bytes > b->gold_next)
+		b->gold_next = 2 * bytes;
+}
+
+/* After a cut. One that failed leaves what the next will need. */
+static void
+keep_gold_free(struct tn_batch_jobs *b, bool good)
+{
+	size_t most = tn_batch_part(GOLD_PARTS), keep = b->gold_next;
+
+	if (!good && keep < b->gold.bytes)
+		keep = b->gold.bytes;
+	tn_budget_set(&b->gold, keep < most ? keep : most);
+	b->gold_next = 0;
+}
+
+/* Pages that the allocator keeps unused go back when they are many. */
+static void
+trim_memory(void)
+{
+	uint64_t max = tn_budget_max();
+
+	if (max != 0 && tn_os_anonymous_bytes() > tn_budget_total() -
+	    tn_budget_used(TN_BUDGET_CUT_RESERVE) + max / KEPT_PARTS)
+		tn_os_memory_trim();
+}
+
+/* ---- jobs ------------------------------------------------------------ */
+
 static void
 do_job(struct tn_batch_jobs *b, const struct job *j,
     struct tn_batch_report *r)
@@ -78,10 +178,12 @@ do_job(struct tn_batch_jobs *b, const struct job *j,
 	switch (j->r.kind) {
 	case TN_BATCH_CUT:
 		tn_batch_cut(b, j->reason, r);
+		keep_gold_free(b, r->status == TN_OK);
 		calm_down(b, r);
 		if (r->status == TN_OK)
 			tn_batch_compact(b);
 		tn_batch_collect(b);
+		trim_memory();
 		break;
 	case TN_BATCH_RECOMPUTE:
 		tn_batch_recompute(b, j->reason, j->view, r);
@@ -113,11 +215,19 @@ run_job(struct tn_net_job *job)
 	tn_free(j);
 }
 
+/* Asked for before its time, maybe with every block. */
+static bool
+is_early(const struct tn_batch_request *r)
+{
+	return strcmp(r->reason, "rows") == 0 ||
+	    strcmp(r->reason, "memory") == 0;
+}
+
 static bool
 is_timed(const struct tn_batch_request *r)
 {
 	return r->kind == TN_BATCH_CUT && (strcmp(r->reason, "timer") == 0 ||
-	    strcmp(r->reason, "rows") == 0);
+	    is_early(r));
 }
 
 enum tn_status
@@ -126,7 +236,7 @@ tn_batch_post(struct tn_batch_jobs *b, const struct tn_batch_request *r)
 	struct job *j;
 	bool timed = is_timed(r);
 
-	if (timed && strcmp(r->reason, "rows") == 0 && tn_os_mono_us() <
+	if (timed && is_early(r) && tn_os_mono_us() <
 	    __atomic_load_n(&b->calm_us, __ATOMIC_RELAXED))
 		return TN_OK;
 	if (timed && __atomic_exchange_n(&b->cut_waiting, 1,
@@ -276,6 +386,8 @@ tn_batch_change_fini(struct change *c)
 {
 	tn_free(c->add);
 	tn_free(c->drop);
+	tn_free(c->corrections);
+	tn_arena_free(c->texts);
 	memset(c, 0, sizeof *c);
 }
 
@@ -297,6 +409,10 @@ tn_batch_change_publish(struct change *c, uint64_t lsn,
 		.run_detail = detail,
 		.run_rows = c->rows,
 		.run_files = c->add_count,
+		.run_changed = c->changed,
+		.corrections = c->corrections,
+		.correction_count = c->correction_count,
+		.corrections_keep_us = c->b->o.corrections_keep_us,
 	};
 	enum tn_status st = tn_lake_sync(c->b->o.lake);
 

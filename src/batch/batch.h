@@ -29,8 +29,10 @@ struct tn_batch_opts {
 	void *arg;
 	uint32_t young_files_max;   /* 0: 8 */
 	uint64_t slice_rows;        /* Rows held at once; 0: 1000000 */
-	int zstd_level;             /* Of lake files; 0: 3 */
+	int zstd_level;             /* Of lake files; 0: 1 */
 	int64_t garbage_us;         /* Keep dropped files; 0: 10 min */
+	uint32_t corrections_max;   /* Kept of one run; 0: 200 */
+	int64_t corrections_keep_us;   /* 0: 30 days */
 };
 struct tn_batch_jobs *tn_batch_new(const struct tn_batch_opts *o);
 /* Waits for the running job: a cut ends, recompute and verify give up, as do
@@ -53,14 +55,14 @@ enum tn_batch_kind {
 };
 struct tn_batch_request {
 	enum tn_batch_kind kind;
-	const char *reason;         /* "timer", "rows", "request", "stop" */
+	const char *reason;         /* "timer", "rows", "memory", "request" */
 	const char *view;           /* RECOMPUTE, VERIFY; NULL: all. */
 	/* On the batch thread; the report is valid during the call. */
 	void (*done)(void *arg, const struct tn_batch_report *r);
 	void *arg;
 };
 /* Queue a job. TN_EFULL: 64 jobs wait already. A cut asked for by timer or
- * rows while one waits is not queued twice: TN_OK, and done is not called; so
+ * rows or memory while one waits is not queued twice: TN_OK, and done is not called; so
  * for one asked for by rows soon after a cut that failed. Any thread. */
 TN_MUST_USE enum tn_status tn_batch_post(struct tn_batch_jobs *b,
     const struct tn_batch_request *r);

@@ -19,6 +19,8 @@
 #define YOUNG_BYTES (UINT64_C(64) << 20)     /* Packed, on disk. */
 #define MERGED_ROWS_MAX 1500000
 #define MERGED_BYTES_MAX (UINT64_C(128) << 20)
+#define ROW_BYTES 333                        /* Of the two, decoded. */
+#define MERGE_PARTS 8                        /* Of the memory budget. */
 
 struct merge {
 	struct tn_batch_jobs *b;
@@ -32,6 +34,7 @@ struct merge {
 	struct tn_lake_writer *writer;   /* Bronze. */
 	struct tn_batch **batches;       /* Silver. */
 	uint32_t batch_count, batch_cap;
+	struct tn_budget_share held;
 };
 
 static enum tn_status
@@ -48,7 +51,10 @@ keep_batch(void *arg, struct tn_batch *b)
 		    m->batch_cap * sizeof *m->batches);
 	}
 	/* Borrowed from the reader: copy. */
-	m->batches[m->batch_count++] = tn_record_batch_concat(&b, 1);
+	m->batches[m->batch_count] = tn_record_batch_concat(&b, 1);
+	if (m->batches[m->batch_count] == NULL)
+		return TN_ENOMEM;
+	m->batch_count++;
 	return TN_OK;
 }
 
@@ -70,7 +76,8 @@ read_all(struct merge *m)
 static enum tn_status
 merge_bronze(struct merge *m, struct tn_lake_files *out)
 {
-	struct tn_parquet_write_opts po = { .zstd_level = m->b->o.zstd_level };
+	struct tn_parquet_write_opts po = { .zstd_level = m->b->o.zstd_level,
+	    .group_bytes = tn_batch_group_bytes() };
 	struct tn_lake_write w = { .tier = "bronze",
 	    .table = m->s->table->name, .partition = "",
 	    .label = m->change.label, .time_column = TN_BRONZE_RECEIVED,
@@ -98,6 +105,7 @@ merge_silver(struct merge *m, struct tn_lake_files *out)
 {
 	uint32_t sorted = (uint32_t)tn_batch_time_column(m->s);
 	struct tn_parquet_write_opts po = { .zstd_level = m->b->o.zstd_level,
+	    .group_bytes = tn_batch_group_bytes(),
 	    .sorted_by = &sorted, .sorted_count = 1 };
 	struct tn_lake_write w = { .tier = "silver",
 	    .table = m->s->table->name, .label = m->change.label,
@@ -177,6 +185,29 @@ give_up(struct merge *m, const struct tn_lake_files *out, enum tn_status st)
 		    (unsigned long long)m->change.run);
 }
 
+/* Silver is held whole, bronze a row group at a time. */
+static bool
+take_memory(struct merge *m)
+{
+	uint64_t rows = 0;
+
+	m->held.class = TN_BUDGET_CUTS;
+	for (uint32_t i = 0; i < m->count; i++)
+		rows += m->files[i]->rows;
+	if (tn_budget_level() != TN_BUDGET_CALM)
+		return false;
+	return tn_budget_try(&m->held, m->tier == TN_TIER_BRONZE ?
+	    2 * tn_batch_group_bytes() : (size_t)rows * ROW_BYTES);
+}
+
+static uint64_t
+merged_rows_max(void)
+{
+	uint64_t n = tn_batch_part(MERGE_PARTS) / ROW_BYTES;
+
+	return n < MERGED_ROWS_MAX ? n : MERGED_ROWS_MAX;
+}
+
 static void
 merge_files(struct tn_batch_jobs *b, const struct tn_governance_stream *s,
     const struct tn_catalog_file **files, uint32_t count, uint64_t lsn)
@@ -185,9 +216,13 @@ merge_files(struct tn_batch_jobs *b, const struct tn_governance_stream *s,
 	    .files = files, .count = count };
 	struct tn_lake_files out = { 0 };
 	uint64_t run = 0;
-	enum tn_status st = tn_batch_run_begin(b, "compact", "young files",
-	    s->table->name, files[0]->lsn_min, lsn, &run);
+	enum tn_status st;
 
+	/* It can wait for a later cut. */
+	if (!take_memory(&m))
+		return;
+	st = tn_batch_run_begin(b, "compact", "young files", s->table->name,
+	    files[0]->lsn_min, lsn, &run);
 	tn_batch_change_begin(&m.change, b, lsn, run);
 	tn_os_crash_point("compact_begun");
 	if (st == TN_OK)
@@ -205,6 +240,7 @@ merge_files(struct tn_batch_jobs *b, const struct tn_governance_stream *s,
 	}
 	tn_lake_files_fini(&out);
 	tn_batch_change_fini(&m.change);
+	tn_budget_set(&m.held, 0);
 }
 
 static bool
@@ -226,7 +262,7 @@ tend_partition(struct tn_batch_jobs *b, const struct tn_governance_stream *s,
 
 	for (uint32_t i = 0; i < count; i++) {
 		if (!is_young(&files[i]) ||
-		    rows + files[i].rows > MERGED_ROWS_MAX ||
+		    rows + files[i].rows > merged_rows_max() ||
 		    bytes + files[i].bytes > MERGED_BYTES_MAX) {
 			if (n > b->o.young_files_max)
 				merge_files(b, s, young, n, lsn);

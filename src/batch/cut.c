@@ -4,8 +4,10 @@
  *   seal speed at L -> for each block (base, L]: bronze row, silver row,
  *   fold -> write silver by day, key files, gold -> publish -> trim the log
  *
- * Blocks are read one at a time; decoded rows are held for at most slice_rows
- * before they are written, so memory is bounded however long the tail is.
+ * Blocks are read one at a time; decoded rows are held for at most slice_rows,
+ * and at most a part of the memory budget (a smaller one when memory is tight),
+ * before they are written, so memory is bounded however long the tail is. The
+ * states it folds are not counted here: speed keeps room for them.
  * A failure at any point removes the files of this cut, joins speed's
  * generations again and leaves the old cut in force. */
 #include "batch/batch_int.h"
@@ -17,6 +19,8 @@
 
 #define DAY_US INT64_C(86400000000)
 #define JOINED_KEYS_MAX 8000000      /* In memory at once, 16 bytes each. */
+#define SLICE_PARTS 32               /* Of the budget; held twice at the end. */
+#define KEY_PARTS 16
 
 /* What one stream has gathered. */
 struct part {
@@ -24,6 +28,7 @@ struct part {
 	struct tn_batch **silver;
 	uint32_t silver_count, silver_cap;
 	uint64_t silver_rows;
+	size_t silver_bytes;
 	uint32_t silver_files;
 	struct tn_hash128 *keys;
 	uint64_t key_count, key_cap;
@@ -41,6 +46,7 @@ struct cut {
 	struct tn_exec_fold **deltas;    /* One a view. */
 	struct change change;
 	struct tn_parquet_write_opts parquet;
+	struct tn_budget_share held;
 	struct tn_diag *d;
 };
 
@@ -58,6 +64,23 @@ init_cut(struct cut *c, struct tn_batch_jobs *b, struct tn_diag *d)
 		c->deltas[i] = tn_exec_fold_new(m->views[i].program);
 	c->reader = tn_governance_reader_new(m->streams, m->stream_count);
 	c->parquet.zstd_level = b->o.zstd_level;
+	c->parquet.group_bytes = tn_batch_group_bytes();
+	c->held.class = TN_BUDGET_CUTS;
+}
+
+/* Rows (written from a sorted copy), keys, row groups that are open. */
+static void
+count_parts(struct cut *c)
+{
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < c->b->o.model->stream_count; i++) {
+		const struct part *p = &c->parts[i];
+		n += 2 * p->silver_bytes + p->key_cap * sizeof *p->keys +
+		    tn_lake_writer_bytes(p->bronze);
+	}
+	tn_batch_keep_room(c->b, n);
+	tn_budget_set(&c->held, n);
 }
 
 static void
@@ -67,12 +90,16 @@ drop_silver(struct part *p)
 		tn_record_batch_unref(p->silver[i]);
 	p->silver_count = 0;
 	p->silver_rows = 0;
+	p->silver_bytes = 0;
 }
 
 static void
 fini_cut(struct cut *c)
 {
 	const struct tn_serving_model *m = c->b->o.model;
+
+	tn_budget_set(&c->held, 0);
+	tn_batch_keep_room(c->b, 0);
 
 	for (uint32_t i = 0; i < m->stream_count; i++) {
 		struct part *p = &c->parts[i];
@@ -138,20 +165,36 @@ add_bronze(struct cut *c, struct part *p,
 	if (st != TN_OK)
 		return st;
 	b = tn_governance_bronze_of(&said);
-	st = tn_lake_add(p->bronze, b);
+	st = b == NULL ? TN_ENOMEM : tn_lake_add(p->bronze, b);
 	tn_record_batch_unref(b);
 	return st;
 }
 
-static void
+/* Room for so many keys in all. */
+static enum tn_status
+hold_keys(struct part *p, uint64_t need)
+{
+	struct tn_hash128 *keys;
+
+	if (need <= p->key_cap)
+		return TN_OK;
+	keys = tn_try_realloc(p->keys, need * sizeof *keys);
+	if (keys == NULL)
+		return TN_ENOMEM;
+	p->keys = keys;
+	p->key_cap = need;
+	return TN_OK;
+}
+
+static enum tn_status
 add_keys(struct part *p, const struct tn_governance_rows *r)
 {
 	uint64_t need = p->key_count + r->batch->rows;
+	enum tn_status st = need <= p->key_cap ? TN_OK :
+	    hold_keys(p, need * 2);
 
-	if (need > p->key_cap) {
-		p->key_cap = need * 2;
-		p->keys = tn_realloc(p->keys, p->key_cap * sizeof *p->keys);
-	}
+	if (st != TN_OK)
+		return st;
 	for (uint32_t i = 0; i < r->batch->rows; i++)
 		if (r->marks[i] == TN_MARK_ACCEPTED)
 			p->keys[p->key_count++] = r->keys[i];
@@ -159,6 +202,7 @@ add_keys(struct part *p, const struct tn_governance_rows *r)
 		p->received_min = r->received_us;
 	if (r->received_us > p->received_max)
 		p->received_max = r->received_us;
+	return TN_OK;
 }
 
 static enum tn_status
@@ -192,15 +236,24 @@ write_silver(struct cut *c, uint32_t stream)
 	return st;
 }
 
+static size_t
+slice_bytes(void)
+{
+	size_t n = tn_batch_part(SLICE_PARTS);
+
+	return tn_budget_level() >= TN_BUDGET_TIGHT ? n / 4 : n;
+}
+
 static enum tn_status
 add_silver(struct cut *c, uint32_t stream,
     const struct tn_governance_rows *r)
 {
 	struct part *p = &c->parts[stream];
-	struct tn_batch *b = tn_governance_silver_of(r);
+	struct tn_batch *b = NULL;
+	enum tn_status st = tn_governance_silver_of(r, &b);
 
 	if (b == NULL)
-		return TN_OK;
+		return st;
 	if (p->silver_count == p->silver_cap) {
 		p->silver_cap = p->silver_cap == 0 ? 64 : p->silver_cap * 2;
 		p->silver = tn_realloc(p->silver,
@@ -208,8 +261,10 @@ add_silver(struct cut *c, uint32_t stream,
 	}
 	p->silver[p->silver_count++] = b;
 	p->silver_rows += b->rows;
-	return p->silver_rows >= c->b->o.slice_rows ?
-	    write_silver(c, stream) : TN_OK;
+	p->silver_bytes += tn_record_batch_bytes(b);
+	return p->silver_rows >= c->b->o.slice_rows ||
+	    p->silver_bytes >= slice_bytes() ? write_silver(c, stream) :
+	    TN_OK;
 }
 
 static void
@@ -240,15 +295,16 @@ take_block(struct cut *c, const struct tn_log_block *block)
 	st = tn_governance_reader_block(c->reader, block, &r);
 	if (st == TN_OK)
 		st = add_bronze(c, p, &m->streams[stream], block, r);
+	if (st == TN_OK && r->keys != NULL)
+		st = add_keys(p, r);
 	if (st == TN_OK) {
-		if (r->keys != NULL)
-			add_keys(p, r);
 		fold_rows(c, (uint32_t)stream, r);
 		st = add_silver(c, (uint32_t)stream, r);
 		p->next_offset = block->offset + block->rows;
 		p->rows += block->rows;
 		c->change.rows += block->rows;
 	}
+	count_parts(c);
 	tn_governance_rows_unref(r);
 	return st;
 }
@@ -284,6 +340,14 @@ day_text(int64_t us, char out[static 24])
 	    d % 100);
 }
 
+static uint64_t
+joined_keys_max(void)
+{
+	uint64_t n = tn_batch_part(KEY_PARTS) / sizeof(struct tn_hash128);
+
+	return n < JOINED_KEYS_MAX ? n : JOINED_KEYS_MAX;
+}
+
 /* Files of a partition joined into the keys about to be written. */
 static enum tn_status
 join_keys(struct cut *c, struct part *p, const struct tn_catalog_file *f)
@@ -299,9 +363,10 @@ join_keys(struct cut *c, struct part *p, const struct tn_catalog_file *f)
 		return TN_OK;
 	}
 	n = tn_lake_keys_count(k);
-	p->keys = tn_realloc(p->keys, (p->key_count + n + 1) *
-	    sizeof *p->keys);
-	p->key_cap = p->key_count + n;
+	if (hold_keys(p, p->key_count + n) != TN_OK) {
+		tn_lake_keys_close(k);
+		return TN_OK;            /* It stays a file of its own, too. */
+	}
 	for (uint64_t i = 0; i < n; i++)
 		p->keys[p->key_count++] = tn_lake_keys_at(k, i);
 	tn_lake_keys_close(k);
@@ -316,7 +381,7 @@ join_keys(struct cut *c, struct part *p, const struct tn_catalog_file *f)
 static bool
 is_small_of(const struct tn_catalog_file *f, const char *day)
 {
-	return strcmp(f->partition, day) == 0 && f->rows < JOINED_KEYS_MAX / 2;
+	return strcmp(f->partition, day) == 0 && f->rows < joined_keys_max() / 2;
 }
 
 /* Drops what has left the window; joins a day's small files when there are
@@ -338,7 +403,7 @@ tend_keys(struct cut *c, const struct tn_governance_stream *s,
 			tn_batch_change_drop(&c->change, f->id);
 		else if (same >= c->b->o.young_files_max &&
 		    is_small_of(f, today) &&
-		    p->key_count + f->rows <= JOINED_KEYS_MAX)
+		    p->key_count + f->rows <= joined_keys_max())
 			st = join_keys(c, p, f);
 	}
 	return st;
@@ -357,6 +422,7 @@ write_keys(struct cut *c, uint32_t stream)
 		return TN_OK;
 	day_text(p->received_max, today);
 	st = tend_keys(c, s, p, today);
+	count_parts(c);
 	if (st == TN_OK)
 		st = tn_lake_keys_put(c->b->o.lake, s->table->name,
 		    c->change.label, p->keys, p->key_count, &f);
@@ -393,6 +459,9 @@ finish_stream(struct cut *c, uint32_t stream)
 	st = write_silver(c, stream);
 	if (st == TN_OK && s->table->kind == TN_SQL_STREAM)
 		st = write_keys(c, stream);
+	tn_free(p->keys);
+	p->keys = NULL;
+	p->key_count = p->key_cap = 0;
 	return st;
 }
 
@@ -406,6 +475,7 @@ write_all(struct cut *c)
 		st = finish_stream(c, i);
 	for (uint32_t v = 0; st == TN_OK && v < m->view_count; v++) {
 		struct tn_exec_fold *delta = c->deltas[v];
+		count_parts(c);
 		c->deltas[v] = NULL;
 		st = tn_batch_gold(&c->change, &m->views[v], delta, c->base,
 		    c->lsn, c->d);
@@ -479,6 +549,8 @@ tn_batch_cut(struct tn_batch_jobs *b, const char *reason,
 	st = tn_batch_run_begin(b, "cut", reason, "", c.base->lsn, c.lsn,
 	    &r->run);
 	tn_batch_change_begin(&c.change, b, c.lsn, r->run);
+	c.change.silver = c.base;
+	c.change.refs = tn_serving_refs_view(&c.refs);
 	if (st == TN_OK)
 		st = write_all(&c);
 	tn_os_crash_point("cut_written");

@@ -16,6 +16,8 @@
 
 #include "os/os.h"
 
+#define SLICE_PARTS 16               /* Of the memory budget. */
+
 struct rebuild {
 	struct tn_batch_jobs *b;
 	const struct tn_governance_stream *s;
@@ -26,6 +28,7 @@ struct rebuild {
 	struct tn_batch **silver;
 	uint32_t silver_count, silver_cap;
 	uint64_t silver_rows;
+	struct tn_budget_share held;     /* Rows, and their sorted copy. */
 	uint32_t slices;
 	struct tn_diag *d;
 };
@@ -37,6 +40,7 @@ drop_silver(struct rebuild *x)
 		tn_record_batch_unref(x->silver[i]);
 	x->silver_count = 0;
 	x->silver_rows = 0;
+	tn_budget_set(&x->held, 0);
 }
 
 static enum tn_status
@@ -45,6 +49,7 @@ write_slice(struct rebuild *x)
 	struct tn_lake_files files = { 0 };
 	uint32_t sorted = (uint32_t)tn_batch_time_column(x->s);
 	struct tn_parquet_write_opts po = { .zstd_level = x->b->o.zstd_level,
+	    .group_bytes = tn_batch_group_bytes(),
 	    .sorted_by = &sorted, .sorted_count = 1 };
 	char label[64];
 	struct tn_lake_write w = { .tier = "silver",
@@ -75,7 +80,7 @@ take_block(struct rebuild *x, const struct tn_log_block *block)
 	enum tn_status st = tn_governance_reader_block(x->reader, block, &r);
 
 	if (st == TN_OK)
-		b = tn_governance_silver_of(r);
+		st = tn_governance_silver_of(r, &b);
 	tn_governance_rows_unref(r);
 	if (b == NULL)
 		return st;
@@ -87,7 +92,10 @@ take_block(struct rebuild *x, const struct tn_log_block *block)
 	x->silver[x->silver_count++] = b;
 	x->silver_rows += b->rows;
 	x->change.rows += b->rows;
-	return x->silver_rows >= x->b->o.slice_rows ? write_slice(x) : TN_OK;
+	x->held.class = TN_BUDGET_CUTS;
+	tn_budget_set(&x->held, x->held.bytes + 2 * tn_record_batch_bytes(b));
+	return x->silver_rows >= x->b->o.slice_rows || x->held.bytes >=
+	    tn_batch_part(SLICE_PARTS) ? write_slice(x) : TN_OK;
 }
 
 static enum tn_status

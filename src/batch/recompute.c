@@ -14,6 +14,7 @@
 /* Files folded side by side before their states are merged: as many states
  * are in memory. */
 #define SLICE_FILES 16
+#define SLICE_FILES_PRESSED 2        /* When memory is short. */
 
 struct file_task {
 	struct tn_exec_fold *fold;
@@ -28,6 +29,7 @@ struct recompute {
 	const struct tn_catalog_file *files;     /* Of the slice at hand. */
 	uint8_t *used;
 	struct tn_exec_refs refs;
+	struct tn_budget_share held;
 	struct file_task tasks[SLICE_FILES];
 };
 
@@ -95,12 +97,18 @@ fold_silver(struct recompute *x, const struct tn_catalog_snapshot *base,
 	memcpy(x->used, x->v->def->select->used, columns);
 	x->used[columns - 3] = 1;        /* Joins: as of the LSN. */
 	x->used[columns - 2] = 1;        /* Ties: by offset. */
-	for (uint32_t i = 0; st == TN_OK && i < n; i += SLICE_FILES) {
+	for (uint32_t i = 0, some; st == TN_OK && i < n; i += some) {
+		some = tn_budget_level() == TN_BUDGET_CALM ? SLICE_FILES :
+		    SLICE_FILES_PRESSED;
+		some = n - i < some ? n - i : some;
 		x->files = base->files + first + i;
 		st = tn_batch_stopping(x->b, d);
 		if (st == TN_OK)
-			st = fold_slice(x, n - i < SLICE_FILES ? n - i :
-			    SLICE_FILES, sum, rows, d);
+			st = fold_slice(x, some, sum, rows, d);
+		/* Once more when it is written. */
+		if (st == TN_OK && !tn_budget_try(&x->held,
+		    2 * tn_exec_fold_bytes(sum)))
+			st = tn_budget_refuse(d);
 	}
 	tn_free(x->used);
 	*out = sum;
@@ -119,10 +127,17 @@ swap_gold(struct recompute *x, const struct tn_catalog_snapshot *base,
 	enum tn_status st;
 
 	tn_batch_change_begin(&c, x->b, base->lsn, run);
+	c.silver = base;
+	c.refs = x->refs;
 	for (uint32_t i = first; i < first + n; i++)
 		tn_batch_change_drop(&c, base->files[i].id);
 	c.rows = rows;
+	c.before = tn_batch_before_files(x->b->o.lake, x->v, base);
 	st = tn_batch_gold(&c, x->v, sum, NULL, base->lsn, &r->diag);
+	if (st == TN_OK)
+		tn_batch_compare_rest(&c, c.before);
+	tn_batch_before_free(c.before);
+	c.before = NULL;
 	snprintf(detail, sizeof detail,
 	    "%llu rows of silver into %u gold files",
 	    (unsigned long long)rows, (unsigned)c.add_count);
@@ -153,6 +168,7 @@ recompute_one(struct tn_batch_jobs *b, const char *reason,
 	b->o.speed.unseal(b->o.speed.speed);
 	base = tn_catalog_snapshot(b->o.catalog);
 	x.refs = tn_serving_refs_view(&refs);
+	x.held.class = TN_BUDGET_CUTS;
 	st = tn_batch_run_begin(b, "recompute", reason, v->def->name, 0,
 	    base->lsn, &run);
 	if (st == TN_OK)
@@ -162,6 +178,7 @@ recompute_one(struct tn_batch_jobs *b, const char *reason,
 		st = swap_gold(&x, base, sum, run, rows, r);
 	else
 		tn_exec_fold_free(sum);
+	tn_budget_set(&x.held, 0);
 	took = tn_os_mono_us() - begun;
 	if (st != TN_OK && run != 0 && tn_catalog_run_end(b->o.catalog, run,
 	    TN_RUN_FAILED, tn_os_wall_us(), 0, 0, r->diag.message) != TN_OK)

@@ -2,9 +2,9 @@
  *
  * One connection in serialized mode: SQLite's mutex orders the threads. WAL
  * with synchronous=FULL: a publication is on disk when COMMIT returns. The
- * schema carries a number (user_version); a newer one than ours is refused
- * with clear words and nothing is changed. The file holds password and token
- * hashes: its mode is 0600.
+ * schema carries a number (user_version); an older one is brought to ours when
+ * it is opened, a newer one is refused with clear words and nothing is changed.
+ * The file holds password and token hashes: its mode is 0600.
  *
  * What can go wrong: disk full or I/O errors roll the transaction back and
  * come out as TN_ENOSPC or TN_EIO; the old state stays in force. When the sync
@@ -17,10 +17,12 @@
 
 #include "os/os.h"
 
-#define SCHEMA_VERSION 1
 #define FIELDS_MAX "1000"        /* Unknown fields kept, a stream. */
 
-static const char schema_sql[] =
+/* The step from each schema to the next. A new file takes all of them, an
+ * older one those that it lacks, in one transaction: there is one way to make
+ * a table. A step is never changed once a release has it. */
+static const char *const schema_steps[] = {
     "CREATE TABLE object (id INTEGER PRIMARY KEY, kind INTEGER NOT NULL,"
     " name TEXT NOT NULL, version INTEGER NOT NULL, comment TEXT,"
     " UNIQUE (kind, name));"
@@ -55,12 +57,25 @@ static const char schema_sql[] =
     "CREATE TABLE unknown_field (stream INTEGER NOT NULL,"
     " field TEXT NOT NULL, seen_us INTEGER NOT NULL,"
     " PRIMARY KEY (stream, field));"
-    "PRAGMA user_version = 1;";
+    "PRAGMA user_version = 1;",
+
+    "ALTER TABLE run ADD COLUMN changed INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE correction (id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " run INTEGER NOT NULL, view INTEGER NOT NULL, at_us INTEGER NOT NULL,"
+    " time_us INTEGER NOT NULL, key TEXT NOT NULL, name TEXT NOT NULL,"
+    " before TEXT NOT NULL, after TEXT NOT NULL);"
+    "CREATE INDEX correction_view ON correction (view, id);"
+    "CREATE INDEX correction_at ON correction (at_us);"
+    "PRAGMA user_version = 2;",
+};
+#define SCHEMA_VERSION ((int)TN_COUNT(schema_steps))
 
 enum tn_status
 tn_catalog_status(struct tn_catalog *c, int rc, const char *doing)
 {
 	enum tn_status st = TN_EIO;
+	const char *file = c->db != NULL ?
+	    sqlite3_db_filename(c->db, "main") : NULL;
 
 	switch (rc & 0xff) {
 	case SQLITE_OK: case SQLITE_ROW: case SQLITE_DONE:
@@ -72,8 +87,8 @@ tn_catalog_status(struct tn_catalog *c, int rc, const char *doing)
 	case SQLITE_CONSTRAINT: st = TN_EEXIST; break;
 	default: break;
 	}
-	tn_say(TN_ERROR, "catalog", "%s failed: %s", doing,
-	    sqlite3_errmsg(c->db));
+	tn_say(TN_ERROR, "catalog", "%s: %s failed: %s",
+	    file != NULL ? file : "catalog", doing, sqlite3_errmsg(c->db));
 	return st;
 }
 
@@ -193,8 +208,11 @@ tn_catalog_end(struct tn_catalog *c, enum tn_status st)
 {
 	bool commit = st == TN_OK;
 
-	if (commit)
+	if (commit) {
+		tn_os_crash_point("catalog_before_commit");
 		st = tn_catalog_run(c, "COMMIT", "");
+		tn_os_crash_point("catalog_committed");
+	}
 	if (st != TN_OK)
 		roll_back(c);
 	if (commit && st != TN_OK)
@@ -245,14 +263,16 @@ read_int(struct tn_catalog *c, const char *sql, int64_t *v)
 }
 
 static enum tn_status
-make_schema(struct tn_catalog *c)
+make_schema(struct tn_catalog *c, int64_t version)
 {
 	enum tn_status st = tn_catalog_begin(c);
 
 	if (st != TN_OK)
 		return st;
-	return tn_catalog_end(c, tn_catalog_status(c, sqlite3_exec(c->db,
-	    schema_sql, NULL, NULL, NULL), "make the schema"));
+	for (int64_t i = version; st == TN_OK && i < SCHEMA_VERSION; i++)
+		st = tn_catalog_status(c, sqlite3_exec(c->db,
+		    schema_steps[i], NULL, NULL, NULL), "make the schema");
+	return tn_catalog_end(c, st);
 }
 
 /* Ours, of a version that we know, or empty. */
@@ -294,8 +314,8 @@ set_up(struct tn_catalog *c, const char *path, struct tn_diag *d)
 	if (st == TN_OK)
 		st = tn_catalog_status(c, sqlite3_prepare_v2(c->db,
 		    "ROLLBACK", -1, &c->rollback, NULL), "open");
-	if (st == TN_OK && version == 0)
-		st = make_schema(c);
+	if (st == TN_OK && version < SCHEMA_VERSION)
+		st = make_schema(c, version);
 	return st;
 }
 
@@ -336,6 +356,10 @@ tn_catalog_open(struct tn_catalog **cat, const char *path,
 	}
 	if (st == TN_OK)
 		st = tn_catalog_load_snapshot(c);
+	if (st == TN_OK) {
+		st = tn_catalog_check(c, path, d);
+		said = st == TN_ECORRUPT;
+	}
 	if (st != TN_OK) {
 		tn_catalog_close(c);
 		if (!said)
@@ -440,6 +464,8 @@ tn_catalog_define(struct tn_catalog *c, enum tn_catalog_kind kind,
 		st = tn_catalog_run(c, "UPDATE object SET comment = ?"
 		    " WHERE id = ? AND comment IS NOT ?1", "si", comment,
 		    (int64_t)out->id);
+	if (st == TN_OK && out->changed)
+		st = tn_catalog_seal(c, c->now);
 	return tn_catalog_end(c, st);
 }
 

@@ -70,6 +70,7 @@ struct tn_catalog_snapshot {
 	uint64_t sequence;       /* Grows with every publication. */
 	uint64_t lsn;            /* The cut: blocks at or below are in files. */
 	int64_t published_us;
+	int64_t cut_us;          /* When this lsn was first published. */
 	uint32_t count;
 	const struct tn_catalog_file *files;
 	uint32_t refs;
@@ -90,6 +91,17 @@ struct tn_catalog_offset {
 	uint32_t stream;
 	uint64_t next;           /* First row offset after the cut. */
 };
+/* A published number that a run changed: one column of one row of a view. */
+struct tn_catalog_correction {
+	uint64_t run;            /* Set by publish. */
+	int64_t at_us;           /* Set by publish. */
+	uint32_t view;           /* Object id. */
+	int64_t time_us;         /* The row's time bucket; INT64_MIN: at_us. */
+	const char *key;         /* {"office":"berlin",...} */
+	const char *column;
+	const char *before;      /* JSON values. */
+	const char *after;
+};
 struct tn_catalog_publication {
 	uint64_t lsn;            /* New cut, >= the old one. */
 	int64_t now_us;
@@ -103,6 +115,10 @@ struct tn_catalog_publication {
 	const char *run_detail;
 	uint64_t run_rows;
 	uint32_t run_files;
+	uint64_t run_changed;    /* Rows published with other values. */
+	const struct tn_catalog_correction *corrections;
+	uint32_t correction_count;
+	int64_t corrections_keep_us;   /* Older ones are dropped; 0: none. */
 };
 /* All or nothing. After TN_OK the new snapshot is in force and on disk; after
  * a failure the old one is, and the files of ${p} may be removed. But
@@ -110,6 +126,17 @@ struct tn_catalog_publication {
  * later publication is refused: leave the files, the start sweeps them. */
 TN_MUST_USE enum tn_status tn_catalog_publish(struct tn_catalog *cat,
     struct tn_catalog_publication *p);
+/* Corrections of one view with from_us <= time < to_us, newest first, at most
+ * ${limit}. Kept: the last 100,000 of all views. */
+struct tn_catalog_corrections_of {
+	uint32_t view;
+	int64_t from_us;         /* INT64_MIN, INT64_MAX: open. */
+	int64_t to_us;
+	uint32_t limit;
+};
+TN_MUST_USE enum tn_status tn_catalog_corrections(struct tn_catalog *cat,
+    const struct tn_catalog_corrections_of *q, struct tn_arena *a,
+    struct tn_catalog_correction **out, uint32_t *count);
 TN_MUST_USE enum tn_status tn_catalog_offsets(struct tn_catalog *cat,
     struct tn_arena *a, struct tn_catalog_offset **out, uint32_t *count);
 /* Dropped files that no living snapshot can see and that were dropped before
@@ -139,6 +166,7 @@ struct tn_catalog_run {
 	uint64_t lsn_to;
 	uint64_t rows;
 	uint32_t files;
+	uint64_t changed;        /* Published rows whose values changed. */
 	const char *detail;      /* Human words: what was made, or the error. */
 };
 TN_MUST_USE enum tn_status tn_catalog_run_begin(struct tn_catalog *cat,

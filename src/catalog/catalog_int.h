@@ -49,10 +49,22 @@ TN_MUST_USE enum tn_status tn_catalog_step(struct tn_catalog *c,
 void tn_catalog_finish(struct tn_catalog *c, sqlite3_stmt *stmt);
 /* A column that is NOT NULL. Out of memory ends the process. */
 const char *tn_catalog_text(sqlite3_stmt *stmt, int col, struct tn_arena *a);
+/* Inside a transaction that changed what the seal covers (see guard.c): write
+ * it anew, with ${s} as the snapshot in force after the commit. */
+TN_MUST_USE enum tn_status tn_catalog_seal(struct tn_catalog *c,
+    const struct tn_catalog_snapshot *s);
+/* Structure and seal, after the first snapshot is read. TN_ECORRUPT fills
+ * ${d}. */
+TN_MUST_USE enum tn_status tn_catalog_check(struct tn_catalog *c,
+    const char *path, struct tn_diag *d);
 /* Read all visible files into the first snapshot. */
 TN_MUST_USE enum tn_status tn_catalog_load_snapshot(struct tn_catalog *c);
 /* How many are still held. */
 uint32_t tn_catalog_free_snapshots(struct tn_catalog *c);
+/* Inside a publication's transaction: its corrections, how many rows its run
+ * changed, and the end of old corrections. */
+TN_MUST_USE enum tn_status tn_catalog_correct(struct tn_catalog *c,
+    const struct tn_catalog_publication *p);
 #define TN_CATALOG_FILE_COLUMNS \
 	"id, tier, object, version, partition, path, rows, bytes, crc, " \
 	"time_min, time_max, lsn_min, lsn_max"

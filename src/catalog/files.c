@@ -72,7 +72,8 @@ read_cut(struct tn_catalog *c, struct tn_catalog_snapshot *s)
 {
 	sqlite3_stmt *stmt = NULL;
 	enum tn_status st = tn_catalog_prepare(c, &stmt,
-	    "SELECT sequence, lsn, published_us FROM cut"
+	    "SELECT sequence, lsn, published_us, (SELECT min(published_us)"
+	    " FROM cut c WHERE c.lsn = cut.lsn) FROM cut"
 	    " ORDER BY sequence DESC LIMIT 1", "");
 
 	if (st == TN_OK)
@@ -81,6 +82,7 @@ read_cut(struct tn_catalog *c, struct tn_catalog_snapshot *s)
 		s->sequence = (uint64_t)sqlite3_column_int64(stmt, 0);
 		s->lsn = (uint64_t)sqlite3_column_int64(stmt, 1);
 		s->published_us = sqlite3_column_int64(stmt, 2);
+		s->cut_us = sqlite3_column_int64(stmt, 3);
 	}
 	tn_catalog_finish(c, stmt);
 	return st == TN_END ? TN_OK : st;
@@ -304,6 +306,8 @@ publish_in_transaction(struct tn_catalog *c,
 	if (st == TN_OK && p->run != 0)
 		st = tn_catalog_run_end(c, p->run, TN_RUN_DONE, p->now_us,
 		    p->run_rows, p->run_files, p->run_detail);
+	if (st == TN_OK)
+		st = tn_catalog_correct(c, p);
 	return st;
 }
 
@@ -321,6 +325,8 @@ tn_catalog_publish(struct tn_catalog *c, struct tn_catalog_publication *p)
 	st = publish_in_transaction(c, p, c->now->sequence + 1);
 	if (st == TN_OK)
 		st = read_snapshot(c, &next);
+	if (st == TN_OK)
+		st = tn_catalog_seal(c, next);
 	st = tn_catalog_end(c, st);
 	if (st == TN_OK) {
 		make_current(c, next);

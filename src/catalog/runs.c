@@ -83,6 +83,7 @@ read_run(sqlite3_stmt *stmt, struct tn_arena *a, struct tn_catalog_run *r)
 	r->rows = (uint64_t)sqlite3_column_int64(stmt, 9);
 	r->files = (uint32_t)sqlite3_column_int64(stmt, 10);
 	r->detail = tn_catalog_text(stmt, 11, a);
+	r->changed = (uint64_t)sqlite3_column_int64(stmt, 12);
 }
 
 enum tn_status
@@ -98,7 +99,7 @@ tn_catalog_runs(struct tn_catalog *c, uint64_t before, uint32_t limit,
 	*out = tn_arena_zalloc(a, (limit + 1) * sizeof **out);
 	st = tn_catalog_prepare(c, &stmt, "SELECT id, kind, reason, object,"
 	    " state, started_us, ended_us, lsn_from, lsn_to, rows, files,"
-	    " detail FROM run WHERE id < ? ORDER BY id DESC LIMIT ?", "ii",
+	    " detail, changed FROM run WHERE id < ? ORDER BY id DESC LIMIT ?", "ii",
 	    before == 0 ? INT64_MAX : (int64_t)before, (int64_t)limit);
 	while (st == TN_OK && *count < limit) {
 		st = tn_catalog_step(c, stmt);

@@ -138,6 +138,7 @@ struct tn_codec_decoder {
 	struct tn_buf text;      /* Unescaped text. */
 	struct tn_buf pad;       /* A copy of a row at the end of memory. */
 	struct tn_buf value;     /* jsonb */
+	bool no_memory;          /* Of this call: its rows are not true. */
 	const char *why;         /* Code of the row's error, or NULL. */
 	int32_t why_column;
 	const char *message;
@@ -151,6 +152,8 @@ struct tn_codec_decoder {
  * until the next call). The first failure stays. Returns false. */
 bool tn_codec_fail(struct tn_codec_decoder *d, const char *code,
     int32_t column, const char *fmt, ...) TN_PRINTF(4, 5);
+/* The same, and the rows of the whole call are worth nothing. */
+bool tn_codec_no_memory(struct tn_codec_decoder *d, int32_t column);
 /* The value in double quotes, cut to TN_CODEC_QUOTE_MAX bytes, odd bytes as
  * \xNN. Lives as long as messages do. */
 const char *tn_codec_quote(struct tn_codec_decoder *d, struct tn_slice s);
@@ -179,6 +182,7 @@ int32_t tn_codec_field_get(struct tn_codec_decoder *d, struct tn_slice name);
 /* One row into the open row of d->b. False: d->why tells. */
 bool tn_codec_json_row(struct tn_codec_decoder *d, struct tn_slice row);
 bool tn_codec_csv_row(struct tn_codec_decoder *d, struct tn_slice row);
+bool tn_codec_message_row(struct tn_codec_decoder *d, struct tn_slice row);
 /* Make the map from field numbers to fields. */
 void tn_codec_csv_map(struct tn_codec_decoder *d);
 
@@ -235,6 +239,8 @@ struct tn_codec_splitter {
 	uint32_t fields_due;     /* 0: not known yet. */
 	size_t lost;             /* Bytes read ahead in vain. */
 };
+/* A row whose ${n} bytes were written behind raw, which has the room. */
+void tn_codec_rows_take(struct tn_codec_rows *r, size_t n, uint32_t line);
 enum tn_status tn_codec_split_lines(struct tn_codec_splitter *s,
     struct tn_slice *in, struct tn_codec_rows *rows, size_t raw_max);
 enum tn_status tn_codec_split_json(struct tn_codec_splitter *s,
@@ -251,5 +257,10 @@ enum tn_status tn_codec_split_csv_end(struct tn_codec_splitter *s,
 /* As tn_codec_jsonb, with the reason; about bytes_max bounds the output. */
 enum tn_status tn_codec_jsonb_text(struct tn_buf *out, struct tn_slice text,
     size_t bytes_max, struct tn_diag *d);
+
+/* ---- WebSocket ------------------------------------------------------- */
+
+/* RFC 3174. */
+void tn_codec_sha1(struct tn_slice in, uint8_t out[static 20]);
 
 #endif

@@ -455,6 +455,8 @@ tn_codec_put_jsonb(struct tn_codec_decoder *d, uint32_t col,
 
 	tn_buf_clear(&d->value);
 	st = tn_codec_jsonb_text(&d->value, json, json.n * 4 + 512, &diag);
+	if (st == TN_ENOMEM)
+		return tn_codec_no_memory(d, (int32_t)col);
 	if (st != TN_OK)
 		return tn_codec_fail(d, diag.code, (int32_t)col, "%s in %s",
 		    diag.message, tn_codec_quote(d, json));

@@ -102,8 +102,8 @@ tn_codec_csv_undouble(struct tn_buf *out, struct tn_slice s)
 static char *
 name_of(const struct tn_codec_cell *cell)
 {
-	struct tn_buf name = { 0 };
 	struct tn_slice s = cell->text;
+	struct tn_buf name = { .p = tn_alloc(s.n + 1), .cap = s.n + 1 };
 	char *copy;
 
 	while (!cell->quoted && s.n > 0 && *s.p == ' ') {
@@ -232,8 +232,7 @@ put_cell(struct tn_codec_decoder *d, uint32_t col,
 		tn_buf_clear(&d->text);
 		tn_codec_csv_undouble(&d->text, s);
 		if (d->text.failed) {
-			(void)tn_codec_fail(d, "out_of_memory",
-			    (int32_t)col, "no memory for a text");
+			(void)tn_codec_no_memory(d, (int32_t)col);
 			return;
 		}
 		s = (struct tn_slice){ d->text.p, d->text.n };

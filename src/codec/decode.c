@@ -33,6 +33,14 @@ tn_codec_fail(struct tn_codec_decoder *d, const char *code, int32_t column,
 	return false;
 }
 
+bool
+tn_codec_no_memory(struct tn_codec_decoder *d, int32_t column)
+{
+	d->no_memory = true;
+	return tn_codec_fail(d, "out_of_memory", column,
+	    "no memory for a text");
+}
+
 const char *
 tn_codec_quote(struct tn_codec_decoder *d, struct tn_slice s)
 {
@@ -173,7 +181,8 @@ bind(struct tn_codec_decoder *d, const char *name, int32_t column)
 	}
 }
 
-/* Name of the input field for a column; NULL for a constant. */
+/* Name of the input field for a column; NULL for a constant, or when the
+ * topic gives it. */
 static const char *
 source_of(const struct tn_codec_spec *spec, const char *column)
 {
@@ -184,6 +193,11 @@ source_of(const struct tn_codec_spec *spec, const char *column)
 	for (uint32_t i = 0; i < spec->rename_count; i++) {
 		if (strcmp(spec->renames[i].to, column) == 0)
 			return spec->renames[i].from;
+	}
+	for (uint32_t i = 0; spec->topic != NULL &&
+	    i < spec->topic->capture_count; i++) {
+		if (strcmp(spec->topic->captures[i].column, column) == 0)
+			return NULL;
 	}
 	return column;
 }
@@ -296,8 +310,7 @@ row_at(struct tn_codec_decoder *d, const struct tn_codec_rows *rows,
 		tn_buf_add(&d->pad, rows->raw.p + start, n);
 	tn_buf_add(&d->pad, zeros, sizeof zeros);
 	if (d->pad.failed) {
-		(void)tn_codec_fail(d, "out_of_memory", -1,
-		    "no memory for a row of %zu bytes", n);
+		(void)tn_codec_no_memory(d, -1);
 		return (struct tn_slice){ zeros, 0 };
 	}
 	return (struct tn_slice){ d->pad.p, n };
@@ -340,6 +353,19 @@ note_absent(const struct tn_codec_decoder *d, uint8_t *bits)
 }
 
 static bool
+decode_as(struct tn_codec_decoder *d, struct tn_slice row)
+{
+	switch (d->spec->format) {
+	case TN_CODEC_CSV:
+		return tn_codec_csv_row(d, row);
+	case TN_CODEC_MESSAGE:
+		return tn_codec_message_row(d, row);
+	default:
+		return tn_codec_json_row(d, row);
+	}
+}
+
+static bool
 decode_row(struct tn_codec_decoder *d, const struct tn_codec_rows *rows,
     uint32_t i)
 {
@@ -351,10 +377,15 @@ decode_row(struct tn_codec_decoder *d, const struct tn_codec_rows *rows,
 	row = row_at(d, rows, i);
 	if (d->why != NULL)
 		return false;
-	if (d->spec->format == TN_CODEC_CSV ? !tn_codec_csv_row(d, row) :
-	    !tn_codec_json_row(d, row))
+	if (!decode_as(d, row))
 		return false;
 	return d->spec->constant_count == 0 || put_constants(d);
+}
+
+bool
+tn_codec_decoder_no_memory(const struct tn_codec_decoder *d)
+{
+	return d->no_memory;
 }
 
 void
@@ -366,6 +397,7 @@ tn_codec_decode(struct tn_codec_decoder *d,
 	size_t stride = (d->schema->count + 7) / 8;
 
 	d->b = b;
+	d->no_memory = false;
 	d->error_count = 0;
 	tn_arena_reset(d->texts);
 	if (absent != NULL)

@@ -26,13 +26,6 @@
 
 /* ---- values ---------------------------------------------------------- */
 
-static bool
-no_memory(struct tn_codec_decoder *d, uint32_t col)
-{
-	return tn_codec_fail(d, "out_of_memory", (int32_t)col,
-	    "no memory for a text");
-}
-
 static inline bool
 put_str(struct tn_codec_decoder *d, uint32_t col,
     const struct tn_codec_str *str)
@@ -47,7 +40,7 @@ put_str(struct tn_codec_decoder *d, uint32_t col,
 		tn_buf_clear(&d->text);
 		tn_codec_unescape(&d->text, s.p, s.n);
 		if (d->text.failed)
-			return no_memory(d, col);
+			return tn_codec_no_memory(d, (int32_t)col);
 		s = (struct tn_slice){ d->text.p, d->text.n };
 	}
 	switch (d->schema->fields[col].type.id) {
@@ -222,6 +215,8 @@ field_of(struct tn_codec_decoder *d, const struct tn_codec_str *str)
 	if (str->escaped) {
 		tn_buf_clear(&d->text);
 		tn_codec_unescape(&d->text, str->p, str->n);
+		if (d->text.failed)
+			(void)tn_codec_no_memory(d, -1);
 		if (d->text.failed || d->text.n == 0)
 			return -1;
 		name = (struct tn_slice){ d->text.p, d->text.n };

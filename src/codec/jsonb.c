@@ -257,6 +257,11 @@ tn_codec_jsonb_text(struct tn_buf *out, struct tn_slice text,
 	if (st != TN_OK)
 		goto out;
 	print_value(&r, root);
+	if (out->no_memory) {
+		st = tn_diag_set(d, TN_ENOMEM, "out_of_memory",
+		    "no memory for the value");
+		goto out;
+	}
 	if (out->failed)
 		fail(&r, "out_of_range", "the value is too large");
 	if (r.code != NULL) {

@@ -6,13 +6,15 @@
  * value every byte but letters, digits and _ . / : + - is written %XX, so
  * that commas part names and nothing else:
  *     format=csv&delimiter=%3B&found=ts,room%201&rename=room:office
- * columns= are names the user gave, found= those of the header line. */
+ * columns= are names the user gave, found= those of the header line. Messages
+ * of a broker are format=message&topic=..., which no user can ask for. */
 #include "codec/codec_int.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static const char *const format_names[] = { "json", "ndjson", "csv" };
+static const char *const format_names[] = { "json", "ndjson", "csv",
+    "message" };
 
 void
 tn_codec_spec_init(struct tn_codec_spec *s, enum tn_codec_format f)
@@ -47,7 +49,29 @@ tn_codec_spec_fini(struct tn_codec_spec *s)
 	tn_free(s->null_text);
 	tn_free(s->time_format);
 	tn_free(s->time_zone);
+	if (s->topic != NULL)
+		tn_codec_topic_fini(s->topic);
+	tn_free(s->topic);
+	tn_free(s->pattern);
 	tn_codec_spec_init(s, TN_CODEC_JSON);
+}
+
+enum tn_status
+tn_codec_spec_message(struct tn_codec_spec *s, struct tn_slice pattern,
+    struct tn_diag *d)
+{
+	struct tn_codec_topic *t = tn_zalloc(sizeof *t);
+	enum tn_status st = tn_codec_topic_parse(t, pattern, d);
+
+	tn_codec_spec_fini(s);
+	s->format = TN_CODEC_MESSAGE;
+	if (st != TN_OK) {
+		tn_free(t);
+		return st;
+	}
+	s->topic = t;
+	s->pattern = tn_strndup((const char *)pattern.p, pattern.n);
+	return TN_OK;
 }
 
 /* ---- one option ------------------------------------------------------ */
@@ -75,7 +99,7 @@ bad_option(struct tn_diag *d, const char *name, struct tn_slice v,
 static enum tn_status
 set_format(struct tn_codec_spec *s, struct tn_slice v, struct tn_diag *d)
 {
-	for (uint32_t i = 0; i < TN_COUNT(format_names); i++) {
+	for (uint32_t i = 0; i <= TN_CODEC_CSV; i++) {
 		if (tn_slice_is(v, format_names[i])) {
 			s->format = (enum tn_codec_format)i;
 			return TN_OK;
@@ -324,6 +348,7 @@ tn_codec_spec_text(const struct tn_codec_spec *s, struct tn_buf *out)
 			tn_buf_char(out, ',');
 		put_escaped(out, s->columns[i]);
 	}
+	put_option(out, "topic", s->pattern);
 	put_option(out, "time_format", s->time_format);
 	put_option(out, "time_zone", s->time_zone);
 	for (uint32_t i = 0; i < s->rename_count; i++) {
@@ -374,7 +399,8 @@ resolve(struct tn_buf *out, struct tn_slice v)
 static enum tn_status
 parse_columns(struct tn_codec_spec *s, struct tn_slice v, bool given)
 {
-	struct tn_buf name = { 0 };
+	/* Never longer than what is resolved: it does not grow. */
+	struct tn_buf name = { .p = tn_alloc(v.n + 1), .cap = v.n + 1 };
 	enum tn_status st = TN_EINVAL;
 	const uint8_t *comma;
 	struct tn_slice one;
@@ -383,7 +409,7 @@ parse_columns(struct tn_codec_spec *s, struct tn_slice v, bool given)
 	for (size_t i = 0; i < v.n; i++)
 		count += v.p[i] == ',';
 	if (count > TN_CODEC_FIELDS_MAX)
-		return TN_EINVAL;
+		goto out;
 	drop_columns(s);
 	s->columns = tn_zalloc(count * sizeof *s->columns);
 	s->columns_given = given;
@@ -408,15 +434,24 @@ static enum tn_status
 parse_option(struct tn_codec_spec *s, struct tn_slice name,
     struct tn_slice v)
 {
-	struct tn_buf value = { 0 };
+	struct tn_buf value = { .p = NULL };
+	struct tn_slice text;
 	struct tn_diag d = { 0 };
 	enum tn_status st = TN_EINVAL;
 
 	if (tn_slice_is(name, "columns") || tn_slice_is(name, "found"))
 		return parse_columns(s, v, tn_slice_is(name, "columns"));
-	if (resolve(&value, v))
-		st = tn_codec_spec_set(s, name, (struct tn_slice){
-		    (const uint8_t *)tn_buf_cstr(&value), value.n }, &d);
+	if (tn_slice_is(name, "format") && tn_slice_is(v, "message"))
+		return TN_OK;           /* topic= follows and says it. */
+	value.p = tn_alloc(v.n + 1);
+	value.cap = v.n + 1;
+	if (resolve(&value, v)) {
+		text = (struct tn_slice){
+		    (const uint8_t *)tn_buf_cstr(&value), value.n };
+		st = tn_slice_is(name, "topic") && s->topic == NULL ?
+		    tn_codec_spec_message(s, text, &d) :
+		    tn_codec_spec_set(s, name, text, &d);
+	}
 	tn_buf_fini(&value);
 	return st == TN_OK ? TN_OK : TN_EINVAL;
 }
@@ -444,6 +479,9 @@ tn_codec_spec_parse(struct tn_codec_spec *s, struct tn_slice text)
 		if (st != TN_OK)
 			break;
 	}
+	if (st == TN_OK && text.n >= 14 &&
+	    memcmp(text.p, "format=message", 14) == 0 && s->topic == NULL)
+		st = TN_EINVAL;
 	if (st != TN_OK)
 		tn_codec_spec_fini(s);
 	return st;

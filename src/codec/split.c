@@ -29,29 +29,65 @@ tn_codec_rows_fini(struct tn_codec_rows *r)
 	memset(r, 0, sizeof *r);
 }
 
+/* Room for one row more in the three arrays. False when memory is out: a body
+ * of short rows makes them large. */
+static bool
+grow_rows(struct tn_codec_rows *r)
+{
+	uint32_t **const arrays[] = { &r->start, &r->length, &r->line };
+	uint32_t cap = r->cap == 0 ? 256 : r->cap * 2;
+
+	tn_assert(r->cap < UINT32_MAX / 2);
+	for (size_t i = 0; i < TN_COUNT(arrays); i++) {
+		uint32_t *more = tn_try_realloc(*arrays[i],
+		    (size_t)cap * sizeof *more);
+
+		if (more == NULL)
+			return false;
+		*arrays[i] = more;
+	}
+	r->cap = cap;
+	return true;
+}
+
 void
-tn_codec_rows_add(struct tn_codec_rows *r, const void *p, size_t n,
-    uint32_t line)
+tn_codec_rows_take(struct tn_codec_rows *r, size_t n, uint32_t line)
 {
 	size_t start = r->raw.n;
 
 	tn_assert(start <= UINT32_MAX && n <= UINT32_MAX - start);
-	if (n > 0)
-		tn_buf_add(&r->raw, p, n);
-	if (r->raw.failed)
+	if (r->count == r->cap && !grow_rows(r)) {
+		tn_buf_fini(&r->raw);
+		r->raw.failed = true;
+		r->raw.no_memory = true;
 		return;
-	if (r->count == r->cap) {
-		tn_assert(r->cap < UINT32_MAX / 2);
-		r->cap = r->cap == 0 ? 256 : r->cap * 2;
-		r->start = tn_realloc(r->start, r->cap * sizeof *r->start);
-		r->length = tn_realloc(r->length,
-		    r->cap * sizeof *r->length);
-		r->line = tn_realloc(r->line, r->cap * sizeof *r->line);
 	}
+	r->raw.n += n;
 	r->start[r->count] = (uint32_t)start;
 	r->length[r->count] = (uint32_t)n;
 	r->line[r->count] = line;
 	r->count++;
+}
+
+void
+tn_codec_rows_add(struct tn_codec_rows *r, const void *p, size_t n,
+    uint32_t line)
+{
+	uint8_t *to = NULL;
+
+	if (n > 0)
+		to = tn_buf_reserve(&r->raw, n);
+	if (r->raw.failed)
+		return;
+	if (n > 0)
+		memcpy(to, p, n);
+	tn_codec_rows_take(r, n, line);
+}
+
+size_t
+tn_codec_rows_bytes(const struct tn_codec_rows *r)
+{
+	return r->raw.cap + r->cap * 3ul * sizeof *r->start;
 }
 
 /* ---- NDJSON ---------------------------------------------------------- */
@@ -130,6 +166,8 @@ split(struct tn_codec_splitter *s, struct tn_slice *in,
 		return tn_codec_split_lines(s, in, rows, raw_max);
 	case TN_CODEC_CSV:
 		return tn_codec_split_csv(s, in, rows, raw_max);
+	case TN_CODEC_MESSAGE:
+		return TN_EINVAL;       /* They do not come as a body. */
 	}
 	tn_assert(!"a format");
 	return TN_EINVAL;
@@ -214,4 +252,10 @@ tn_codec_splitter_free(struct tn_codec_splitter *s)
 		return;
 	tn_buf_fini(&s->pend);
 	tn_free(s);
+}
+
+size_t
+tn_codec_splitter_bytes(const struct tn_codec_splitter *s)
+{
+	return sizeof *s + s->pend.cap;
 }

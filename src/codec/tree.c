@@ -7,7 +7,10 @@
  * Members of open containers wait on one stack and are copied into the arena
  * when their container closes.
  *
- * Of equal keys the last one stays, at the place of the last. */
+ * Of equal keys the last one stays, at the place of the last.
+ *
+ * A text of many short members takes some sixty times its bytes: what grows
+ * with it may fail (TN_ENOMEM). */
 #include "codec/codec_int.h"
 
 #include <stdlib.h>
@@ -25,6 +28,7 @@ struct parser {
 	struct member *stack;
 	uint32_t count, cap;
 	struct tn_buf text;
+	bool no_memory;
 };
 
 /* A key and where it stands, to find equal ones in a long object. */
@@ -39,14 +43,29 @@ struct place {
 static const uint8_t *parse_value(struct parser *r, const uint8_t *p,
     uint32_t depth, struct tn_json *out);
 
-static void
+/* The parse ends; who called it asks for no_memory. */
+static const uint8_t *
+no_memory(struct parser *r, const uint8_t *p)
+{
+	r->no_memory = true;
+	return tn_codec_scan_fail(&r->scan, "out of memory", p);
+}
+
+static bool
 push(struct parser *r, const struct member *m)
 {
+	uint32_t cap = r->cap == 0 ? 64 : r->cap * 2;
+	struct member *more;
+
 	if (r->count == r->cap) {
-		r->cap = r->cap == 0 ? 64 : r->cap * 2;
-		r->stack = tn_realloc(r->stack, r->cap * sizeof *r->stack);
+		more = tn_try_realloc(r->stack, cap * sizeof *r->stack);
+		if (more == NULL)
+			return false;
+		r->stack = more;
+		r->cap = cap;
 	}
 	r->stack[r->count++] = *m;
+	return true;
 }
 
 static const uint8_t *
@@ -64,8 +83,10 @@ parse_string(struct parser *r, const uint8_t *p, struct tn_slice *out)
 	tn_buf_clear(&r->text);
 	tn_codec_unescape(&r->text, str.p, str.n);
 	if (r->text.failed)
-		return tn_codec_scan_fail(&r->scan, "out of memory", p);
-	copy = tn_arena_alloc(r->arena, r->text.n + 1);
+		return no_memory(r, p);
+	copy = tn_arena_try_alloc(r->arena, r->text.n + 1);
+	if (copy == NULL)
+		return no_memory(r, p);
 	memcpy(copy, r->text.p, r->text.n);
 	*out = (struct tn_slice){ copy, r->text.n };
 	return p;
@@ -85,13 +106,16 @@ by_key(const void *x, const void *y)
 	return order;
 }
 
-/* Mark members whose key comes again: their key.p becomes NULL. */
-static uint32_t
-mark_repeated_many(struct member *m, uint32_t n)
+/* Mark members whose key comes again: their key.p becomes NULL. Sets how many
+ * there are; false when memory is out. */
+static bool
+mark_repeated_many(struct member *m, uint32_t n, uint32_t *count)
 {
-	struct place *places = tn_alloc(n * sizeof *places);
+	struct place *places = tn_try_alloc(n * sizeof *places);
 	uint32_t repeated = 0;
 
+	if (places == NULL)
+		return false;
 	for (uint32_t i = 0; i < n; i++)
 		places[i] = (struct place){ m[i].key, i };
 	qsort(places, n, sizeof *places, by_key);
@@ -102,16 +126,17 @@ mark_repeated_many(struct member *m, uint32_t n)
 		repeated++;
 	}
 	tn_free(places);
-	return repeated;
+	*count = repeated;
+	return true;
 }
 
-static uint32_t
-mark_repeated(struct member *m, uint32_t n)
+static bool
+mark_repeated(struct member *m, uint32_t n, uint32_t *count)
 {
 	uint32_t repeated = 0, k;
 
 	if (n > FEW_KEYS)
-		return mark_repeated_many(m, n);
+		return mark_repeated_many(m, n, count);
 	for (uint32_t i = 0; i < n; i++) {
 		k = i + 1;
 		while (k < n && !tn_slice_eq(m[i].key, m[k].key))
@@ -121,29 +146,34 @@ mark_repeated(struct member *m, uint32_t n)
 		m[i].key.p = NULL;
 		repeated++;
 	}
-	return repeated;
+	*count = repeated;
+	return true;
 }
 
-/* Move the members from ${base} on off the stack into ${out}. */
-static void
+/* Move the members from ${base} on off the stack into ${out}. False when
+ * memory is out. */
+static bool
 close_container(struct parser *r, uint32_t base, struct tn_json *out)
 {
-	uint32_t n = r->count - base, kept = n, k = 0;
+	uint32_t n = r->count - base, repeated = 0, kept, k = 0;
 	bool object = out->kind == TN_JSON_OBJECT;
 	struct member *m;
 
 	r->count = base;
 	out->count = 0;
 	if (n == 0)
-		return;
+		return true;
 	m = r->stack + base;
+	if (object && !mark_repeated(m, n, &repeated))
+		return false;
+	kept = n - repeated;
+	out->items = tn_arena_try_alloc(r->arena, kept * sizeof *out->items);
 	if (object)
-		kept -= mark_repeated(m, n);
-	out->count = kept;
-	out->items = tn_arena_alloc(r->arena, kept * sizeof *out->items);
-	if (object)
-		out->keys = tn_arena_alloc(r->arena,
+		out->keys = tn_arena_try_alloc(r->arena,
 		    kept * sizeof *out->keys);
+	if (out->items == NULL || (object && out->keys == NULL))
+		return false;
+	out->count = kept;
 	for (uint32_t i = 0; i < n; i++) {
 		if (object && m[i].key.p == NULL)
 			continue;
@@ -153,6 +183,7 @@ close_container(struct parser *r, uint32_t base, struct tn_json *out)
 		k++;
 	}
 	tn_assert(k == kept);
+	return true;
 }
 
 /* One member: its key, when in an object, and its value. */
@@ -180,7 +211,8 @@ parse_member(struct parser *r, const uint8_t *p, bool object,
 	p = parse_value(r, p, depth, &m.value);
 	if (p == NULL)
 		return NULL;
-	push(r, &m);
+	if (!push(r, &m))
+		return no_memory(r, p);
 	return tn_codec_scan_blank(p, end);
 }
 
@@ -199,7 +231,7 @@ parse_container(struct parser *r, const uint8_t *p, uint32_t depth,
 	out->kind = object ? TN_JSON_OBJECT : TN_JSON_ARRAY;
 	p = tn_codec_scan_blank(p + 1, end);
 	if (p < end && *p == closing) {
-		close_container(r, base, out);
+		out->count = 0;
 		return p + 1;
 	}
 	for (;; p++) {
@@ -213,7 +245,8 @@ parse_container(struct parser *r, const uint8_t *p, uint32_t depth,
 			    "expected a comma or }" :
 			    "expected a comma or ]", p);
 	}
-	close_container(r, base, out);
+	if (!close_container(r, base, out))
+		return no_memory(r, p);
 	return p + 1;
 }
 
@@ -259,9 +292,13 @@ tn_codec_json_parse(struct tn_arena *a, struct tn_slice text,
 {
 	struct parser r = { .arena = a };
 	struct tn_json *root = tn_arena_zalloc(a, sizeof *root);
-	uint8_t *copy = tn_arena_alloc(a, text.n + TN_CODEC_PAD);
+	uint8_t *copy = tn_arena_try_alloc(a, text.n + TN_CODEC_PAD);
 	const uint8_t *p;
 
+	*out = NULL;
+	if (copy == NULL)
+		return tn_diag_set(d, TN_ENOMEM, "out_of_memory",
+		    "no memory for a text of %zu bytes", text.n);
 	if (text.n > 0)
 		memcpy(copy, text.p, text.n);
 	memset(copy + text.n, 0, TN_CODEC_PAD);
@@ -275,7 +312,9 @@ tn_codec_json_parse(struct tn_arena *a, struct tn_slice text,
 		p = tn_codec_scan_fail(&r.scan, "text after the value", p);
 	tn_free(r.stack);
 	tn_buf_fini(&r.text);
-	*out = NULL;
+	if (r.no_memory)
+		return tn_diag_set(d, TN_ENOMEM, "out_of_memory",
+		    "no memory for a text of %zu bytes", text.n);
 	if (p == NULL) {
 		if (d != NULL)
 			d->column = (uint32_t)(r.scan.where - copy) + 1;

@@ -11,7 +11,20 @@
  * that equal sets have equal bytes: the number of values, then each value
  * (and count); a file with values out of order, twice or not canonical is
  * refused. A set holds at most SET_MAX values, a text heap 4 GiB; more is
- * asserted, the caller's limit on memory comes first. */
+ * asserted, the caller's limit on memory comes first.
+ *
+ * A set that would take more than the program's state_max bytes is SPILLED: it
+ * is dropped, and the state says only whether the answer is known for just the
+ * rows folded so far. Any row or merge after that makes it unknown; then the
+ * rows are asked again (fold_settle.c). Slots and texts hang on the values
+ * alone, so whether a state spills does not depend on how history was split.
+ * Saved: SET_MAX + 1 where the number of values would be, a byte (1: known),
+ * and 8 bytes: the count, or the bits of the double; zero when not known.
+ *
+ *   WHOLE --too large--> UNKNOWN --settle--> KNOWN --a row, a merge--> UNKNOWN
+ *
+ * In an exact fold only states that are WANTED gather values, and all sets
+ * together may take so many bytes; beyond, the fold is full. */
 #include "exec/fold_int.h"
 
 #include <math.h>
@@ -20,6 +33,7 @@
 #define SLOTS_MIN 8u
 #define SET_MAX (1u << 30)
 #define SCATTER 2654435769u      /* Odd. */
+#define SPILLED (SET_MAX + 1ull) /* Saved in place of the number of values. */
 
 struct set {
 	uint32_t count;
@@ -33,10 +47,14 @@ struct set {
 	uint8_t *heap;
 	uint32_t heap_n;
 	uint32_t heap_cap;
+	size_t max;              /* Bytes of slots and texts; 0: no limit. */
 };
 
+enum kind { WHOLE, UNKNOWN, KNOWN, WANTED };
 struct set_state {
-	struct set *set;
+	struct set *set;         /* NULL: no values yet, or spilled. */
+	uint64_t answer;         /* Of KNOWN; of UNKNOWN: while settling. */
+	uint64_t kind;
 };
 
 static size_t
@@ -63,6 +81,7 @@ set_new(struct tn_exec_fold *f, enum tn_form form, bool counted)
 	s->form = (uint8_t)form;
 	s->words_each = (uint8_t)tn_form_words(form);
 	s->counted = counted;
+	s->max = f->exact == NULL ? f->program->state_max : 0;
 	f->aside += sizeof *s;
 	set_alloc(f, s, SLOTS_MIN);
 	return s;
@@ -97,11 +116,35 @@ tag_of(uint64_t hash)
 	return (uint8_t)(0x80 | hash >> 57);
 }
 
-static void
+/* What its values take; hangs on them alone, not on the way they came. */
+static uint64_t
+set_bytes(const struct set *s)
+{
+	return s->slots * (uint64_t)slot_bytes(s) + s->heap_n;
+}
+
+/* May an exact fold take so many bytes more? */
+static bool
+exact_room(struct tn_exec_fold *f, uint64_t bytes)
+{
+	if (f->exact == NULL || f->aside + bytes <= f->exact->bytes_max)
+		return true;
+	f->exact->full = true;
+	return false;
+}
+
+/* False: too large. It must be dropped then. */
+static bool
 set_grow(struct tn_exec_fold *f, struct set *s)
 {
 	struct set old = *s;
+	uint64_t slots_more = s->slots * (uint64_t)slot_bytes(s);
 
+	if (s->max > 0 && set_bytes(s) + slots_more > s->max)
+		return false;
+	/* The old slots stay until all is moved. */
+	if (!exact_room(f, slots_more * 2))
+		return false;
 	tn_assert(s->slots <= SET_MAX);
 	set_alloc(f, s, old.slots * 2);
 	for (uint32_t i = 0; i < old.slots; i++) {
@@ -125,27 +168,38 @@ set_grow(struct tn_exec_fold *f, struct set *s)
 	tn_free(old.words);
 	tn_free(old.counts);
 	f->aside -= old.slots * slot_bytes(s);
+	return true;
 }
 
-static uint64_t
-heap_add(struct tn_exec_fold *f, struct set *s, struct tn_slice text)
+/* False: too large, as above. */
+static bool
+heap_add(struct tn_exec_fold *f, struct set *s, struct tn_slice text,
+    uint64_t *at)
 {
-	uint64_t at = s->heap_n;
-	uint64_t need = at + text.n;
+	uint64_t need = s->heap_n + (uint64_t)text.n;
 	uint64_t cap = s->heap_cap;
 
+	if (s->max > 0 && set_bytes(s) + text.n > s->max)
+		return false;
+	if (f->exact != NULL && need > UINT32_MAX) {
+		f->exact->full = true;
+		return false;
+	}
 	tn_assert(need <= UINT32_MAX);
 	if (need > cap) {
 		cap = need + need / 2 + 64;
 		if (cap > UINT32_MAX)
 			cap = UINT32_MAX;
+		if (!exact_room(f, cap - s->heap_cap))
+			return false;
 		s->heap = tn_realloc(s->heap, cap);
 		f->aside += cap - s->heap_cap;
 		s->heap_cap = (uint32_t)cap;
 	}
-	memcpy(s->heap + at, text.p, text.n);
+	memcpy(s->heap + s->heap_n, text.p, text.n);
+	*at = s->heap_n;
 	s->heap_n = (uint32_t)need;
-	return at;
+	return true;
 }
 
 /* Is the value in the slot that with the words ${w}, whose long text lies at
@@ -165,13 +219,20 @@ same(const struct set *s, uint32_t slot, const uint64_t *w,
 	return held[1] == w[1];
 }
 
-/* ${w}: canonical words; a long text is given by pointer. */
-static void
+static inline uint64_t
+hash_of(const struct tn_exec_fold *f, const struct set *s, const uint64_t *w)
+{
+	return tn_exec_words_hash((enum tn_form)s->form, w, NULL,
+	    f->program->keys.seed);
+}
+
+/* ${w}: canonical words; a long text is given by pointer. False: the set would
+ * be too large; it must be dropped then. */
+static bool
 set_add(struct tn_exec_fold *f, struct set *s, const uint64_t *w,
     uint64_t times)
 {
-	uint64_t hash = tn_exec_words_hash((enum tn_form)s->form, w, NULL,
-	    f->program->keys.seed);
+	uint64_t hash = hash_of(f, s, w);
 	struct tn_slice text = { NULL, 0 };
 	uint8_t tag = tag_of(hash);
 	uint32_t i = (uint32_t)hash & (s->slots - 1);
@@ -183,17 +244,52 @@ set_add(struct tn_exec_fold *f, struct set *s, const uint64_t *w,
 			continue;
 		if (s->counted)
 			s->counts[i] += times;
-		return;
+		return true;
 	}
-	s->tags[i] = tag;
 	memcpy(slot_words(s, i), w, s->words_each * 8ul);
-	if (text.n > TN_TEXT_INLINE)
-		slot_words(s, i)[1] = heap_add(f, s, text);
+	if (text.n > TN_TEXT_INLINE &&
+	    !heap_add(f, s, text, &slot_words(s, i)[1]))
+		return false;
+	s->tags[i] = tag;
 	if (s->counted)
 		s->counts[i] = times;
 	s->count++;
-	if (s->count > s->slots / 8 * 7)
-		set_grow(f, s);
+	return s->count <= s->slots / 8 * 7 || set_grow(f, s);
+}
+
+/* The set became too large. */
+static void
+set_spill(struct tn_exec_fold *f, struct set_state *st)
+{
+	set_drop(f, st);
+	st->answer = 0;
+	if (f->exact == NULL)
+		st->kind = UNKNOWN;
+}
+
+/* A row for a state without a set: does it get one? */
+static bool
+set_begin(const struct tn_agg_run *r, struct set_state *st, bool counted)
+{
+	struct tn_exec_fold *f = r->fold;
+
+	switch ((enum kind)st->kind) {
+	case WHOLE:
+		if (f->exact != NULL)
+			return false;           /* Not asked for. */
+		break;
+	case WANTED:
+		if (f->exact->full || !exact_room(f, TN_SET_BYTES_MIN))
+			return false;
+		break;
+	case UNKNOWN:
+	case KNOWN:
+		st->kind = UNKNOWN;
+		st->answer = 0;
+		return false;
+	}
+	st->set = set_new(f, r->agg->form[0], counted);
+	return true;
 }
 
 static void
@@ -202,6 +298,9 @@ set_apply(const struct tn_agg_run *r)
 	const struct tn_agg *a = r->agg;
 	bool counted = a->class == &tn_exec_agg_percentile;
 	const struct tn_type type = a->type[0];
+	const struct tn_exact *exact = r->fold->exact;
+	uint32_t parts = exact != NULL ? exact->parts : 1;
+	uint32_t part = exact != NULL ? exact->part : 0;
 	struct tn_key_plan plan;
 	uint64_t *keys;
 
@@ -210,15 +309,38 @@ set_apply(const struct tn_agg_run *r)
 	for (uint32_t i = 0; i < r->rows; i++) {
 		struct set_state *st = (void *)(r->states +
 		    r->groups[i] * r->width);
+		const uint64_t *w = keys + (size_t)i * plan.words +
+		    plan.at[0];
 
 		if (r->keep != NULL && !r->keep[i])
 			continue;
-		if (st->set == NULL)
-			st->set = set_new(r->fold, a->form[0], counted);
-		set_add(r->fold, st->set,
-		    keys + (size_t)i * plan.words + plan.at[0], 1);
+		if (st->set == NULL && !set_begin(r, st, counted))
+			continue;
+		/* Not the bits that choose the slot. */
+		if (parts > 1 && (hash_of(r->fold, st->set, w) >> 32) %
+		    parts != part)
+			continue;
+		if (!set_add(r->fold, st->set, w, 1))
+			set_spill(r->fold, st);
 	}
 	tn_exec_key_plan_fini(&plan);
+}
+
+/* False when there are no values to add. */
+static bool
+merge_begin(struct tn_exec_fold *f, struct set_state *st,
+    const struct set_state *from)
+{
+	tn_assert(from->kind != WANTED && st->kind != WANTED);
+	if (from->kind == WHOLE && from->set == NULL)
+		return false;
+	if (st->kind == WHOLE && from->kind == WHOLE)
+		return true;
+	if (st->kind == WHOLE && st->set == NULL)
+		*st = *from;            /* Spilled: what was known still is. */
+	else
+		set_spill(f, st);
+	return false;
 }
 
 static void
@@ -229,7 +351,7 @@ set_merge(struct tn_exec_fold *f, const struct tn_agg *a, void *to,
 	struct set_state *st = to;
 	uint64_t w[2] = { 0 };
 
-	if (b == NULL)
+	if (!merge_begin(f, st, from))
 		return;
 	if (st->set == NULL)
 		st->set = set_new(f, a->form[0], b->counted);
@@ -244,7 +366,10 @@ set_merge(struct tn_exec_fold *f, const struct tn_agg *a, void *to,
 		if (b->form == TN_FORM_TEXT &&
 		    tn_words_len(w) > TN_TEXT_INLINE)
 			w[1] = (uint64_t)(uintptr_t)(b->heap + w[1]);
-		set_add(f, st->set, w, b->counted ? b->counts[i] : 1);
+		if (set_add(f, st->set, w, b->counted ? b->counts[i] : 1))
+			continue;
+		set_spill(f, st);
+		return;
 	}
 }
 
@@ -293,9 +418,16 @@ set_sorted(struct set *s)
 static void
 set_save(const struct tn_agg *a, const void *state, struct tn_buf *out)
 {
-	struct set *s = ((const struct set_state *)state)->set;
+	const struct set_state *st = state;
+	struct set *s = st->set;
 	uint32_t *slots;
 
+	if (st->kind == UNKNOWN || st->kind == KNOWN) {
+		tn_buf_varint(out, SPILLED);
+		tn_buf_char(out, st->kind == KNOWN);
+		tn_buf_u64(out, st->kind == KNOWN ? st->answer : 0);
+		return;
+	}
 	tn_buf_varint(out, s == NULL ? 0 : s->count);
 	if (s == NULL)
 		return;
@@ -344,8 +476,38 @@ set_load_one(struct tn_exec_fold *f, const struct tn_agg *a, struct set *s,
 	memcpy(w, v->w, 16);
 	if (a->form[0] == TN_FORM_TEXT)
 		tn_exec_words_of_text(v->text, w);
-	set_add(f, s, w, times);
-	return true;
+	return set_add(f, s, w, times);
+}
+
+static bool
+load_spilled(struct set_state *st, bool counted, struct tn_cursor *in)
+{
+	uint8_t known = tn_cursor_u8(in);
+
+	st->answer = tn_cursor_u64(in);
+	st->kind = known ? KNOWN : UNKNOWN;
+	if (in->failed || known > 1)
+		return false;
+	if (!known)
+		return st->answer == 0;
+	/* No values, no set: a spilled one counts some. */
+	return counted || (st->answer > 0 &&
+	    st->answer <= TN_STATE_COUNT_MAX);
+}
+
+/* It was saved when states might be larger. All of it is here, so its answer
+ * is known. */
+static void
+spill_loaded(struct tn_exec_fold *f, const struct tn_agg *a,
+    struct set_state *st)
+{
+	struct tn_value v = { .w = { 0 } };
+	bool some = a->class->value(a, st, &v, NULL);
+
+	tn_assert(some);
+	set_drop(f, st);
+	st->answer = v.w[0];
+	st->kind = KNOWN;
 }
 
 static bool
@@ -357,6 +519,9 @@ set_load(struct tn_exec_fold *f, const struct tn_agg *a, void *state,
 	uint64_t n = tn_cursor_varint(in);
 	struct tn_value v[2];
 
+	if (n == SPILLED)
+		return a->form[0] != TN_FORM_NONE &&
+		    load_spilled(st, counted, in);
 	/* Each value takes a byte at least. */
 	if (in->failed || n > (uint64_t)(in->end - in->p) || n > SET_MAX)
 		return false;
@@ -365,6 +530,7 @@ set_load(struct tn_exec_fold *f, const struct tn_agg *a, void *state,
 	if (a->form[0] == TN_FORM_NONE)
 		return false;
 	st->set = set_new(f, a->form[0], counted);
+	st->set->max = 0;
 	for (uint64_t i = 0; i < n; i++) {
 		if (!set_load_one(f, a, st->set, in, &v[i & 1]))
 			return false;
@@ -372,7 +538,12 @@ set_load(struct tn_exec_fold *f, const struct tn_agg *a, void *state,
 		    &v[i & 1]) >= 0)
 			return false;
 	}
-	return st->set->count == n;
+	if (st->set->count != n)
+		return false;
+	st->set->max = f->program->state_max;
+	if (st->set->max > 0 && set_bytes(st->set) > st->set->max)
+		spill_loaded(f, a, st);
+	return true;
 }
 
 /* ---- results --------------------------------------------------------- */
@@ -381,12 +552,12 @@ static bool
 distinct_value(const struct tn_agg *a, const void *state, struct tn_value *v,
     struct tn_exec_env *env)
 {
-	const struct set *s = ((const struct set_state *)state)->set;
+	const struct set_state *st = state;
 
 	(void)a;
 	(void)env;
-	v->w[0] = s == NULL ? 0 : s->count;
-	return true;
+	v->w[0] = st->set == NULL ? st->answer : st->set->count;
+	return st->kind != UNKNOWN;
 }
 
 /* The value of row ${at} when all rows stand in order. */
@@ -408,14 +579,16 @@ static bool
 percentile_value(const struct tn_agg *a, const void *state,
     struct tn_value *v, struct tn_exec_env *env)
 {
-	struct set *s = ((const struct set_state *)state)->set;
+	const struct set_state *st = state;
+	struct set *s = st->set;
 	uint64_t rows = 0;
 	uint32_t *slots;
 	double low, high, at;
 
 	(void)env;
+	v->w[0] = st->answer;
 	if (s == NULL)
-		return false;
+		return st->kind == KNOWN;
 	slots = set_sorted(s);
 	for (uint32_t i = 0; i < s->count; i++)
 		rows += s->counts[slots[i]];
@@ -429,13 +602,55 @@ percentile_value(const struct tn_agg *a, const void *state,
 	return true;
 }
 
+/* ---- settling -------------------------------------------------------- */
+
+bool
+tn_exec_set_unknown(const void *state)
+{
+	return ((const struct set_state *)state)->kind == UNKNOWN;
+}
+
+void
+tn_exec_set_want(void *state)
+{
+	struct set_state *st = state;
+
+	tn_assert(st->set == NULL && st->kind == WHOLE);
+	st->kind = WANTED;
+}
+
+bool
+tn_exec_set_settle(const struct tn_agg *a, void *to, const void *from,
+    const struct tn_exact *exact)
+{
+	const struct set_state *b = from;
+	struct set_state *st = to;
+	bool last = exact->part + 1 == exact->parts;
+	struct tn_value v = { .w = { 0 } };
+
+	tn_assert(st->kind == UNKNOWN && b->kind == WANTED);
+	if (exact->part == 0)
+		st->answer = 0;
+	if (b->set != NULL) {
+		(void)a->class->value(a, b, &v, NULL);
+		st->answer += v.w[0];   /* Of one part, or counts. */
+	} else if (exact->parts == 1) {
+		return false;
+	}
+	if (last)
+		st->kind = KNOWN;
+	return true;
+}
+
 const struct tn_agg_class tn_exec_agg_distinct = {
 	.name = "distinct", .size = sizeof(struct set_state),
 	.apply = set_apply, .merge = set_merge, .value = distinct_value,
 	.save = set_save, .load = set_load, .drop = set_drop,
+	.holistic = true,
 };
 const struct tn_agg_class tn_exec_agg_percentile = {
 	.name = "percentile", .size = sizeof(struct set_state),
 	.apply = set_apply, .merge = set_merge, .value = percentile_value,
 	.save = set_save, .load = set_load, .drop = set_drop,
+	.holistic = true,
 };

@@ -331,9 +331,14 @@ static void
 row_jsonb(struct tn_call *c, uint32_t row)
 {
 	struct tn_buf *b = c->scratch;
+	struct tn_slice s = tn_arg_text(c, 0, row);
+	enum tn_status st;
 
 	tn_buf_clear(b);
-	if (tn_codec_jsonb(b, tn_arg_text(c, 0, row)) != TN_OK || b->failed)
+	st = tn_codec_jsonb(b, s);
+	if (st == TN_ENOMEM)
+		tn_exec_no_memory(c->ev, s.n);
+	if (st != TN_OK)
 		fail_read(c, row, TN_READ_SYNTAX);
 	else
 		tn_exec_put(c, b->p, b->n);
@@ -408,6 +413,8 @@ row_print(struct tn_call *c, uint32_t row)
 		    "false");
 	else
 		tn_record_print(b, in, at);
+	if (b->failed)
+		tn_exec_no_memory(c->ev, tn_column_text(in, at).n);
 	s = (struct tn_slice){ b->p, b->n };
 	tn_exec_put(c, s.p, c->type.length_max == 0 ? s.n :
 	    first_chars(s, c->type.length_max));

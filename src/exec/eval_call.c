@@ -109,6 +109,14 @@ tn_exec_fail(struct tn_call *c, uint32_t row, const char *fmt, ...)
 		env->error_rows[row] = 1;
 }
 
+void
+tn_exec_no_memory(const struct tn_eval *ev, size_t n)
+{
+	if (ev->env->no_memory == NULL)
+		tn_alloc_fail(n);
+	*ev->env->no_memory = true;
+}
+
 /* ---- results --------------------------------------------------------- */
 
 void *
@@ -169,7 +177,12 @@ tn_exec_room(struct tn_call *c, size_t n)
 		cap = (size_t)c->n * 8 + 64;
 	while (cap < c->bytes_n + n)
 		cap *= 2;
-	p = tn_arena_alloc(c->ev->a, cap);
+	p = tn_arena_try_alloc(c->ev->a, cap);
+	if (p == NULL) {
+		tn_exec_no_memory(c->ev, cap);
+		c->text_full = true;
+		return NULL;
+	}
 	if (c->bytes_n > 0)
 		memcpy(p, c->bytes, c->bytes_n);
 	c->bytes = p;

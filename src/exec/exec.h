@@ -30,6 +30,9 @@ struct tn_exec_env {
 	uint8_t *error_rows;
 	uint64_t errors;
 	char message[160];
+	/* Set when memory is out for the texts of a result, which then mean
+	 * nothing. NULL: that ends the process. */
+	bool *no_memory;
 };
 /* Evaluate over all rows of env->batch. The result has batch->rows rows (a
  * constant is spread) and may point into the batch. Any thread. */
@@ -57,8 +60,10 @@ void tn_exec_ref_put(struct tn_exec_ref *r, struct tn_batch *b,
     const uint8_t *skip, uint64_t lsn);
 struct tn_exec_ref *tn_exec_ref_freeze(struct tn_exec_ref *r);
 void tn_exec_ref_free(struct tn_exec_ref *r);     /* A reference each. */
+/* Memory of all versions, with the batches they lie in. The writer only. */
+size_t tn_exec_ref_bytes(const struct tn_exec_ref *r);
 /* The newest version of each row at or before ${lsn} as a batch with the
- * table's schema. */
+ * table's schema. NULL: memory is out. */
 struct tn_batch *tn_exec_ref_rows(const struct tn_exec_ref *r, uint64_t lsn);
 /* Finds the snapshot of a reference table by name; given by the caller. */
 struct tn_exec_refs {
@@ -88,6 +93,10 @@ struct tn_exec_rows {
  * plan. */
 struct tn_exec_program;
 struct tn_exec_program *tn_exec_program_new(const struct tn_sql_select *s);
+/* Bytes of values that one state of count(DISTINCT) or percentile_cont may
+ * keep; what outgrows them keeps no values, and its answer must be settled (see
+ * below). 0, the default: no limit. Before the first fold. */
+void tn_exec_program_state_max(struct tn_exec_program *p, size_t bytes);
 void tn_exec_program_free(struct tn_exec_program *p);
 
 struct tn_exec_fold;
@@ -113,12 +122,19 @@ struct tn_exec_bound {
 /* A new fold with those groups (all when count is 0). */
 struct tn_exec_fold *tn_exec_fold_clone(const struct tn_exec_fold *f,
     const struct tn_exec_bound *bounds, uint32_t count);
+/* About how many bytes that clone would have, without making it. */
+size_t tn_exec_fold_clone_bytes(const struct tn_exec_fold *f,
+    const struct tn_exec_bound *bounds, uint32_t count);
 /* A new fold with the groups touched by apply or merge since the last call
  * (or since tracking began with the first call); clears the marks. */
 struct tn_exec_fold *tn_exec_fold_take_changed(struct tn_exec_fold *f);
 /* A new fold with the groups of ${f} that also are in ${keys}. */
 struct tn_exec_fold *tn_exec_fold_pick(const struct tn_exec_fold *f,
     const struct tn_exec_fold *keys);
+/* The first time bucket that had not ended at ${us}, as a bound (one row, in
+ * ${a}); NULL when that cannot be told or there is no bucket. */
+const struct tn_column *tn_exec_first_open(const struct tn_sql_select *s,
+    int64_t us, struct tn_arena *a);
 uint32_t tn_exec_fold_groups(const struct tn_exec_fold *f);
 size_t tn_exec_fold_bytes(const struct tn_exec_fold *f);
 /* Split into folds by partition of the bucket group: a day (by_month false)
@@ -135,11 +151,39 @@ struct tn_batch *tn_exec_fold_finish(const struct tn_exec_fold *f,
     uint64_t *errors);
 /* All groups as a batch for a gold file: the visible outputs, then
  * _visible bool (having), _k0.. the group values, _state bytes. In key
- * order. State bytes carry a version and are checked when loaded. */
+ * order. State bytes carry a version and are checked when loaded. NULL: memory
+ * is out. */
 struct tn_batch *tn_exec_fold_save(const struct tn_exec_fold *f);
 /* From rows of a gold file (needs at least _k0.. and _state). TN_ECORRUPT. */
 TN_MUST_USE enum tn_status tn_exec_fold_load(const struct tn_exec_program *p,
     const struct tn_batch *b, struct tn_exec_fold **out);
+
+/* ---- settling -------------------------------------------------------- */
+
+/* Groups with a state that outgrew the program's limit and whose answer is not
+ * known for just the rows folded: finish and save give null for it. A copy, a
+ * saved state and a merge with nothing keep an answer that is known. */
+uint32_t tn_exec_fold_unknown(const struct tn_exec_fold *f);
+/* Find the answers by folding the same rows again, in one pass or several.
+ * pass() gets a fold that gathers only what is asked for; it applies all rows
+ * that ${f} was made of (those of other groups do no harm) and may stop with
+ * any status once tn_exec_fold_full. Another failure of it is returned.
+ * TN_ELIMIT: one group is too large for memory_max; ${d} says what to do.
+ * TN_ECORRUPT: the rows were not those. Then some answers stay unknown. */
+struct tn_exec_settle_opts {
+	enum tn_status (*pass)(void *arg, struct tn_exec_fold *exact,
+	    struct tn_diag *d);
+	void *arg;
+	size_t memory_max;        /* Of the sets of a pass; 0: 256 MiB. */
+};
+TN_MUST_USE enum tn_status tn_exec_fold_settle(struct tn_exec_fold *f,
+    const struct tn_exec_settle_opts *o, struct tn_diag *d);
+/* The pass asked for too much: it will be asked again for less. */
+bool tn_exec_fold_full(const struct tn_exec_fold *f);
+/* Least and largest time bucket of the fold's groups. False: it has none, no
+ * groups, or a null one. */
+bool tn_exec_fold_times(const struct tn_exec_fold *f, int64_t *min_us,
+    int64_t *max_us);
 
 /* ---- queries --------------------------------------------------------- */
 
@@ -153,7 +197,7 @@ struct tn_exec_query_opts {
 struct tn_exec_query *tn_exec_query_new(const struct tn_sql_select *s,
     const struct tn_exec_query_opts *opts);
 /* TN_END: enough rows (LIMIT without ORDER BY), push no more. A row error
- * fails the query: TN_EINVAL with ${d}. For a source that is a view or
+ * fails the query: TN_EINVAL with ${d}. TN_ENOMEM, TN_ELIMIT. For a source that is a view or
  * reference table rows->batch has just its columns and has_hidden is true. */
 TN_MUST_USE enum tn_status tn_exec_query_push(struct tn_exec_query *q,
     const struct tn_exec_rows *rows, const struct tn_exec_refs *refs,

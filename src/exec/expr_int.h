@@ -165,6 +165,8 @@ void tn_exec_drop(struct tn_call *c, uint32_t row);
  * call every active row is. Only for live rows. */
 void tn_exec_fail(struct tn_call *c, uint32_t row, const char *fmt, ...)
     TN_PRINTF(3, 4);
+/* No memory for ${n} bytes of text: the whole evaluation is worth nothing. */
+void tn_exec_no_memory(const struct tn_eval *ev, size_t n);
 /* Room for n values of the result type. */
 void *tn_exec_values(struct tn_call *c);
 /* Set ${out} from type, n, constant, valid and ${values}. */

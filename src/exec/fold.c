@@ -46,6 +46,7 @@ plan_aggs(struct tn_exec_program *p)
 		p->width += a->class->size;
 		p->flat &= a->class->flat;
 		p->offsets |= a->class->offsets;
+		p->holistic |= a->class->holistic;
 		tn_buf_str(&mark, a->class->name);
 		tn_buf_printf(&mark, " %d %d %d %d %d %.17g;",
 		    (int)s->aggs[k].kind, a->type[0].id, a->type[0].scale,
@@ -114,6 +115,14 @@ tn_exec_program_new(const struct tn_sql_select *s)
 }
 
 void
+tn_exec_program_state_max(struct tn_exec_program *p, size_t bytes)
+{
+	/* The smallest set has room always. */
+	p->state_max = bytes > 0 && bytes < TN_SET_BYTES_MIN ?
+	    TN_SET_BYTES_MIN : bytes;
+}
+
+void
 tn_exec_program_free(struct tn_exec_program *p)
 {
 	if (p == NULL)
@@ -162,6 +171,9 @@ tn_exec_fold_free(struct tn_exec_fold *f)
 		drop_states(f);
 	tn_exec_keys_fini(&f->keys);
 	tn_arena_free(f->scratch);
+	if (f->exact != NULL)
+		tn_free(f->exact->aggs);
+	tn_free(f->exact);
 	tn_free(f->states);
 	tn_free(f->changed);
 	tn_free(f->touched);
@@ -230,10 +242,11 @@ struct slice {
 	const struct tn_batch *batch;
 	const uint32_t *groups;
 	const uint64_t *offsets;
+	const uint8_t *keep;     /* Rows of groups asked for; NULL: all. */
 	uint32_t rows;
 };
 
-static const uint32_t *
+static uint32_t *
 map_groups(struct tn_exec_fold *f, struct tn_exec_env *env)
 {
 	const struct tn_sql_select *s = f->program->s;
@@ -246,12 +259,34 @@ map_groups(struct tn_exec_fold *f, struct tn_exec_env *env)
 	for (uint32_t i = 0; i < s->group_count; i++)
 		cols[i] = tn_exec_eval_column(s->groups[i], env, false);
 	words = tn_exec_keys_words(&f->program->keys, env->arena, cols, n);
+	if (f->exact != NULL) {
+		tn_exec_keys_look(&f->keys, env->arena, words,
+		    s->group_count > 0 ? n : 1, ids);
+		return ids;
+	}
 	tn_exec_keys_map(&f->keys, env->arena, words,
 	    s->group_count > 0 ? n : 1, ids);
 	tn_exec_fold_grow(f);
 	for (uint32_t i = 0; f->changed != NULL && i < n; i++)
 		tn_exec_fold_touch(f, ids[i]);
 	return ids;
+}
+
+/* In an exact fold: only rows of its groups. False: there are none. */
+static bool
+keep_asked(struct slice *in, uint32_t *groups, struct tn_arena *arena)
+{
+	uint8_t *keep = tn_arena_alloc(arena, in->rows);
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < in->rows; i++) {
+		keep[i] = groups[i] != UINT32_MAX;
+		n += keep[i];
+		if (!keep[i])
+			groups[i] = 0;
+	}
+	in->keep = n < in->rows ? keep : NULL;
+	return n > 0;
 }
 
 /* The rows of ${in} where keep is set, with the columns that the arguments
@@ -325,13 +360,15 @@ apply_agg(struct tn_exec_fold *f, const struct tn_agg *a, struct slice in,
 {
 	struct tn_exec_env trial = *env;
 	struct tn_column args[2] = { { .rows = 0 } };
-	uint8_t *keep = NULL;
+	const uint8_t *keep = in.keep;
 	const uint8_t *valid = NULL;
 	struct tn_batch batch;
 
 	if (a->sql->filter != NULL) {
-		keep = tn_arena_alloc(env->arena, in.rows);
-		tn_exec_filter(a->sql->filter, env, keep);
+		uint8_t *pass = tn_arena_alloc(env->arena, in.rows);
+
+		tn_exec_filter(a->sql->filter, env, pass);
+		keep = both(env->arena, keep, pass, in.rows);
 		trial = *env;
 	}
 	eval_args(a, &trial, args);
@@ -370,6 +407,7 @@ tn_exec_fold_rows(struct tn_exec_fold *f, const struct tn_exec_rows *rows,
 	env->arena = f->scratch;
 	for (; at < end; at += TN_SLICE_ROWS) {
 		uint32_t n = end - at;
+		uint32_t *ids;
 		struct slice slice;
 
 		tn_arena_reset(f->scratch);
@@ -379,9 +417,13 @@ tn_exec_fold_rows(struct tn_exec_fold *f, const struct tn_exec_rows *rows,
 			continue;
 		slice = (struct slice){ .batch = &in.batch,
 		    .rows = in.batch.rows, .offsets = in.offsets };
-		slice.groups = map_groups(f, env);
+		ids = map_groups(f, env);
+		slice.groups = ids;
+		if (f->exact != NULL && !keep_asked(&slice, ids, f->scratch))
+			continue;
 		for (uint32_t k = 0; k < p->s->agg_count; k++)
-			apply_agg(f, &p->aggs[k], slice, env);
+			if (f->exact == NULL || f->exact->aggs[k])
+				apply_agg(f, &p->aggs[k], slice, env);
 	}
 	tn_arena_reset(f->scratch);
 	env->batch = NULL;

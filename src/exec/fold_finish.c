@@ -8,6 +8,7 @@
 #include "exec/fold_int.h"
 
 #define ARENA_BLOCK (16u << 10)
+#define SMALL_BYTES 4096
 
 /* ---- the second space ------------------------------------------------ */
 
@@ -232,27 +233,41 @@ visible_column(const struct tn_sql_select *s, struct tn_exec_env *env)
 	    .rows = n, .values = v };
 }
 
-static struct tn_column
+/* A few groups are a small allocation: a fold without any, which callers make
+ * for its shape, is always saved. */
+static void *
+hold(struct tn_arena *a, size_t n)
+{
+	return n <= SMALL_BYTES ? tn_arena_alloc(a, n) :
+	    tn_arena_try_alloc(a, n);
+}
+
+/* False when memory is out. */
+static bool
 state_column(const struct tn_exec_fold *f, const uint32_t *ids,
-    struct tn_arena *a)
+    struct tn_arena *a, struct tn_column *out)
 {
 	uint32_t n = f->keys.count;
-	uint32_t *offsets = tn_arena_alloc(a, (n + 1ul) * 4);
+	uint32_t *offsets = hold(a, (n + 1ul) * 4);
 	struct tn_buf buf = { .max = TN_BATCH_TEXT_MAX };
-	uint8_t *bytes;
+	uint8_t *bytes = NULL;
 
-	for (uint32_t i = 0; i < n; i++) {
+	for (uint32_t i = 0; offsets != NULL && i < n; i++) {
 		offsets[i] = (uint32_t)buf.n;
 		tn_exec_state_save(f, ids[i], &buf);
 	}
-	tn_assert(!buf.failed);
-	offsets[n] = (uint32_t)buf.n;
-	bytes = tn_arena_alloc(a, buf.n + 1);
-	if (buf.n > 0)
-		memcpy(bytes, buf.p, buf.n);
+	tn_assert(tn_buf_status(&buf) != TN_ELIMIT);
+	if (offsets != NULL && !buf.failed)
+		bytes = hold(a, buf.n + 1);
+	if (bytes != NULL) {
+		offsets[n] = (uint32_t)buf.n;
+		if (buf.n > 0)
+			memcpy(bytes, buf.p, buf.n);
+	}
 	tn_buf_fini(&buf);
-	return (struct tn_column){ .type = tn_record_type(TN_T_BYTES),
+	*out = (struct tn_column){ .type = tn_record_type(TN_T_BYTES),
 	    .rows = n, .offsets = offsets, .bytes = bytes };
+	return bytes != NULL;
 }
 
 struct tn_batch *
@@ -268,6 +283,7 @@ tn_exec_fold_save(const struct tn_exec_fold *f)
 	struct tn_column *cols = tn_arena_alloc(arena,
 	    p->saved->count * sizeof *cols);
 	struct tn_column *to = cols;
+	bool done;
 
 	env.batch = second;
 	memcpy(to, tn_exec_outputs(s, false, &env),
@@ -276,8 +292,12 @@ tn_exec_fold_save(const struct tn_exec_fold *f)
 	*to++ = visible_column(s, &env);
 	memcpy(to, second->columns, s->group_count * sizeof *to);
 	to += s->group_count;
-	*to = state_column(f, ids, arena);
+	done = state_column(f, ids, arena, to);
 	tn_free(ids);
+	if (!done) {
+		tn_arena_free(arena);
+		return NULL;
+	}
 	return tn_record_batch_new(arena, tn_exec_schema_copy(arena,
 	    p->saved), n, cols);
 }

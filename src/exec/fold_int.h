@@ -29,6 +29,7 @@
 #define TN_STATE_VERSION 1
 #define TN_STATE_COUNT_MAX (UINT64_C(1) << 48)  /* Rows in a saved state. */
 #define TN_TEXT_INLINE 12u
+#define TN_SET_BYTES_MIN 256u   /* More than a set of few values takes. */
 #define TN_SORT_ROWS_MAX (1u << 31)
 
 /* ---- values (fold_value.c) ------------------------------------------- */
@@ -162,6 +163,9 @@ void tn_exec_keys_map(struct tn_keys *k, struct tn_arena *a,
 /* One key with its hash. find: UINT32_MAX when it is not there. */
 uint32_t tn_exec_keys_find(const struct tn_keys *k, const uint64_t *words,
     uint64_t hash);
+/* Ids of n keys; UINT32_MAX where there is none. */
+void tn_exec_keys_look(const struct tn_keys *k, struct tn_arena *a,
+    const uint64_t *words, uint32_t n, uint32_t *ids);
 uint32_t tn_exec_keys_put(struct tn_keys *k, const uint64_t *words,
     uint64_t hash, bool *fresh);
 void tn_exec_keys_reserve(struct tn_keys *k, uint32_t count);
@@ -202,6 +206,7 @@ struct tn_agg_class {
 	bool flat;                       /* Nothing aside. */
 	bool null_args;                  /* keep leaves nulls in. */
 	bool offsets;                    /* Needs row offsets. */
+	bool holistic;                   /* May outgrow state_max. */
 	void (*apply)(const struct tn_agg_run *r);
 	void (*merge)(struct tn_exec_fold *f, const struct tn_agg *a,
 	    void *to, const void *from);
@@ -236,6 +241,16 @@ extern const struct tn_agg_class tn_exec_agg_distinct;  /* agg_set.c */
 extern const struct tn_agg_class tn_exec_agg_percentile;
 extern const struct tn_agg_class tn_exec_agg_hll;       /* agg_hll.c */
 
+/* Holistic states. unknown: it outgrew state_max and its answer is not known.
+ * want: an empty state of an exact fold gathers values. settle: the answer of
+ * a wanted state, or of this part of it, becomes that of ${to}; false: no row
+ * was met. */
+struct tn_exact;
+bool tn_exec_set_unknown(const void *state);
+void tn_exec_set_want(void *state);
+bool tn_exec_set_settle(const struct tn_agg *a, void *to, const void *from,
+    const struct tn_exact *exact);
+
 /* A row error while finishing. */
 void tn_exec_agg_fail(struct tn_exec_env *env, const char *message);
 /* Values in saved states. */
@@ -263,13 +278,24 @@ struct tn_exec_program {
 	size_t width;            /* Of a group's states. */
 	bool flat;               /* No aggregate has anything aside. */
 	bool offsets;
+	bool holistic;           /* Some aggregate is. */
+	size_t state_max;        /* Bytes of a holistic state; 0: no limit. */
 	uint16_t mark;           /* Tells states of other layouts apart. */
 	struct tn_schema *second;    /* Group values, aggregate results. */
 	struct tn_schema *saved;     /* Of tn_exec_fold_save. */
 	struct tn_arena *arena;
 };
+/* What an exact fold is asked for (fold_settle.c). */
+struct tn_exact {
+	size_t bytes_max;        /* Of all sets. */
+	uint32_t part;           /* Values whose hash is that, modulo ... */
+	uint32_t parts;
+	bool full;               /* bytes_max was too little. */
+	uint8_t *aggs;           /* Which aggregates, a byte each. */
+};
 struct tn_exec_fold {
 	const struct tn_exec_program *program;
+	struct tn_exact *exact;  /* NULL in all but exact folds. */
 	struct tn_keys keys;
 	uint8_t *states;         /* keys.cap areas. */
 	uint32_t states_cap;
@@ -339,12 +365,16 @@ struct tn_heap {
 	uint64_t rows;
 	size_t bytes;
 };
-/* Takes the batch. */
-void tn_exec_heap_add(struct tn_heap *h, struct tn_batch *b);
-/* All rows as one batch, or NULL when there are none; leaves h empty. */
-struct tn_batch *tn_exec_heap_take(struct tn_heap *h);
+/* Takes the batch. TN_ENOMEM: it is in the heap all the same. */
+TN_MUST_USE enum tn_status tn_exec_heap_add(struct tn_heap *h,
+    struct tn_batch *b);
+/* All rows as one batch, or NULL when there are none; leaves h empty, but as
+ * it was when memory is out. */
+TN_MUST_USE enum tn_status tn_exec_heap_take(struct tn_heap *h,
+    struct tn_batch **all);
 void tn_exec_heap_fini(struct tn_heap *h);
-/* Order of the rows by ORDER BY, ties by row; freed with tn_free. */
+/* Order of the rows by ORDER BY, ties by row; freed with tn_free. NULL: memory
+ * is out. */
 uint32_t *tn_exec_order_rows(const struct tn_sql_select *s,
     const struct tn_batch *b);
 

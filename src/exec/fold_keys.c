@@ -477,6 +477,25 @@ tn_exec_keys_map(struct tn_keys *k, struct tn_arena *a, const uint64_t *words,
 	}
 }
 
+void
+tn_exec_keys_look(const struct tn_keys *k, struct tn_arena *a,
+    const uint64_t *words, uint32_t n, uint32_t *ids)
+{
+	uint32_t step = k->plan->words;
+	uint64_t *hashes = tn_arena_alloc(a, (size_t)n * 8);
+
+	for (uint32_t i = 0; i < n; i++) {
+		const uint64_t *w = words + (size_t)i * step;
+
+		hashes[i] = hash_key(k->plan, w);
+		if (i > 0 && hashes[i] == hashes[i - 1] &&
+		    equal_words(w, w - step, step))
+			ids[i] = ids[i - 1];
+		else
+			ids[i] = tn_exec_keys_find(k, w, hashes[i]);
+	}
+}
+
 /* ---- keys as values -------------------------------------------------- */
 
 void

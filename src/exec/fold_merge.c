@@ -38,6 +38,7 @@ void
 tn_exec_fold_merge(struct tn_exec_fold *dst, const struct tn_exec_fold *src)
 {
 	tn_assert(dst->program == src->program && dst != src);
+	tn_assert(dst->exact == NULL && src->exact == NULL);
 	for (uint32_t g = 0; g < src->keys.count; g++)
 		merge_group(dst, src, g);
 }
@@ -89,6 +90,26 @@ check_bounds(const struct tn_exec_fold *f, const struct tn_exec_bound *b,
 		tn_assert(b[i].max == NULL ||
 		    tn_exec_form(b[i].max->type.id) == form);
 	}
+}
+
+/* Guessed by the share of groups: their states are about alike. */
+size_t
+tn_exec_fold_clone_bytes(const struct tn_exec_fold *f,
+    const struct tn_exec_bound *bounds, uint32_t count)
+{
+	size_t all = tn_exec_fold_bytes(f), groups = 0;
+
+	if (count == 0 || f->keys.count == 0)
+		return all;
+	check_bounds(f, bounds, count);
+	for (uint32_t g = 0; g < f->keys.count; g++) {
+		uint32_t i = 0;
+
+		while (i < count && within(f, g, &bounds[i]))
+			i++;
+		groups += i == count;
+	}
+	return (size_t)((double)all / f->keys.count * (double)groups);
 }
 
 struct tn_exec_fold *

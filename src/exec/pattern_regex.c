@@ -281,6 +281,8 @@ compile(struct job *j, struct tn_slice pattern, uint32_t options)
 	} else {
 		rewrite(&b, s);
 	}
+	if (b.failed)
+		tn_alloc_fail(s.n);
 	r->code = pcre2_compile(b.p == NULL ? (PCRE2_SPTR)"" : b.p, b.n,
 	    options, &code, &at, j->cache->compile);
 	tn_buf_fini(&b);

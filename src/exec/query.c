@@ -11,7 +11,9 @@
  * the query fails with TN_ELIMIT. Joining and sorting the heap at the end
  * needs as much again for a moment, so plain rows may take half of it.
  *
- * A row error fails the query, except in rows that LIMIT cuts off. */
+ * A row error fails the query, except in rows that LIMIT cuts off. So does want
+ * of memory for its rows (TN_ENOMEM); for the groups of a fold it does not yet,
+ * that ends the process. */
 #include "exec/fold_int.h"
 
 #define MEMORY_DEFAULT ((size_t)256 << 20)
@@ -31,6 +33,8 @@ struct tn_exec_query {
 	struct tn_key_plan distinct_plan;
 	struct tn_keys distinct;
 	struct tn_arena *scratch;
+	struct tn_budget_share held;
+	bool no_memory;          /* For a text of some row. */
 };
 
 static uint64_t
@@ -68,6 +72,7 @@ tn_exec_query_new(const struct tn_sql_select *s,
 	struct tn_exec_query *q = tn_zalloc(sizeof *q);
 
 	q->s = s;
+	q->held.class = TN_BUDGET_QUERIES;
 	q->memory_max = MEMORY_DEFAULT;
 	q->rows_max = UINT64_MAX;
 	if (opts != NULL) {
@@ -92,6 +97,7 @@ tn_exec_query_free(struct tn_exec_query *q)
 {
 	if (q == NULL)
 		return;
+	tn_budget_set(&q->held, 0);
 	tn_exec_fold_free(q->fold);
 	tn_exec_program_free(q->program);
 	tn_exec_heap_fini(&q->heap);
@@ -113,7 +119,17 @@ row_error(const struct tn_exec_env *env, struct tn_diag *d)
 }
 
 static enum tn_status
-check_memory(const struct tn_exec_query *q, struct tn_diag *d)
+no_memory(struct tn_diag *d)
+{
+	(void)tn_diag_set(d, TN_ENOMEM, "memory_full",
+	    "memory is out for the rows of the query");
+	tn_diag_hint(d, "Ask again later, or read less (a range of time in "
+	    "WHERE), or add LIMIT.");
+	return TN_ENOMEM;
+}
+
+static enum tn_status
+check_memory(struct tn_exec_query *q, struct tn_diag *d)
 {
 	size_t held = q->heap.bytes * 2 + tn_arena_bytes(q->scratch);
 
@@ -122,7 +138,8 @@ check_memory(const struct tn_exec_query *q, struct tn_diag *d)
 	if (q->fold != NULL)
 		held += tn_exec_fold_bytes(q->fold);
 	if (held <= q->memory_max)
-		return TN_OK;
+		return tn_budget_try(&q->held, held) ? TN_OK :
+		    tn_budget_refuse(d);
 	(void)tn_diag_set(d, TN_ELIMIT, "query_memory",
 	    "the query needs more than %zu KiB of memory",
 	    q->memory_max >> 10);
@@ -195,24 +212,30 @@ distinct_rows(struct tn_exec_query *q, const struct tn_batch *b,
 	return n;
 }
 
-/* Keep only the first ${wanted} rows in the order asked for. */
-static void
+/* Keep only the first ${wanted} rows in the order asked for. TN_ENOMEM. */
+static enum tn_status
 cut_heap(struct tn_exec_query *q)
 {
 	struct tn_batch *all;
-	uint32_t *rows;
+	struct tn_batch *few = NULL;
+	uint32_t *rows = NULL;
 	uint64_t top = q->wanted * 4;
+	enum tn_status st;
 
 	if (q->s->order_count == 0 || q->wanted > TN_SORT_ROWS_MAX)
-		return;
+		return TN_OK;
 	if (q->heap.rows < (top < TOP_ROWS_MIN ? TOP_ROWS_MIN : top))
-		return;
-	all = tn_exec_heap_take(&q->heap);
+		return TN_OK;
+	st = tn_exec_heap_take(&q->heap, &all);
+	if (st != TN_OK)
+		return st;
 	rows = tn_exec_order_rows(q->s, all);
-	tn_exec_heap_add(&q->heap, tn_record_batch_take(all, rows,
-	    (uint32_t)q->wanted));
+	if (rows != NULL)
+		few = tn_record_batch_take(all, rows, (uint32_t)q->wanted);
+	st = few == NULL ? TN_ENOMEM : tn_exec_heap_add(&q->heap, few);
 	tn_free(rows);
 	tn_record_batch_unref(all);
+	return st;
 }
 
 static enum tn_status
@@ -222,13 +245,16 @@ plain_slice(struct tn_exec_query *q, struct tn_exec_env *env,
 	bool bounded = q->s->order_count == 0;
 	uint64_t left = UINT64_MAX;
 	struct tn_batch b = { .arena = env->arena };
+	struct tn_batch *kept;
 	uint32_t *rows;
 	uint32_t n;
 
 	if (bounded && q->wanted != UINT64_MAX)
 		left = q->wanted - q->heap.rows;
 	if (!outputs_batch(q, left, env, &b))
-		return row_error(env, d);
+		return q->no_memory ? no_memory(d) : row_error(env, d);
+	if (q->no_memory)
+		return no_memory(d);
 	n = b.rows;
 	rows = tn_arena_alloc(env->arena, n * 4ul);
 	for (uint32_t i = 0; i < n; i++)
@@ -237,9 +263,12 @@ plain_slice(struct tn_exec_query *q, struct tn_exec_env *env,
 		n = distinct_rows(q, &b, env->arena, rows);
 	if (n > left)
 		n = (uint32_t)left;
-	if (n > 0)
-		tn_exec_heap_add(&q->heap, tn_record_batch_take(&b, rows, n));
-	cut_heap(q);
+	kept = n > 0 ? tn_record_batch_take(&b, rows, n) : NULL;
+	if (n > 0 && (kept == NULL || tn_exec_heap_add(&q->heap, kept) !=
+	    TN_OK))
+		return no_memory(d);
+	if (cut_heap(q) != TN_OK)
+		return no_memory(d);
 	return bounded && q->heap.rows >= q->wanted ? TN_END : TN_OK;
 }
 
@@ -257,12 +286,14 @@ push_plain(struct tn_exec_query *q, const struct tn_exec_rows *rows,
 	    at += TN_SLICE_ROWS) {
 		uint32_t n = total - at;
 		struct tn_exec_env env = { .now_us = q->now_us,
-		    .arena = q->scratch };
+		    .arena = q->scratch, .no_memory = &q->no_memory };
 
 		tn_arena_reset(q->scratch);
 		tn_exec_input(&in, at, n < TN_SLICE_ROWS ? n : TN_SLICE_ROWS,
 		    &env);
-		if (env.errors > 0)
+		if (q->no_memory)
+			st = no_memory(d);
+		else if (env.errors > 0)
 			st = row_error(&env, d);
 		else if (in.batch.rows > 0)
 			st = plain_slice(q, &env, d);
@@ -282,10 +313,13 @@ push_fold(struct tn_exec_query *q, const struct tn_exec_rows *rows,
 	for (uint32_t at = 0; at < total; at += CHUNK_ROWS) {
 		uint32_t n = total - at < CHUNK_ROWS ? total - at :
 		    CHUNK_ROWS;
-		struct tn_exec_env env = { .now_us = q->now_us };
+		struct tn_exec_env env = { .now_us = q->now_us,
+		    .no_memory = &q->no_memory };
 		enum tn_status st;
 
 		tn_exec_fold_rows(q->fold, rows, refs, at, at + n, &env);
+		if (q->no_memory)
+			return no_memory(d);
 		if (env.errors > 0)
 			return row_error(&env, d);
 		st = check_memory(q, d);
@@ -331,36 +365,53 @@ no_rows(const struct tn_sql_select *s)
 	    cols);
 }
 
-/* All rows of the query before ORDER BY and LIMIT; NULL on a row error. */
-static struct tn_batch *
-gather(struct tn_exec_query *q, struct tn_exec_env *env)
+/* Rows of an aggregated query that were not seen before. Takes ${b}. */
+static enum tn_status
+distinct_of(struct tn_exec_query *q, struct tn_batch *b,
+    struct tn_batch **out)
 {
-	struct tn_batch *b;
-	struct tn_batch *few;
-	uint32_t *rows;
+	uint32_t *rows = tn_try_alloc(b->rows * 4ul);
 	uint32_t n;
 
-	if (!q->s->aggregated) {
-		b = tn_exec_heap_take(&q->heap);
-		return b != NULL ? b : no_rows(q->s);
-	}
-	b = tn_exec_fold_result(q->fold, true, env);
-	if (env->errors > 0) {
-		tn_record_batch_unref(b);
-		return NULL;
-	}
-	if (!q->s->distinct)
-		return b;
-	rows = tn_alloc(b->rows * 4ul);
 	tn_arena_reset(q->scratch);
-	n = distinct_rows(q, b, q->scratch, rows);
-	few = tn_record_batch_take(b, rows, n);
+	if (rows != NULL) {
+		n = distinct_rows(q, b, q->scratch, rows);
+		*out = tn_record_batch_take(b, rows, n);
+	}
 	tn_free(rows);
 	tn_record_batch_unref(b);
-	return few;
+	return *out == NULL ? TN_ENOMEM : TN_OK;
 }
 
-/* Rows [from, from + n) in the order asked for, visible columns only. */
+/* All rows of the query before ORDER BY and LIMIT. */
+static enum tn_status
+gather(struct tn_exec_query *q, struct tn_batch **out, struct tn_diag *d)
+{
+	struct tn_exec_env env = { .now_us = q->now_us,
+	    .no_memory = &q->no_memory };
+	struct tn_batch *b = NULL;
+
+	*out = NULL;
+	if (!q->s->aggregated) {
+		if (tn_exec_heap_take(&q->heap, out) != TN_OK)
+			return no_memory(d);
+		if (*out == NULL)
+			*out = no_rows(q->s);
+		return TN_OK;
+	}
+	b = tn_exec_fold_result(q->fold, true, &env);
+	if (q->no_memory || env.errors > 0) {
+		tn_record_batch_unref(b);
+		return q->no_memory ? no_memory(d) : row_error(&env, d);
+	}
+	if (q->s->distinct)
+		return distinct_of(q, b, out) == TN_OK ? TN_OK : no_memory(d);
+	*out = b;
+	return TN_OK;
+}
+
+/* Rows [from, from + n) in the order asked for, visible columns only. NULL:
+ * memory is out. */
 static struct tn_batch *
 arrange(const struct tn_sql_select *s, const struct tn_batch *all,
     uint64_t from, uint32_t n)
@@ -372,10 +423,12 @@ arrange(const struct tn_sql_select *s, const struct tn_batch *all,
 	if (s->order_count > 0) {
 		rows = tn_exec_order_rows(s, all);
 	} else {
-		rows = tn_alloc(all->rows * 4ul);
-		for (uint32_t i = 0; i < all->rows; i++)
+		rows = tn_try_alloc(all->rows * 4ul);
+		for (uint32_t i = 0; rows != NULL && i < all->rows; i++)
 			rows[i] = i;
 	}
+	if (rows == NULL)
+		return NULL;
 	if (s->schema != NULL)
 		view.schema = s->schema;
 	tn_assert(view.schema->count <= all->schema->count);
@@ -389,13 +442,13 @@ tn_exec_query_finish(struct tn_exec_query *q, struct tn_batch **out,
     bool *truncated, struct tn_diag *d)
 {
 	const struct tn_sql_select *s = q->s;
-	struct tn_exec_env env = { .now_us = q->now_us };
-	struct tn_batch *all = gather(q, &env);
+	struct tn_batch *all;
+	enum tn_status st = gather(q, &all, d);
 	uint64_t from = s->offset < 0 ? 0 : (uint64_t)s->offset;
 	uint64_t n;
 
-	if (all == NULL)
-		return row_error(&env, d);
+	if (st != TN_OK)
+		return st;
 	if (from > all->rows)
 		from = all->rows;
 	n = all->rows - from;
@@ -411,6 +464,8 @@ tn_exec_query_finish(struct tn_exec_query *q, struct tn_batch **out,
 	}
 	*out = arrange(s, all, from, (uint32_t)n);
 	tn_record_batch_unref(all);
+	if (*out == NULL)
+		return no_memory(d);
 	tn_assert((*out)->rows == n);
 	return TN_OK;
 }

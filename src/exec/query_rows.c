@@ -25,16 +25,18 @@ heap_push(struct tn_heap *h, struct tn_batch *b)
 	h->rows += b->rows;
 }
 
-/* The last ${n} batches become one. */
-static void
+/* The last ${n} batches become one. TN_ENOMEM: they stay as they are. */
+static enum tn_status
 heap_join(struct tn_heap *h, uint32_t n)
 {
 	struct tn_batch **from = h->batches + h->count - n;
 	struct tn_batch *one;
 
 	if (n < 2)
-		return;
+		return TN_OK;
 	one = tn_record_batch_concat(from, n);
+	if (one == NULL)
+		return TN_ENOMEM;
 	for (uint32_t i = 0; i < n; i++) {
 		h->bytes -= tn_record_batch_bytes(from[i]);
 		h->rows -= from[i]->rows;
@@ -42,9 +44,10 @@ heap_join(struct tn_heap *h, uint32_t n)
 	}
 	h->count -= n;
 	heap_push(h, one);
+	return TN_OK;
 }
 
-void
+enum tn_status
 tn_exec_heap_add(struct tn_heap *h, struct tn_batch *b)
 {
 	tn_assert(h->rows + b->rows < TN_BATCH_ROWS_MAX);
@@ -52,29 +55,31 @@ tn_exec_heap_add(struct tn_heap *h, struct tn_batch *b)
 	if (b->rows >= SMALL_ROWS) {
 		h->small = 0;
 		h->small_rows = 0;
-		return;
+		return TN_OK;
 	}
 	h->small++;
 	h->small_rows += b->rows;
 	if (h->small < SMALL_MAX && h->small_rows < SMALL_ROWS * 4)
-		return;
-	heap_join(h, h->small);
+		return TN_OK;
+	if (heap_join(h, h->small) != TN_OK)
+		return TN_ENOMEM;
 	h->small = 0;
 	h->small_rows = 0;
+	return TN_OK;
 }
 
-struct tn_batch *
-tn_exec_heap_take(struct tn_heap *h)
+enum tn_status
+tn_exec_heap_take(struct tn_heap *h, struct tn_batch **all)
 {
-	struct tn_batch *all;
-
+	*all = NULL;
 	if (h->count == 0)
-		return NULL;
-	heap_join(h, h->count);
-	all = h->batches[0];
+		return TN_OK;
+	if (heap_join(h, h->count) != TN_OK)
+		return TN_ENOMEM;
+	*all = h->batches[0];
 	tn_free(h->batches);
 	memset(h, 0, sizeof *h);
-	return all;
+	return TN_OK;
 }
 
 void
@@ -152,11 +157,16 @@ row_prefix(const struct tn_sql_order *o, const struct tn_column *c,
 uint32_t *
 tn_exec_order_rows(const struct tn_sql_select *s, const struct tn_batch *b)
 {
-	struct sort_row *sort = tn_alloc(b->rows * sizeof *sort);
-	uint32_t *rows = tn_alloc(b->rows * 4ul);
+	struct sort_row *sort = tn_try_alloc(b->rows * sizeof *sort);
+	uint32_t *rows = tn_try_alloc(b->rows * 4ul);
 	const struct tn_sql_order *first = &s->order[0];
 
 	tn_assert(s->order_count > 0);
+	if (sort == NULL || rows == NULL) {
+		tn_free(sort);
+		tn_free(rows);
+		return NULL;
+	}
 	for (uint32_t i = 0; i < b->rows; i++) {
 		sort[i].prefix = row_prefix(first,
 		    &b->columns[first->output], i);

@@ -45,6 +45,7 @@ struct core {
 	uint32_t key_count;
 	struct entry *chunks[CHUNKS];
 	struct tn_batch **batches;   /* Writer, and whoever frees. */
+	size_t bytes;                /* Writer: of chunks and batches. */
 	uint32_t batch_count, batch_cap;
 };
 struct tn_exec_ref {
@@ -74,9 +75,11 @@ entry_new(struct core *c, uint32_t i)
 	uint32_t k = 63 - (uint32_t)__builtin_clzll(j) - 10;
 
 	tn_assert(k < CHUNKS);
-	if (c->chunks[k] == NULL)
+	if (c->chunks[k] == NULL) {
 		c->chunks[k] = tn_alloc(((size_t)CHUNK0 << k) *
 		    sizeof(struct entry));
+		c->bytes += ((size_t)CHUNK0 << k) * sizeof(struct entry);
+	}
 	return entry_at(c, i);
 }
 
@@ -296,6 +299,14 @@ tn_exec_ref_free(struct tn_exec_ref *r)
 	tn_free(r);
 }
 
+size_t
+tn_exec_ref_bytes(const struct tn_exec_ref *r)
+{
+	tn_assert(!r->frozen);
+	return sizeof *r + sizeof *r->core + r->core->bytes +
+	    (r->table->mask + (size_t)1) * sizeof r->table->slots[0];
+}
+
 /* ---- writing --------------------------------------------------------- */
 
 static void
@@ -307,6 +318,7 @@ keep_batch(struct core *c, struct tn_batch *b)
 		    c->batch_cap * sizeof *c->batches);
 	}
 	c->batches[c->batch_count++] = tn_record_batch_ref(b);
+	c->bytes += tn_record_batch_bytes(b);
 }
 
 static void
@@ -403,9 +415,12 @@ tn_exec_ref_rows(const struct tn_exec_ref *r, uint64_t lsn)
 {
 	struct tn_builder *b;
 	struct tn_batch *out;
-	uint32_t *found = tn_alloc((r->table->mask + 1ul) * sizeof *found);
+	uint32_t *found = tn_try_alloc((r->table->mask + 1ul) *
+	    sizeof *found);
 	uint32_t count = 0;
 
+	if (found == NULL)
+		return NULL;
 	for (uint32_t s = 0; s <= r->table->mask; s++) {
 		uint32_t i = visible(r, atomic_load_explicit(
 		    &r->table->slots[s], memory_order_acquire), lsn);

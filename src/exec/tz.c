@@ -332,7 +332,9 @@ static struct tn_tz *
 read_zone(const char *name)
 {
 	struct tn_tz *z = tn_zalloc(sizeof *z);
-	struct tn_buf path = { 0 }, file = { 0 };
+	/* With all its room at once: never read short for want of memory. */
+	struct tn_buf path = { 0 }, file = { .p = tn_alloc(FILE_MAX_BYTES),
+	    .cap = FILE_MAX_BYTES, .max = FILE_MAX_BYTES };
 	bool ok = false;
 
 	memcpy(z->name, name, strlen(name) + 1);

@@ -28,6 +28,8 @@
 #define FREE_GUESSES 5
 #define FREE_GUESSES_ALL 50
 #define WAIT_MAX_S 300
+#define NOTE_US (INT64_C(3600) * 1000000)
+#define NOTES_MAX 16             /* Of one call: each is a sync. */
 #define HASH_BYTES crypto_hash_sha256_BYTES
 #define PASSWORD_MIN 8
 #define PASSWORD_MAX 1024
@@ -43,6 +45,8 @@ struct token {
 	uint8_t hash[HASH_BYTES];
 	enum tn_governance_scope scope;
 	int64_t expires_us;
+	int64_t used_us;         /* Last use; 0: not since the start. */
+	int64_t noted_us;        /* As the catalog has it. */
 };
 struct guesser {
 	char address[64];
@@ -101,6 +105,7 @@ load_tokens(struct tn_governance_access *x)
 		t->id = list[i].id;
 		t->scope = scope_of(list[i].scope);
 		t->expires_us = list[i].expires_us;
+		t->noted_us = list[i].used_us;
 		x->token_count++;
 	}
 	tn_arena_free(a);
@@ -455,13 +460,51 @@ tn_governance_bearer(struct tn_governance_access *x, struct tn_slice text)
 	hash_of(text, hash);
 	tn_net_lock_take(x->lock);
 	for (uint32_t i = 0; i < x->token_count; i++) {
-		const struct token *t = &x->tokens[i];
-		if (sodium_memcmp(hash, t->hash, sizeof hash) == 0 &&
-		    (t->expires_us == 0 || t->expires_us > now))
-			scope = t->scope;
+		struct token *t = &x->tokens[i];
+		if (sodium_memcmp(hash, t->hash, sizeof hash) != 0 ||
+		    (t->expires_us != 0 && t->expires_us <= now))
+			continue;
+		scope = t->scope;
+		t->used_us = now;
 	}
 	tn_net_lock_drop(x->lock);
 	return scope;
+}
+
+/* A token whose last use the catalog should learn; false: none. Counted as
+ * noted at once, so that a catalog that fails is asked again in an hour. */
+static bool
+next_note(struct tn_governance_access *x, struct token *out)
+{
+	bool found = false;
+
+	tn_net_lock_take(x->lock);
+	for (uint32_t i = 0; i < x->token_count && !found; i++) {
+		struct token *t = &x->tokens[i];
+		found = t->used_us != 0 && (t->noted_us == 0 ||
+		    t->used_us - t->noted_us >= NOTE_US);
+		if (!found)
+			continue;
+		t->noted_us = t->used_us;
+		*out = *t;
+	}
+	tn_net_lock_drop(x->lock);
+	return found;
+}
+
+void
+tn_governance_tokens_note(struct tn_governance_access *x)
+{
+	struct token t;
+
+	for (int i = 0; i < NOTES_MAX && next_note(x, &t); i++) {
+		enum tn_status st = tn_catalog_token_used(x->cat, t.id,
+		    t.used_us);
+		if (st != TN_OK)
+			tn_say(TN_WARN, "access", "the last use of token %llu "
+			    "could not be noted: %s", (unsigned long long)
+			    t.id, tn_status_text(st));
+	}
 }
 
 enum tn_status

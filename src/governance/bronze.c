@@ -256,19 +256,30 @@ find_gate(struct tn_governance_reader *r, const struct tn_log_block *b,
 	return TN_OK;
 }
 
+/* Room for where each row of the block starts, and for its marks. */
+static bool
+make_room(struct tn_governance_reader *r, uint32_t rows)
+{
+	if (rows <= r->rows_cap)
+		return true;
+	tn_free(r->zeros);
+	tn_free(r->start);
+	r->rows_cap = 0;
+	r->start = tn_try_alloc((size_t)rows * sizeof *r->start);
+	r->zeros = tn_try_alloc(rows);
+	if (r->start == NULL || r->zeros == NULL)
+		return false;
+	memset(r->zeros, 0, rows);
+	r->rows_cap = rows;
+	return true;
+}
+
 /* Where each row starts. False when the lengths do not add up to the bytes. */
 static bool
 place_rows(struct tn_governance_reader *r, const struct tn_log_block *b)
 {
 	uint64_t at = 0;
 
-	if (b->rows > r->rows_cap) {
-		tn_free(r->zeros);
-		r->start = tn_realloc(r->start, (size_t)b->rows *
-		    sizeof *r->start);
-		r->zeros = tn_zalloc(b->rows);
-		r->rows_cap = b->rows;
-	}
 	for (uint32_t i = 0; i < b->rows && at <= b->raw.n; i++) {
 		r->start[i] = (uint32_t)at;
 		at += b->lengths[i];
@@ -289,6 +300,8 @@ tn_governance_reader_block(struct tn_governance_reader *r,
 	*out = NULL;
 	if (st != TN_OK)
 		return st;
+	if (!make_room(r, b->rows))
+		return TN_ENOMEM;
 	if (b->raw.n > UINT32_MAX || !place_rows(r, b))
 		return TN_ECORRUPT;
 	/* Decoding reads them only: lent, not copied. */
@@ -303,6 +316,8 @@ tn_governance_reader_block(struct tn_governance_reader *r,
 	marks = b->marks != NULL ? b->marks :
 	    r->zeros != NULL ? r->zeros : none;
 	*out = tn_governance_gate_pass(g, &rows, b->received_us, marks);
+	if (*out == NULL)
+		return TN_ENOMEM;
 	(*out)->lsn = b->lsn;
 	(*out)->offset = b->offset;
 	return TN_OK;

@@ -9,7 +9,10 @@
  * (it cannot be decoded, or has nulls where none may be) turns from accepted to
  * quarantined, "definition_changed": later rooms rely on NOT NULL. Decoding,
  * defaults and generated columns see nothing but the definition, the raw bytes
- * and the received time (now() is that), so both passes give the same rows. */
+ * and the received time (now() is that), so both passes give the same rows.
+ *
+ * When memory is out anywhere in a pass there are no rows at all: a value or a
+ * mark that is missing for that reason would be taken for the truth. */
 #include "governance/governance.h"
 
 #include <stdio.h>
@@ -32,6 +35,7 @@ struct pass {
 	const struct tn_sql_table *table;
 	uint32_t reason_cap;
 	bool again;              /* Marks were given. */
+	bool no_memory;          /* The rows are not what they should be. */
 	const struct tn_codec_rows *raw;
 };
 
@@ -170,8 +174,9 @@ order_reasons(struct tn_governance_rows *r)
 
 /* ---- columns --------------------------------------------------------- */
 
-/* Rows of ${use} (non-zero) from the constant, the others from ${c}. */
-static void
+/* Rows of ${use} (non-zero) from the constant, the others from ${c}. False when
+ * memory is out. */
+static bool
 blend(struct tn_column *c, const struct tn_column *constant,
     const uint8_t *use, struct tn_arena *a)
 {
@@ -188,6 +193,9 @@ blend(struct tn_column *c, const struct tn_column *constant,
 		tn_record_builder_row_end(b);
 	}
 	done = tn_record_builder_take(b);
+	tn_record_builder_free(b);
+	if (done == NULL)
+		return false;
 	/* Copy into the batch's own arena: the small batch goes away. */
 	struct tn_column n = done->columns[0];
 	size_t w = tn_record_type_width(n.type);
@@ -206,7 +214,7 @@ blend(struct tn_column *c, const struct tn_column *constant,
 	}
 	*c = n;
 	tn_record_batch_unref(done);
-	tn_record_builder_free(b);
+	return true;
 }
 
 static void
@@ -228,10 +236,11 @@ fill_defaults(struct tn_governance_gate *g, struct pass *p)
 		if (any == 0)
 			continue;
 		struct tn_exec_env env = { .batch = b, .arena = b->arena,
-		    .now_us = p->out->received_us };
+		    .now_us = p->out->received_us,
+		    .no_memory = &p->no_memory };
 		const struct tn_column *v = tn_exec_eval(
 		    p->table->defaults[c], &env);
-		blend(&b->columns[c], v, use, b->arena);
+		p->no_memory |= !blend(&b->columns[c], v, use, b->arena);
 	}
 	tn_free(use);
 }
@@ -250,7 +259,8 @@ generate(struct pass *p)
 			bad = tn_alloc(b->rows + 1);
 		memset(bad, 0, b->rows + 1);
 		struct tn_exec_env env = { .batch = b, .arena = b->arena,
-		    .now_us = p->out->received_us, .error_rows = bad };
+		    .now_us = p->out->received_us, .error_rows = bad,
+		    .no_memory = &p->no_memory };
 		b->columns[c] = *tn_exec_eval(p->table->generated[c], &env);
 		for (uint32_t i = 0; env.errors > 0 && i < b->rows; i++)
 			if (bad[i] != 0)
@@ -288,7 +298,8 @@ check_rule(struct pass *p, const struct tn_sql_check *check,
 {
 	struct tn_batch *b = p->out->batch;
 	struct tn_exec_env env = { .batch = b, .arena = scratch,
-	    .now_us = p->out->received_us, .error_rows = errors };
+	    .now_us = p->out->received_us, .error_rows = errors,
+	    .no_memory = &p->no_memory };
 	const struct tn_column *v = tn_exec_eval(check->expr, &env);
 	const uint8_t *truth = v->values;
 	const char *column = check->column != NULL ? check->column : "";
@@ -393,7 +404,8 @@ begin_rows(const struct tn_governance_stream *s, uint32_t rows,
 	return r;
 }
 
-static void
+/* False when memory is out. */
+static bool
 decode(struct tn_governance_gate *g, struct pass *p, const uint8_t *marks)
 {
 	const struct tn_codec_error *errors = NULL;
@@ -411,10 +423,14 @@ decode(struct tn_governance_gate *g, struct pass *p, const uint8_t *marks)
 	tn_codec_decode(g->decoder, p->raw, marks, g->builder,
 	    g->has_defaults ? g->absent : NULL, &errors, &count);
 	p->out->batch = tn_record_builder_take(g->builder);
+	if (p->out->batch == NULL ||
+	    tn_codec_decoder_no_memory(g->decoder))
+		return false;
 	tn_assert(p->out->batch->rows == p->raw->count);
 	for (uint32_t i = 0; i < count; i++)
 		refuse(p, errors[i].row, errors[i].code, errors[i].column,
 		    errors[i].message);
+	return true;
 }
 
 struct tn_governance_rows *
@@ -426,13 +442,19 @@ tn_governance_gate_pass(struct tn_governance_gate *g,
 	struct pass p = { .table = t, .again = marks != NULL, .raw = raw };
 
 	p.out = begin_rows(g->stream, raw->count, received_us, marks);
-	decode(g, &p, marks);
-	if (g->has_defaults)
+	p.no_memory = !decode(g, &p, marks);
+	if (g->has_defaults && !p.no_memory)
 		fill_defaults(g, &p);
-	generate(&p);
-	check_not_null(&p);
-	if (!p.again)
+	if (!p.no_memory)
+		generate(&p);
+	if (!p.no_memory)
+		check_not_null(&p);
+	if (!p.again && !p.no_memory)
 		check_rules(&p);
+	if (p.no_memory) {
+		tn_governance_rows_unref(p.out);
+		return NULL;
+	}
 	check_event_time(&p);
 	order_reasons(p.out);
 	if (t->key_count > 0) {
@@ -465,8 +487,9 @@ hidden_columns(const struct tn_governance_rows *r, const uint32_t *rows,
 	}
 }
 
-struct tn_batch *
-tn_governance_silver_of(const struct tn_governance_rows *r)
+enum tn_status
+tn_governance_silver_of(const struct tn_governance_rows *r,
+    struct tn_batch **out)
 {
 	const struct tn_schema *s = r->stream->silver;
 	uint32_t declared = s->count - TN_SQL_HIDDEN, n = 0;
@@ -474,15 +497,20 @@ tn_governance_silver_of(const struct tn_governance_rows *r)
 	struct tn_batch *kept;
 	struct tn_column *cols;
 
+	*out = NULL;
 	tn_assert(declared == r->batch->schema->count);
 	for (uint32_t i = 0; i < r->batch->rows; i++)
 		if (r->marks[i] == TN_MARK_ACCEPTED)
 			rows[n++] = i;
 	if (n == 0) {
 		tn_free(rows);
-		return NULL;
+		return TN_OK;
 	}
 	kept = tn_record_batch_take(r->batch, rows, n);
+	if (kept == NULL) {
+		tn_free(rows);
+		return TN_ENOMEM;
+	}
 	tn_assert(kept->refs == 1);
 	cols = tn_arena_alloc(kept->arena, s->count * sizeof *cols);
 	memcpy(cols, kept->columns, declared * sizeof *cols);
@@ -491,5 +519,6 @@ tn_governance_silver_of(const struct tn_governance_rows *r)
 	kept->columns = cols;
 	kept->schema = s;
 	tn_free(rows);
-	return kept;
+	*out = kept;
+	return TN_OK;
 }

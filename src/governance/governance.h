@@ -58,7 +58,8 @@ void tn_governance_gate_free(struct tn_governance_gate *g);
  * are not decoded again, CHECKs and the future limit are not run again; marks
  * are copied to the result. An accepted row that does not fit its table any
  * more becomes quarantined (definition_changed): an accepted row never has a
- * null where its schema says NOT NULL. Message texts: at most 400 bytes. */
+ * null where its schema says NOT NULL. Message texts: at most 400 bytes. NULL:
+ * memory is out; the gate is good for the next pass. */
 struct tn_governance_rows *tn_governance_gate_pass(
     struct tn_governance_gate *g, const struct tn_codec_rows *raw,
     int64_t received_us, const uint8_t *marks);
@@ -72,15 +73,16 @@ struct tn_governance_reader;
 struct tn_governance_reader *tn_governance_reader_new(
     const struct tn_governance_stream *streams, uint32_t count);
 void tn_governance_reader_free(struct tn_governance_reader *r);
-/* A log block to rows. TN_ENOTFOUND: unknown stream. TN_ECORRUPT: a bad spec,
- * or lengths that are not those of the raw bytes. */
+/* A log block to rows. TN_ENOTFOUND: unknown stream. TN_ENOMEM. TN_ECORRUPT: a
+ * bad spec, or lengths that are not those of the raw bytes. */
 TN_MUST_USE enum tn_status tn_governance_reader_block(
     struct tn_governance_reader *r, const struct tn_log_block *b,
     struct tn_governance_rows **out);
 
 /* The accepted rows with the hidden columns, in silver's shape. lsn, offset
- * and duplicates must be set. NULL when none is accepted. */
-struct tn_batch *tn_governance_silver_of(const struct tn_governance_rows *r);
+ * and duplicates must be set. NULL in *out when none is accepted. TN_ENOMEM. */
+TN_MUST_USE enum tn_status tn_governance_silver_of(
+    const struct tn_governance_rows *r, struct tn_batch **out);
 
 /* ---- bronze's shape -------------------------------------------------- */
 
@@ -92,7 +94,7 @@ enum tn_governance_bronze_column {
 	TN_BRONZE_SPEC, TN_BRONZE_LINE, TN_BRONZE_STATUS, TN_BRONZE_CODE,
 	TN_BRONZE_COLUMN, TN_BRONZE_REASON, TN_BRONZE_RAW
 };
-/* A log block as bronze rows. */
+/* A log block as bronze rows. NULL: memory is out. */
 struct tn_batch *tn_governance_bronze_of(const struct tn_log_block *b);
 /* Bronze rows [first, ...) of one LSN run back to a block (texts borrow the
  * batch and arena); *next is the row after it. Without reasons: they stay in
@@ -143,6 +145,9 @@ void tn_governance_logout(struct tn_governance_access *a,
     struct tn_slice session);
 enum tn_governance_scope tn_governance_bearer(
     struct tn_governance_access *a, struct tn_slice token);
+/* Tell the catalog which tokens were used, each at most once an hour and a few
+ * a call: to be called now and then, not on the loop. */
+void tn_governance_tokens_note(struct tn_governance_access *a);
 /* Make a token "trn_..."; shown once, kept hashed. expires_us: wall clock, 0
  * never. TN_EINVAL: the name does not have 1 to 100 bytes of UTF-8. TN_ELIMIT.
  * These two write the catalog: not on the loop. */

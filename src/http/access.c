@@ -146,3 +146,26 @@ tn_http_may(struct request *r)
 		return origin_refused(r);
 	return true;
 }
+
+bool
+tn_http_may_connect(struct request *r)
+{
+	struct tn_slice token;
+	bool has_token = has_bearer(r, &token);
+
+	r->scope = tn_http_scope(r);
+	if (tn_http_open(r->h))
+		return true;            /* tn_http_may has looked. */
+	if (has_token && r->scope == TN_SCOPE_NONE) {
+		tn_http_fail(r, 401, "login_needed", "leave Authorization out "
+		    "to show a token as the password of MQTT's CONNECT",
+		    "this token is not valid");
+		tn_http_extra(r, "WWW-Authenticate", "Bearer realm=\"tarn\"");
+		return false;
+	}
+	if (has_token || from_own_page(r))
+		return true;
+	if (r->head.origin.p != NULL || r->scope != TN_SCOPE_NONE)
+		return origin_refused(r);
+	return true;
+}

@@ -35,6 +35,11 @@ collect(struct request *r, const char *p, size_t n)
 {
 	if (r->body.n + n <= r->body_max) {
 		tn_buf_add(&r->body, p, n);
+		if (!r->body.failed)
+			return;
+		tn_http_fail(r, 503, "memory_full", "send again later",
+		    "memory is out for the body");
+		tn_http_ready(r);
 		return;
 	}
 	tn_http_fail(r, 413, "body_too_large", NULL,

@@ -59,6 +59,9 @@ conn_new(struct tn_http *h, struct MHD_Connection *c)
 	i = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
 	k->fd = i != NULL ? i->connect_fd : -1;
 	k->h = h;
+	k->held.class = TN_BUDGET_DOORS;
+	tn_budget_set(&k->held, sizeof *k + TN_HTTP_POOL_BYTES +
+	    sizeof(struct request));
 	k->since_us = tn_os_mono_us();
 	k->next = h->conns;
 	if (h->conns != NULL)
@@ -84,6 +87,7 @@ conn_free(struct conn *k)
 	else
 		h->conns_last = k->prev;
 	h->conn_count--;
+	tn_budget_set(&k->held, 0);
 	tn_free(k);
 }
 

@@ -25,6 +25,16 @@ struct tn_http_setting {
 	const char *doc;
 };
 
+/* The broker beside us, given by app: its state as JSON for GET /api/v1/mqtt,
+ * and who takes a WebSocket of GET /mqtt. ${scope} is what the HTTP request
+ * showed it may; NONE: MQTT's CONNECT has to show it. Loop thread. */
+struct tn_http_mqtt {
+	void (*json)(void *arg, struct tn_buf *out);
+	void (*adopt)(void *arg, struct tn_net_stream *s,
+	    enum tn_governance_scope scope);
+	void *arg;
+};
+
 struct tn_http;
 struct tn_http_opts {
 	struct tn_net_loop *loop;
@@ -49,6 +59,7 @@ struct tn_http_opts {
 	uint32_t body_idle_ms;       /* Between body bytes; 0: 60000 */
 	size_t sql_bytes_max;        /* 0: 65536 */
 	const char *instance;        /* Name shown on the page, or NULL. */
+	struct tn_http_mqtt mqtt;    /* json NULL: there is none. */
 };
 /* Bind and serve once the loop runs. TN_EINVAL: bad address; TN_ECONFLICT:
  * the port is taken (d says by what to change it); TN_EDENIED. Main thread,

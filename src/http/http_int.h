@@ -104,6 +104,7 @@ struct request {
 	bool bad_line;                   /* A blank or control in it. */
 	bool bad_url;
 	bool begun;                      /* The head was looked at. */
+	bool http_1_0;
 	bool ended;                      /* The body is complete. */
 	bool ready;                      /* The answer stands. */
 	bool sent;
@@ -134,13 +135,15 @@ struct request {
 	struct tn_http_extra extra[TN_HTTP_EXTRA_MAX];
 	uint32_t extra_count;
 	bool page;                           /* Headers of the page. */
+	bool upgrade;                        /* To a WebSocket. */
+	enum tn_governance_scope scope;      /* What it may do there. */
 	bool cacheable;                      /* Sets its own Cache-Control. */
 	struct sse *sse;
 	struct tn_arena *arena;
 	enum tn_serving_format rows;
 	int view;
 	uint64_t question;                   /* Hash of it; 0: no ETag. */
-	uint64_t number[2];                  /* For work: limit, before, ... */
+	uint64_t number[3];                  /* For work: limit, before, ... */
 	const char *text;                    /* For work; in the arena. */
 	const char *text2;
 	const char *code_text;
@@ -211,6 +214,9 @@ bool tn_http_url_plain(const char *uri, size_t n);
 bool tn_http_layout_known(void);
 /* May this request run? A failure stands in the answer when false. */
 bool tn_http_may(struct request *r);
+/* May this caller open a WebSocket to the broker? Sets r->scope; NONE: MQTT's
+ * CONNECT must show who it is. A failure stands in the answer when false. */
+bool tn_http_may_connect(struct request *r);
 enum tn_governance_scope tn_http_scope(struct request *r);
 bool tn_http_open(const struct tn_http *h);
 struct tn_slice tn_http_session(const struct request *r);
@@ -258,6 +264,7 @@ struct conn {
 	uint64_t seen_bytes;     /* TCP's count at the last look; 0: none. */
 	struct request *request;
 	uint64_t window_bytes;   /* Body bytes at the window's begin. */
+	struct tn_budget_share held;
 };
 void tn_http_conn_notify(void *arg, struct MHD_Connection *c, void **context,
     enum MHD_ConnectionNotificationCode code);
@@ -291,6 +298,7 @@ struct sse {
 	bool lost;
 	bool waiting;            /* Suspended: nothing to send. */
 	int64_t last_us;         /* Of the last bytes put in. */
+	struct tn_budget_share held;
 };
 struct MHD_Response *tn_http_sse_response(struct request *r);
 void tn_http_sse_free(struct sse *s);
@@ -354,6 +362,12 @@ void tn_http_catalog_failed(struct request *r, enum tn_status st);
 /* What the query says of a view; params has room for PARAMS_MAX. */
 bool tn_http_view_request(struct request *r,
     struct tn_serving_view_request *q, struct tn_serving_param *params);
+/* A hash of the parameters and of the catalog's state; 0 when they name the
+ * present time, which no ETag can stand for. */
+uint64_t tn_http_question(struct request *r, uint64_t sequence);
+void tn_http_etag(struct request *r, const char *etag);
+/* The index of the view that {view} names, or -1 and a failure. */
+int tn_http_view_of(struct request *r);
 void tn_http_run_ingest(struct request *r);
 void tn_http_run_streams(struct request *r);
 void tn_http_run_stream(struct request *r);
@@ -361,6 +375,7 @@ void tn_http_run_recent(struct request *r);
 void tn_http_run_views(struct request *r);
 void tn_http_run_view(struct request *r);
 void tn_http_run_view_live(struct request *r);
+void tn_http_run_corrections(struct request *r);
 void tn_http_run_live(struct request *r);
 void tn_http_run_sql(struct request *r);
 void tn_http_run_quarantine(struct request *r);
@@ -370,6 +385,9 @@ void tn_http_run_status(struct request *r);
 void tn_http_run_cut(struct request *r);
 void tn_http_run_recompute(struct request *r);
 void tn_http_run_verify(struct request *r);
+void tn_http_run_mqtt(struct request *r);
+void tn_http_run_mqtt_socket(struct request *r);
+struct MHD_Response *tn_http_upgrade_response(void);
 void tn_http_run_tokens(struct request *r);
 void tn_http_run_token_new(struct request *r);
 void tn_http_run_token_gone(struct request *r);

@@ -253,20 +253,32 @@ open_body(struct request *r)
 	return false;
 }
 
+/* What came of the body so far is dropped; the sender is to send it again. */
+static void
+out_of_memory(struct request *r)
+{
+	if (r->ingest != NULL)
+		tn_ingest_abort(r->ingest);
+	r->ingest = NULL;
+	tn_http_fail(r, 503, "memory_full", "send again later",
+	    "memory is out for the body");
+	tn_http_ready(r);
+}
+
 /* The first bytes, decompressed. */
 static bool
 look(struct request *r)
 {
 	struct tn_slice in = { r->body.p, r->body.n }, s = in;
 	struct tn_buf plain = { 0 };
+	enum tn_status st = TN_OK;
 	struct tn_inflate *z;
 	bool known;
 
 	if (r->coding != TN_CODING_IDENTITY) {
 		z = tn_inflate_new(r->coding);
-		/* A failure leaves what came before it; ingest will say. */
-		if (tn_inflate_step(z, &in, &plain, 4096) != TN_OK)
-			in.n = 0;
+		/* Damage leaves what came before it; ingest will say. */
+		st = tn_inflate_step(z, &in, &plain, 4096);
 		tn_inflate_free(z);
 		s = (struct tn_slice){ plain.p, plain.n };
 	}
@@ -274,6 +286,10 @@ look(struct request *r)
 	tn_buf_fini(&plain);
 	if (known)
 		return true;
+	if (st == TN_ENOMEM) {
+		out_of_memory(r);
+		return false;
+	}
 	tn_http_fail(r, 415, "unknown_format", "send Content-Type: text/csv "
 	    "for CSV, or ?format=csv", "the body does not look like JSON, "
 	    "and no Content-Type says what it is");
@@ -317,6 +333,8 @@ tn_http_ingest_take(struct request *r, struct tn_slice s)
 		r->ingest_late = tn_ingest_feed(r->ingest, s) == TN_EFULL;
 		if (r->ingest_late)
 			tn_buf_add(&r->body, s.p, s.n);
+		if (r->body.failed)
+			out_of_memory(r);
 		return TN_OK;
 	}
 	if (r->ingest == NULL && !open_body(r))

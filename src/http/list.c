@@ -130,6 +130,20 @@ put_unknown(struct tn_buf *out, uint32_t stream,
 	tn_buf_char(out, ']');
 }
 
+/* Does the view read the table, or join it? */
+static bool
+reads(const struct tn_serving_model *m, const struct tn_serving_view *v,
+    uint32_t stream)
+{
+	const struct tn_sql_select *s = v->def->select;
+	bool found = v->stream == stream;
+
+	for (uint32_t i = 0; i < s->join_count; i++)
+		found = found || strcmp(s->joins[i].table,
+		    m->streams[stream].table->name) == 0;
+	return found;
+}
+
 static void
 put_view_names(struct tn_buf *out, const struct tn_serving_model *m,
     uint32_t stream)
@@ -138,12 +152,25 @@ put_view_names(struct tn_buf *out, const struct tn_serving_model *m,
 
 	tn_buf_str(out, ",\"views\":[");
 	for (uint32_t i = 0; i < m->view_count; i++) {
-		if (m->views[i].stream != stream)
+		if (!reads(m, &m->views[i], stream))
 			continue;
 		if (!first)
 			tn_buf_char(out, ',');
 		first = false;
 		tn_http_put_str(out, m->views[i].def->name);
+	}
+	tn_buf_char(out, ']');
+}
+
+/* The patterns of MQTT topics that fill it. */
+static void
+put_topics(struct tn_buf *out, const struct tn_sql_table *t)
+{
+	tn_buf_str(out, ",\"mqtt\":[");
+	for (uint32_t i = 0; i < t->topic_count; i++) {
+		if (i > 0)
+			tn_buf_char(out, ',');
+		tn_http_put_str(out, t->topics[i]);
 	}
 	tn_buf_char(out, ']');
 }
@@ -168,6 +195,7 @@ put_stream(struct request *r, uint32_t i, const struct known *k)
 	tn_http_put_str(out, s->table->comment);
 	put_columns(out, s->table);
 	put_rules(out, s->table);
+	put_topics(out, s->table);
 	tn_buf_char(out, ',');
 	tn_http_put_stats(h, out, i);
 	tn_buf_printf(out, ",\"next_offset\":%llu", (unsigned long long)
@@ -289,7 +317,9 @@ put_view(struct request *r, uint32_t i, const struct tn_catalog_snapshot *s)
 		tn_buf_char(out, ':');
 		tn_http_put_str(out, def->options[k].value);
 	}
-	tn_buf_printf(out, "},\"version\":%u", (unsigned)v->version);
+	tn_buf_printf(out, "},\"version\":%u,\"recomputed_groups\":%llu",
+	    (unsigned)v->version, (unsigned long long)tn_serving_recomputed(
+	    r->h->o.serving, i));
 	put_tier(out, "gold", s, TN_TIER_GOLD, v->id);
 	tn_buf_char(out, '}');
 }
@@ -343,9 +373,10 @@ put_run(struct tn_buf *out, const struct tn_catalog_run *u)
 		tn_record_print_f64(out, (double)(u->ended_us -
 		    u->started_us) / 1e6);
 	tn_buf_printf(out, ",\"lsn_from\":%llu,\"lsn_to\":%llu,"
-	    "\"rows\":%llu,\"files\":%u,\"detail\":",
+	    "\"rows\":%llu,\"files\":%u,\"changed\":%llu,\"detail\":",
 	    (unsigned long long)u->lsn_from, (unsigned long long)u->lsn_to,
-	    (unsigned long long)u->rows, (unsigned)u->files);
+	    (unsigned long long)u->rows, (unsigned)u->files,
+	    (unsigned long long)u->changed);
 	tn_http_put_str(out, u->detail);
 	tn_buf_char(out, '}');
 }

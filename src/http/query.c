@@ -156,12 +156,14 @@ names_now(const struct request *r)
 
 /* Also right when a cut comes between: then the next question has another
  * hash, and is answered in full. */
-static uint64_t
-question_hash(struct request *r, uint64_t sequence)
+uint64_t
+tn_http_question(struct request *r, uint64_t sequence)
 {
 	uint64_t hash = tn_hash64(&sequence, sizeof sequence,
 	    (uint64_t)r->rows);
 
+	if (names_now(r))
+		return 0;
 	for (uint32_t i = 0; i < r->param_count; i++) {
 		hash = tn_hash64(r->params[i].name.p, r->params[i].name.n,
 		    hash + 1);
@@ -183,8 +185,8 @@ etag_of(struct request *r, uint64_t lsn, uint64_t batch_lsn)
 	    (unsigned long long)r->question);
 }
 
-static void
-add_etag(struct request *r, const char *etag)
+void
+tn_http_etag(struct request *r, const char *etag)
 {
 	r->cacheable = true;
 	tn_http_extra(r, "Cache-Control", "no-cache");
@@ -198,7 +200,7 @@ view_answered(void *arg, struct tn_serving_answer *a)
 	struct request *r = arg;
 
 	if (take_answer(r, a) && r->question != 0)
-		add_etag(r, etag_of(r, a->lsn, a->batch_lsn));
+		tn_http_etag(r, etag_of(r, a->lsn, a->batch_lsn));
 	tn_http_back(r);
 }
 
@@ -210,7 +212,7 @@ unchanged(struct request *r)
 	    r->h->o.catalog);
 	const char *etag;
 
-	r->question = names_now(r) ? 0 : question_hash(r, now->sequence);
+	r->question = tn_http_question(r, now->sequence);
 	if (r->question == 0 || r->head.none_match.p == NULL) {
 		tn_catalog_snapshot_put(now);
 		return false;
@@ -219,9 +221,22 @@ unchanged(struct request *r)
 	tn_catalog_snapshot_put(now);
 	if (!tn_http_etag_matches(r->head.none_match, etag))
 		return false;
-	add_etag(r, etag);
+	tn_http_etag(r, etag);
 	tn_http_say(r, 304, NULL);
 	return true;
+}
+
+int
+tn_http_view_of(struct request *r)
+{
+	int view = tn_serving_view_find(r->h->o.model, r->var);
+
+	if (view < 0)
+		tn_http_fail(r, 404, "unknown_view", "GET /api/v1/views "
+		    "lists the views", "there is no view \"%.*s\"",
+		    (int)(r->var.n > 63 ? 63 : r->var.n),
+		    (const char *)r->var.p);
+	return view;
 }
 
 void
@@ -230,13 +245,8 @@ tn_http_run_view(struct request *r)
 	struct tn_serving_view_request q = { .view = r->var };
 	struct tn_serving_param params[TN_HTTP_PARAMS_MAX];
 
-	r->view = tn_serving_view_find(r->h->o.model, r->var);
-	if (r->view < 0)
-		tn_http_fail(r, 404, "unknown_view", "GET /api/v1/views "
-		    "lists the views", "there is no view \"%.*s\"",
-		    (int)(r->var.n > 63 ? 63 : r->var.n),
-		    (const char *)r->var.p);
-	else if (choose_rows(r, tn_http_param(r, "format")) &&
+	r->view = tn_http_view_of(r);
+	if (r->view >= 0 && choose_rows(r, tn_http_param(r, "format")) &&
 	    tn_http_view_request(r, &q, params) && !unchanged(r)) {
 		tn_http_hold(r);
 		tn_serving_view_get(r->h->o.serving, &q, view_answered, r);
@@ -255,10 +265,11 @@ sql_of_json(struct request *r, struct tn_serving_sql_request *q,
 	struct tn_diag d = { .line = 0 };
 	struct tn_json *o;
 	const struct tn_json *m;
+	enum tn_status st = tn_codec_json_parse(tn_http_arena(r),
+	    (struct tn_slice){ r->body.p, r->body.n }, &o, &d);
 
-	if (tn_codec_json_parse(tn_http_arena(r), (struct tn_slice){
-	    r->body.p, r->body.n }, &o, &d) != TN_OK) {
-		tn_http_problem(r, 400, &d);
+	if (st != TN_OK) {
+		tn_http_problem(r, tn_http_code_of(st, &d), &d);
 		return false;
 	}
 	m = tn_codec_json_get(o, "sql");

@@ -23,15 +23,16 @@ static const struct {
 	uint32_t code;
 	const char *title;
 } titles[] = {
-	{ 200, "OK" }, { 204, "No Content" }, { 302, "Found" },
-	{ 304, "Not Modified" },
+	{ 101, "Switching Protocols" }, { 200, "OK" }, { 204, "No Content" },
+	{ 302, "Found" }, { 304, "Not Modified" },
 	{ 400, "Bad Request" }, { 401, "Unauthorized" },
 	{ 403, "Forbidden" }, { 404, "Not Found" },
 	{ 405, "Method Not Allowed" }, { 406, "Not Acceptable" },
 	{ 408, "Request Timeout" }, { 409, "Conflict" },
 	{ 413, "Content Too Large" }, { 414, "URI Too Long" },
 	{ 415, "Unsupported Media Type" }, { 422, "Unprocessable Content" },
-	{ 429, "Too Many Requests" }, { 500, "Internal Server Error" },
+	{ 426, "Upgrade Required" }, { 429, "Too Many Requests" },
+	{ 500, "Internal Server Error" },
 	{ 503, "Service Unavailable" }, { 507, "Insufficient Storage" },
 };
 
@@ -129,8 +130,10 @@ tn_http_problem_with(struct request *r, uint32_t code,
 	}
 	tn_buf_char(out, '}');
 	tn_http_say(r, code, type_problem);
+	/* Memory is freed by a cut, which takes its time. */
 	if (code == 503 && r->extra_count < TN_HTTP_EXTRA_MAX)
-		tn_http_extra(r, "Retry-After", "1");
+		tn_http_extra(r, "Retry-After",
+		    strcmp(d->code, "memory_full") == 0 ? "5" : "1");
 }
 
 void
@@ -269,6 +272,8 @@ make_response(struct request *r)
 
 	if (r->sse != NULL)
 		return tn_http_sse_response(r);
+	if (r->upgrade)
+		return tn_http_upgrade_response();
 	if (r->answer != NULL && s.n > COPY_MAX) {
 		m = MHD_create_response_from_buffer_with_free_callback_cls(
 		    s.n, r->answer->body.p, drop_answer, r->answer);
@@ -285,6 +290,16 @@ make_response(struct request *r)
 	    MHD_RESPMEM_MUST_COPY);
 }
 
+/* The body of an answer could not be held: say so instead. */
+static void
+say_no_memory(struct request *r)
+{
+	r->page = false;
+	r->cacheable = false;
+	tn_http_fail(r, 503, "memory_full", "ask again later",
+	    "memory is out for the answer");
+}
+
 enum MHD_Result
 tn_http_send(struct request *r)
 {
@@ -292,8 +307,10 @@ tn_http_send(struct request *r)
 	enum MHD_Result ok;
 
 	tn_assert(r->ready && !r->sent);
-	tn_assert(r->code >= 200);
+	tn_assert(r->code >= 200 || r->upgrade);
 	r->sent = true;
+	if (r->out.no_memory)
+		say_no_memory(r);
 	tn_http_count(r);
 	if (r->out.failed) {
 		tn_say(TN_ERROR, "http", "an answer of %s is too large",

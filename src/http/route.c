@@ -31,6 +31,10 @@ const struct tn_http_route tn_http_routes[] = {
 	{ TN_HTTP_GET, "/api/v1/views/{view}/live", TN_NEED_READ,
 	    TN_BODY_NONE, tn_http_run_view_live, "Server-sent events of one "
 	    "view: a snapshot, then changed rows.", "limit,order,from,to" },
+	{ TN_HTTP_GET, "/api/v1/views/{view}/corrections", TN_NEED_READ,
+	    TN_BODY_NONE, tn_http_run_corrections, "Published numbers of a "
+	    "view that a batch run changed, newest first; from and to are "
+	    "on its time bucket.", "from,to,limit" },
 	{ TN_HTTP_GET, "/api/v1/views", TN_NEED_READ, TN_BODY_NONE,
 	    tn_http_run_views, "All views.", NULL },
 	{ TN_HTTP_GET, "/api/v1/streams", TN_NEED_READ, TN_BODY_NONE,
@@ -44,7 +48,8 @@ const struct tn_http_route tn_http_routes[] = {
 	    TN_BODY_NONE, tn_http_run_quarantine, "Rows that failed a check, "
 	    "newest first, with their raw bytes.", "limit,before" },
 	{ TN_HTTP_GET, "/api/v1/runs", TN_NEED_READ, TN_BODY_NONE,
-	    tn_http_run_runs, "Batch runs, newest first.", "limit,before" },
+	    tn_http_run_runs, "Batch runs, newest first; "
+	    "changed: published rows that the run changed.", "limit,before" },
 	{ TN_HTTP_GET, "/api/v1/files", TN_NEED_READ, TN_BODY_NONE,
 	    tn_http_run_files, "Files of the lake at the present cut.",
 	    "tier,table" },
@@ -57,6 +62,12 @@ const struct tn_http_route tn_http_routes[] = {
 	{ TN_HTTP_POST, "/api/v1/verify", TN_NEED_ADMIN, TN_BODY_DROP,
 	    tn_http_run_verify, "Derive views again from bronze and compare.",
 	    "view" },
+	{ TN_HTTP_GET, "/api/v1/mqtt", TN_NEED_READ, TN_BODY_NONE,
+	    tn_http_run_mqtt, "The MQTT broker: its port, clients, and "
+	    "topics that no stream takes.", NULL },
+	{ TN_HTTP_GET, "/mqtt", TN_NEED_FREE, TN_BODY_NONE,
+	    tn_http_run_mqtt_socket, "MQTT over WebSocket (subprotocol mqtt); "
+	    "without Upgrade a page.", NULL },
 	{ TN_HTTP_GET, "/api/v1/tokens", TN_NEED_ADMIN, TN_BODY_NONE,
 	    tn_http_run_tokens, "API tokens, without their secrets.", NULL },
 	{ TN_HTTP_POST, "/api/v1/tokens", TN_NEED_ADMIN, TN_BODY_COLLECT,

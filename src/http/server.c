@@ -7,10 +7,11 @@
  * Its traps (FACTS.md, section 2) and where they are met: resuming wakes
  * nothing (kick); stopping with suspended connections aborts (all are resumed
  * first); its timeout is for inactivity only (conn.c); what it takes but
- * should not (guard.c); an answer may be queued only inside its calls (an
- * answer that stands waits for the next call). A wrong Content-Length makes
- * 0.9.75 send its own 400 twice; it closes the connection then, and nothing
- * behind it is read, which a test holds fast. */
+ * should not (guard.c); upgraded connections must be closed before it stops
+ * (upgrade.c closes them at once, and keeps a copy); an answer may be queued
+ * only inside its calls (an answer that stands waits for the next call). A
+ * wrong Content-Length makes 0.9.75 send its own 400 twice; it closes the
+ * connection then, and nothing behind it is read, which a test holds fast. */
 #include "http/http_int.h"
 
 #include <stdio.h>
@@ -209,6 +210,7 @@ begin(struct request *r, const char *url, const char *method,
 	r->conn->since_us = r->begun_us;
 	r->conn->window_bytes = 0;
 	r->method = tn_http_method_of(method);
+	r->http_1_0 = strcmp(version, "HTTP/1.0") == 0;
 	r->path = tn_slice_of(url);
 	look_at_head(r, method, version);
 	if (r->code == 0)
@@ -332,7 +334,7 @@ start_daemon(struct tn_http *h, struct tn_diag *d)
 
 	MHD_set_panic_func(panicked, NULL);
 	h->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG |
-	    MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, handle, h,
+	    MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE, 0, NULL, NULL, handle, h,
 	    MHD_OPTION_EXTERNAL_LOGGER, logged, h,
 	    MHD_OPTION_LISTEN_SOCKET, h->listen_fd,
 	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)TN_HTTP_POOL_BYTES,

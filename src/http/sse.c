@@ -4,7 +4,8 @@
  *
  * With an empty queue the connection is suspended. A reader that is slower
  * than what happens is disconnected when its queue passes QUEUE_MAX; a
- * snapshot may be larger than that, so snapshots have a bound of their own.
+ * snapshot may be larger than that, so snapshots have a bound of their own. So
+ * is one whose queue the memory budget does not grant.
  * A suspended connection cannot see that its client went away; the heartbeat
  * every 10 s does. */
 #include "http/http_int.h"
@@ -78,7 +79,7 @@ put_event(struct sse *s, struct tn_slice json, bool snapshot)
 	tn_buf_add(&s->queue, json.p, json.n);
 	tn_buf_str(&s->queue, "\n\n");
 	s->last_us = tn_os_mono_us();
-	if (s->queue.failed)
+	if (s->queue.failed || !tn_budget_try(&s->held, s->queue.cap))
 		lose(s);
 	else
 		wake(s);
@@ -140,6 +141,7 @@ sse_new(struct request *r)
 	struct sse *s = tn_zalloc(sizeof *s);
 
 	s->r = r;
+	s->held.class = TN_BUDGET_LIVE;
 	s->last_us = tn_os_mono_us();
 	s->queue.max = 2 * (size_t)TN_HTTP_QUEUE_HARD;
 	s->next = h->sses;
@@ -179,6 +181,7 @@ tn_http_sse_free(struct sse *s)
 	h->sse_count--;
 	tn_counter_set(h->clients, h->sse_count);
 	tn_buf_fini(&s->queue);
+	tn_budget_set(&s->held, 0);
 	tn_free(s);
 }
 
@@ -189,7 +192,8 @@ fail_open(struct request *r, const struct tn_diag *d)
 
 	if (strcmp(d->code, "unknown_view") == 0)
 		code = 404;
-	else if (strcmp(d->code, "too_many_subscribers") == 0)
+	else if (strcmp(d->code, "too_many_subscribers") == 0 ||
+	    strcmp(d->code, "memory_full") == 0)
 		code = 503;
 	tn_http_sse_free(r->sse);
 	r->sse = NULL;
@@ -286,6 +290,8 @@ send_status(struct tn_http *h)
 			tn_buf_str(&b, "{\"type\":\"status\",");
 			tn_http_status_json(h, &b);
 		}
+		if (b.failed)
+			break;           /* The next second brings one. */
 		put_event(s, (struct tn_slice){ b.p, b.n }, false);
 	}
 	tn_buf_fini(&b);
@@ -307,7 +313,10 @@ tn_http_sse_tick(struct tn_http *h)
 			continue;
 		tn_buf_str(&s->queue, ": ping\n\n");
 		s->last_us = now;
-		wake(s);
+		if (s->queue.failed)
+			lose(s);
+		else
+			wake(s);
 	}
 }
 

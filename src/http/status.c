@@ -32,6 +32,7 @@ figures_work(struct tn_net_job *job)
 	    tn_os_disk_free(h->o.data_dir, &bytes) == TN_OK)
 		__atomic_store_n(&h->disk_free, bytes, __ATOMIC_RELAXED);
 	__atomic_store_n(&h->rss, tn_os_rss_bytes(), __ATOMIC_RELAXED);
+	tn_governance_tokens_note(h->o.access);
 	job->run = figures_back;
 	tn_net_loop_post(h->o.loop, job);
 }
@@ -108,6 +109,19 @@ put_streams(struct tn_http *h, struct tn_buf *out)
 	tn_buf_char(out, ']');
 }
 
+static const char *const levels[] = { "calm", "pressed", "tight", "full" };
+
+static void
+put_memory(struct tn_buf *out)
+{
+	tn_buf_printf(out, ",\"memory\":{\"used\":%llu,\"peak\":%llu,"
+	    "\"max\":%llu,\"level\":\"%s\"}",
+	    (unsigned long long)tn_budget_total(),
+	    (unsigned long long)tn_budget_peak(),
+	    (unsigned long long)tn_budget_max(),
+	    levels[tn_budget_level()]);
+}
+
 static const char *
 auth_of(struct tn_http *h)
 {
@@ -147,6 +161,7 @@ tn_http_status_json(struct tn_http *h, struct tn_buf *out)
 	tn_buf_printf(out, ",\"disk_free\":%llu,\"rss\":%llu",
 	    (unsigned long long)disk_free(h),
 	    (unsigned long long)__atomic_load_n(&h->rss, __ATOMIC_RELAXED));
+	put_memory(out);
 	put_streams(h, out);
 	tn_buf_printf(out, ",\"loopback\":%s,\"auth\":\"%s\",\"progress\":",
 	    h->loopback ? "true" : "false", auth_of(h));
@@ -160,6 +175,20 @@ tn_http_run_status(struct request *r)
 {
 	tn_buf_char(&r->out, '{');
 	tn_http_status_json(r->h, &r->out);
+	tn_http_json(r, 200);
+	tn_http_ready(r);
+}
+
+void
+tn_http_run_mqtt(struct request *r)
+{
+	const struct tn_http_mqtt *m = &r->h->o.mqtt;
+
+	if (m->json == NULL)
+		tn_buf_str(&r->out, "{\"port\":0,\"tls_port\":0,"
+		    "\"clients\":[],\"sources\":[]}");
+	else
+		m->json(m->arg, &r->out);
 	tn_http_json(r, 200);
 	tn_http_ready(r);
 }
@@ -202,19 +231,29 @@ tn_http_run_readyz(struct request *r)
 {
 	const char *why = tn_log_failure(r->h->o.log);
 	bool ready = is_ready(r->h);
+	struct tn_diag d = { .line = 0 };
 
+	/* Memory that is full for now is no reason to send readers away. */
 	if (ready)
 		tn_buf_str(&r->out, "ok\n");
 	else if (why != NULL)
 		tn_buf_printf(&r->out, "the log refuses events: %s\n", why);
 	else
 		tn_buf_str(&r->out, "starting or stopping\n");
+	if (ready && tn_budget_level() == TN_BUDGET_FULL) {
+		(void)tn_budget_refuse(&d);
+		tn_buf_printf(&r->out, "no events are taken for now: %s\n",
+		    d.message);
+	}
 	if (tn_http_param(r, "verbose").p != NULL)
 		tn_buf_printf(&r->out, "lsn %llu\nlog last %llu\n"
-		    "disk free %llu\n",
+		    "disk free %llu\nmemory %s %llu of %llu\n",
 		    (unsigned long long)tn_serving_lsn(r->h->o.serving),
 		    (unsigned long long)tn_log_last(r->h->o.log),
-		    (unsigned long long)disk_free(r->h));
+		    (unsigned long long)disk_free(r->h),
+		    levels[tn_budget_level()],
+		    (unsigned long long)tn_budget_total(),
+		    (unsigned long long)tn_budget_max());
 	tn_http_say(r, ready ? 200 : 503, tn_http_type_text);
 	if (!ready)
 		tn_http_extra(r, "Retry-After", "1");
@@ -239,6 +278,24 @@ gauge_of(const char *name, const char *label, const char *value, uint64_t v,
 	tn_counter_label(&b, label, value);
 	gauge(name, tn_buf_cstr(&b), v, help);
 	tn_buf_fini(&b);
+}
+
+static void
+set_memory(void)
+{
+	for (int c = 0; c < TN_BUDGET_CLASSES; c++)
+		gauge_of("tarn_memory_bytes", "class",
+		    tn_budget_name((enum tn_budget_class)c),
+		    tn_budget_used((enum tn_budget_class)c),
+		    "Memory counted against memory_max.");
+	gauge("tarn_memory_used_bytes", NULL, tn_budget_total(),
+	    "All classes together.");
+	gauge("tarn_memory_peak_bytes", NULL, tn_budget_peak(),
+	    "The most that it was since the start.");
+	gauge("tarn_memory_max_bytes", NULL, tn_budget_max(),
+	    "The setting memory_max.");
+	gauge("tarn_memory_level", NULL, (uint64_t)tn_budget_level(),
+	    "0 calm, 1 caches shrink, 2 queries are refused, 3 events, too.");
 }
 
 static void
@@ -325,6 +382,7 @@ set_gauges(struct tn_http *h)
 	    "Open HTTP connections.");
 	gauge("tarn_ready", NULL, is_ready(h), "1 when events are taken.");
 	tn_counter_set(h->clients, h->sse_count);
+	set_memory();
 	set_lake(h);
 	set_streams(h);
 	set_settings(h);

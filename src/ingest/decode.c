@@ -6,7 +6,9 @@
  *
  * A body that breaks (bad gzip, a row beyond the limit) still ends through
  * the writer: its last chunk carries the failure, and what came before it is
- * committed and counted in the answer. */
+ * committed and counted in the answer. So does one for which memory is out:
+ * the rows that could not be held are dropped together, never some of them,
+ * and its sender is told to send again. */
 #include "ingest/ingest_int.h"
 
 #include <string.h>
@@ -14,7 +16,6 @@
 #include "os/os.h"
 
 #define GATES_MAX 32
-#define PLAIN_BYTES 131072
 
 struct kept {
 	uint32_t stream;
@@ -94,6 +95,7 @@ gate_for(struct decoder *d, struct tn_ingest *g, uint32_t stream,
 	k = slot_for(d);
 	k->stream = stream;
 	k->used = ++d->clock;
+	/* Without its text it is never found again, which does no harm. */
 	tn_buf_add(&k->text, text->p, text->n);
 	st = tn_codec_spec_parse(&k->spec, want);
 	tn_assert(st == TN_OK);   /* We wrote that text. */
@@ -123,14 +125,17 @@ report_unknown(struct tn_ingest *g, struct kept *k)
 
 /* ---- chunks ---------------------------------------------------------- */
 
-static void
+static enum tn_status
 pack(struct chunk *c, const struct tn_codec_rows *rows)
 {
 	struct tn_log_block block;
 	enum tn_status st;
 
-	c->lengths = tn_arena_alloc(c->rows->arena, (rows->count + 1) * 4);
-	c->lines = tn_arena_alloc(c->rows->arena, (rows->count + 1) * 4);
+	c->lengths = tn_arena_try_alloc(c->rows->arena,
+	    (rows->count + 1) * 4);
+	c->lines = tn_arena_try_alloc(c->rows->arena, (rows->count + 1) * 4);
+	if (c->lengths == NULL || c->lines == NULL)
+		return TN_ENOMEM;
 	if (rows->count > 0) {
 		memcpy(c->lengths, rows->length, rows->count * 4);
 		memcpy(c->lines, rows->line, rows->count * 4);
@@ -142,8 +147,9 @@ pack(struct chunk *c, const struct tn_codec_rows *rows)
 		.lines = c->lines,
 	};
 	st = tn_log_pack(&block, c->g->o.zstd_level, &c->packed);
-	tn_assert(st == TN_OK);
-	c->raw_bytes = rows->raw.n;
+	tn_assert(st == TN_OK || st == TN_ENOMEM);
+	c->raw_bytes = st == TN_OK ? rows->raw.n : 0;
+	return st;
 }
 
 static struct chunk *
@@ -159,29 +165,44 @@ new_chunk(struct tn_ingest *g, uint32_t stream, uint32_t parts)
 	return c;
 }
 
-/* Rows through the gate into the chunk. Empty rows make no block. */
-static void
+/* Rows through the gate into the chunk. Empty rows make no block. TN_ENOMEM:
+ * the chunk has no rows. */
+static enum tn_status
 pass_gate(struct decoder *d, struct chunk *c,
     const struct tn_codec_spec *spec, const char *source,
     const struct tn_codec_rows *rows)
 {
+	enum tn_status st = TN_ENOMEM;
 	struct kept *k;
 
 	if (rows->count == 0)
-		return;
+		return TN_OK;
 	tn_codec_spec_text(spec, &c->spec);
+	if (c->spec.failed)
+		return TN_ENOMEM;
 	k = gate_for(d, c->g, c->stream, &c->spec);
 	c->rows = tn_governance_gate_pass(k->gate, rows, tn_os_wall_us(),
 	    NULL);
 	report_unknown(c->g, k);
 	c->source = tn_strdup(source);
-	pack(c, rows);
+	if (c->rows != NULL)
+		st = pack(c, rows);
+	if (st != TN_OK) {
+		tn_governance_rows_unref(c->rows);
+		c->rows = NULL;
+	}
+	return st;
 }
 
 static void
 send(struct chunk *c)
 {
-	__atomic_add_fetch(&c->g->pending, c->raw_bytes, __ATOMIC_RELAXED);
+	c->decoded_bytes = c->packed.cap;
+	if (c->rows != NULL)
+		c->decoded_bytes += tn_arena_bytes(c->rows->arena) +
+		    tn_record_batch_bytes(c->rows->batch);
+	tn_ingest_more(c->g, c->raw_bytes);
+	tn_budget_force(TN_BUDGET_INGEST, c->decoded_bytes);
 	/* Chunks are bounded by bodies times TN_INGEST_CHUNKS_MAX. */
 	if (!tn_net_actor_post_internal(c->g->writer, &c->job))
 		tn_assert(!"the writer stops after the decoders");
@@ -197,6 +218,14 @@ break_body(struct tn_ingest_body *b, enum tn_status st, const char *code,
 		return;
 	b->broken = tn_diag_set(&b->diag, st, code, "%s", message);
 	tn_diag_hint(&b->diag, "%s", hint);
+}
+
+static void
+break_no_memory(struct tn_ingest_body *b)
+{
+	break_body(b, TN_ENOMEM, "memory_full",
+	    "memory is out: the rows from here on were not taken",
+	    "send again later");
 }
 
 static void
@@ -264,8 +293,10 @@ read_note(struct tn_ingest_body *b)
 
 	b->note_read = true;
 	tn_ingest_note_key(b, &key);
-	st = tn_log_note_get(b->g->o.log, (struct tn_slice){ key.p, key.n },
-	    tn_os_wall_us(), a, &value);
+	st = tn_buf_status(&key);
+	if (st == TN_OK)
+		st = tn_log_note_get(b->g->o.log, (struct tn_slice){ key.p,
+		    key.n }, tn_os_wall_us(), a, &value);
 	if (st == TN_OK)
 		st = tn_ingest_note_read(value, &t, &done);
 	if (st == TN_OK) {
@@ -274,6 +305,8 @@ read_note(struct tn_ingest_body *b)
 		b->skip = t.rows;
 		b->skip_chain = t.chain;
 		b->replay = done;
+	} else if (st == TN_ENOMEM) {
+		break_no_memory(b);
 	} else if (st != TN_ENOTFOUND) {
 		break_body(b, st, "idempotency_note", "what was remembered "
 		    "under this Idempotency-Key cannot be read",
@@ -281,6 +314,15 @@ read_note(struct tn_ingest_body *b)
 	}
 	tn_buf_fini(&key);
 	tn_arena_free(a);
+}
+
+/* Memory was out while rows were put together: which of them are whole is not
+ * known, so all that were not handed over go. */
+static void
+lose_rows(struct tn_ingest_body *b)
+{
+	tn_codec_rows_clear(&b->rows);
+	break_no_memory(b);
 }
 
 /* One step of inflate and split. False when there is nothing to do now. */
@@ -301,8 +343,12 @@ split_step(struct decoder *d, struct tn_ingest_body *b)
 	} else {
 		if (d->plain.n == 0) {
 			enum tn_status z = tn_inflate_step(b->inflate, &in,
-			    &d->plain, PLAIN_BYTES);
+			    &d->plain, TN_INGEST_PLAIN);
 			b->work_at += before - in.n;
+			if (z == TN_ENOMEM) {
+				break_no_memory(b);
+				return false;
+			}
 			if (z != TN_OK && z != TN_END) {
 				break_body(b, TN_EINVAL, "bad_encoding",
 				    "the compressed body is damaged",
@@ -323,6 +369,8 @@ split_step(struct decoder *d, struct tn_ingest_body *b)
 		    "a row is larger than row_bytes_max",
 		    "send smaller events, or raise row_bytes_max with ALTER "
 		    "SYSTEM SET; the rows before it were taken");
+	if (st == TN_ENOMEM)
+		lose_rows(b);
 	return st == TN_OK;
 }
 
@@ -336,6 +384,20 @@ is_full(const struct tn_ingest_body *b)
 }
 
 static void
+end_split(struct tn_ingest_body *b)
+{
+	enum tn_status st = tn_codec_splitter_end(b->splitter, &b->rows);
+
+	if (st == TN_ELIMIT)
+		break_body(b, TN_ELIMIT, "row_too_large",
+		    "the last row is larger than row_bytes_max",
+		    "send smaller events, or raise row_bytes_max");
+	if (st == TN_ENOMEM)
+		lose_rows(b);
+	b->split_done = true;
+}
+
+static void
 split_work(struct decoder *d, struct tn_ingest_body *b)
 {
 	bool dry = false;        /* Nothing is held back by inflate either. */
@@ -344,8 +406,7 @@ split_work(struct decoder *d, struct tn_ingest_body *b)
 	while (b->broken == TN_OK && !dry && !is_full(b))
 		dry = !split_step(d, b);
 	if (b->work_at == b->work.n) {
-		__atomic_sub_fetch(&b->g->pending, b->work.n,
-		    __ATOMIC_RELAXED);
+		tn_ingest_less(b->g, b->work.n);
 		tn_buf_clear(&b->work);
 		b->work_at = 0;
 	}
@@ -354,12 +415,7 @@ split_work(struct decoder *d, struct tn_ingest_body *b)
 			break_body(b, TN_EINVAL, "bad_encoding",
 			    "the compressed body ends too early",
 			    "send the whole body");
-		if (tn_codec_splitter_end(b->splitter, &b->rows) ==
-		    TN_ELIMIT)
-			break_body(b, TN_ELIMIT, "row_too_large",
-			    "the last row is larger than row_bytes_max",
-			    "send smaller events, or raise row_bytes_max");
-		b->split_done = true;
+		end_split(b);
 	}
 	if (b->broken != TN_OK)
 		b->split_done = true;
@@ -369,9 +425,14 @@ static void
 hand_over(struct decoder *d, struct tn_ingest_body *b)
 {
 	struct chunk *c = new_chunk(b->g, b->stream, 1);
+	enum tn_status st = TN_OK;
 
 	if (!b->mismatch && !b->replay)
-		pass_gate(d, c, b->spec, b->source, &b->rows);
+		st = pass_gate(d, c, b->spec, b->source, &b->rows);
+	if (st != TN_OK) {
+		break_no_memory(b);
+		b->split_done = true;
+	}
 	c->parts[0] = (struct part){ .body = b,
 	    .count = c->rows != NULL ? c->rows->batch->rows : 0,
 	    .final = b->split_done, .rows_seen = b->rows_seen,
@@ -381,13 +442,18 @@ hand_over(struct decoder *d, struct tn_ingest_body *b)
 	send(c);
 }
 
-/* Rows that wait for more of their chunk are bytes on their way, too. */
+/* Rows that wait for more of their chunk are bytes on their way, too; so are
+ * the row that is not finished and what the inflater keeps. */
 static void
 count_rows(struct tn_ingest_body *b)
 {
-	__atomic_add_fetch(&b->g->pending, b->rows.raw.n, __ATOMIC_RELAXED);
-	__atomic_sub_fetch(&b->g->pending, b->held, __ATOMIC_RELAXED);
-	b->held = b->rows.raw.n;
+	size_t now = b->rows.raw.n + tn_codec_splitter_bytes(b->splitter);
+
+	if (b->inflate != NULL)
+		now += tn_inflate_bytes(b->inflate);
+	tn_ingest_more(b->g, now);
+	tn_ingest_less(b->g, b->held);
+	b->held = now;
 }
 
 void
@@ -404,6 +470,8 @@ tn_ingest_decode_body(struct tn_ingest_body *b)
 		b->inflate = tn_inflate_new(b->coding);
 	if (b->key_bytes > 0 && !b->note_read)
 		read_note(b);
+	if (b->cut_short)
+		break_no_memory(b);
 	split_work(d, b);
 	if (is_full(b) || b->split_done || b->hurry) {
 		skip_rows(b);
@@ -418,7 +486,7 @@ tn_ingest_decode_body(struct tn_ingest_body *b)
 /* ---- small bodies together ------------------------------------------- */
 
 static uint32_t
-split_small(struct decoder *d, struct tn_ingest_body *b)
+split_small(struct decoder *d, struct tn_ingest_body *b, bool *lost)
 {
 	struct tn_codec_splitter *s = tn_codec_splitter_new(b->spec,
 	    b->g->o.row_bytes_max);
@@ -430,6 +498,8 @@ split_small(struct decoder *d, struct tn_ingest_body *b)
 		st = tn_codec_splitter_feed(s, &in, &d->rows, SIZE_MAX);
 	if (st == TN_OK)
 		st = tn_codec_splitter_end(s, &d->rows);
+	/* It took the rows of those before it along: see decode_small. */
+	*lost |= st == TN_ENOMEM;
 	if (st == TN_ELIMIT)
 		break_body(b, TN_ELIMIT, "row_too_large",
 		    "a row is larger than row_bytes_max",
@@ -446,17 +516,69 @@ tn_ingest_decode_small(struct small_group *s)
 	struct decoder *d = g->decoder_state[s->lead->decoder];
 	struct chunk *c = new_chunk(g, s->lead->stream, s->count);
 	struct tn_ingest_body *b = s->bodies;
+	bool lost = false;
 
 	tn_codec_rows_clear(&d->rows);
 	for (uint32_t i = 0; i < s->count; i++, b = b->next_small) {
 		uint32_t first = d->rows.count;
 		c->parts[i] = (struct part){ .body = b, .first = first,
-		    .count = split_small(d, b), .final = true };
-		__atomic_sub_fetch(&g->pending, b->inbox.n,
-		    __ATOMIC_RELAXED);
+		    .count = split_small(d, b, &lost), .final = true };
+		tn_ingest_less(g, b->inbox.n);
 		tn_buf_clear(&b->inbox);
 	}
-	pass_gate(d, c, s->lead->spec, s->lead->source, &d->rows);
+	if (!lost)
+		lost = pass_gate(d, c, s->lead->spec, s->lead->source,
+		    &d->rows) != TN_OK;
+	for (uint32_t i = 0; i < s->count && lost; i++) {
+		c->parts[i].first = 0;
+		c->parts[i].count = 0;
+		break_no_memory(c->parts[i].body);
+	}
 	send(c);
 	tn_free(s);
+}
+
+/* ---- messages of a broker -------------------------------------------- */
+
+/* Rows of all messages, and which are whose. */
+static enum tn_status
+split_messages(struct decoder *d, struct message_batch *b)
+{
+	const uint8_t *at = b->bytes.p;
+	enum tn_status st = tn_buf_status(&b->bytes);
+
+	for (uint32_t i = 0; st == TN_OK && i < b->count; i++) {
+		struct given *x = &b->messages[i];
+		struct tn_codec_message m = {
+			.client = { at, x->client_n },
+			.topic = { at + x->client_n, x->topic_n },
+			.payload = { at + x->client_n + x->topic_n,
+			    x->payload_n },
+			.whole = b->route->spec.topic->value != NULL };
+		at += x->client_n + x->topic_n + x->payload_n;
+		x->first = d->rows.count;
+		st = tn_codec_message_rows(&d->rows, &m);
+		x->count = d->rows.count - x->first;
+	}
+	return st;
+}
+
+void
+tn_ingest_decode_messages(struct message_batch *b)
+{
+	const struct tn_ingest_route *r = b->route;
+	struct decoder *d = r->g->decoder_state[r->decoder];
+	struct chunk *c = new_chunk(r->g, r->stream, 0);
+
+	c->messages = b;
+	tn_codec_rows_clear(&d->rows);
+	b->status = split_messages(d, b);
+	if (b->status == TN_OK)
+		b->status = pass_gate(d, c, &r->spec, "mqtt", &d->rows);
+	if (b->status != TN_OK) {
+		b->why = "memory is out";
+		b->memo_count = 0;      /* Nothing to be remembered. */
+	}
+	tn_ingest_less(r->g, b->bytes.n);
+	send(c);
 }

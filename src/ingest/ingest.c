@@ -10,7 +10,15 @@
  *
  * What can go wrong: a sender that goes away (abort) while work is under way:
  * the body stays until the work is back. Overload: feed says TN_EFULL and the
- * body waits in line; a timer looks again. */
+ * body waits in line; a timer looks again.
+ *
+ * Bytes on their way are bounded by pending_bytes_max and by a part of what the
+ * memory budget has left until it is full: the rest is for what becomes of
+ * them (rows, keys, states, and the cut's copies of those). While memory is
+ * full nothing is taken but the first bytes of a body that was let in. Who
+ * then holds memory that only his next bytes could free (half a row) and sends
+ * none, or waits too long, is turned away with TN_EFULL: what was taken stays
+ * and is counted in his answer, the rest he sends again. */
 #include "ingest/ingest_int.h"
 
 #include <stdio.h>
@@ -22,6 +30,10 @@
 #define RETRY_MS 5
 #define JOBS_MAX 65536
 #define SMALL_MAX 16         /* Small bodies that wait for the turn's end. */
+#define ROOM_PART 16         /* Of the budget's room: what may be pending. */
+#define ROOM_FOLDED 8        /* The same of rows that are not folded. */
+#define QUIET_US 1000000     /* A sender that pauses, when memory is short. */
+#define WAIT_US 5000000      /* Longest wait for memory to be freed. */
 
 static uint32_t
 default_decoders(void)
@@ -67,6 +79,8 @@ tn_ingest_new(const struct tn_ingest_opts *opts)
 	g->o = *opts;
 	set_defaults(&g->o);
 	g->small_end = &g->small;
+	g->group_bytes = g->o.pending_bytes_max / 2 < TN_INGEST_GROUP_BYTES ?
+	    g->o.pending_bytes_max / 2 : TN_INGEST_GROUP_BYTES;
 	g->writer = tn_net_actor_new("writer", JOBS_MAX);
 	g->decoder_count = g->o.decoders;
 	for (uint32_t i = 0; i < g->decoder_count; i++) {
@@ -76,6 +90,8 @@ tn_ingest_new(const struct tn_ingest_opts *opts)
 	}
 	g->stats = tn_zalloc((m->stream_count + 1) * sizeof *g->stats);
 	g->keys = tn_zalloc((m->stream_count + 1) * sizeof *g->keys);
+	g->key_files = tn_zalloc((m->stream_count + 1) *
+	    sizeof *g->key_files);
 	for (uint32_t i = 0; i < m->stream_count; i++)
 		/* A later row of a reference table replaces the earlier. */
 		if (m->streams[i].table->key_count > 0 &&
@@ -110,8 +126,7 @@ free_body(struct tn_ingest_body *b)
 		g->bodies = b->next;
 	if (b->next != NULL)
 		b->next->prev = b->prev;
-	__atomic_sub_fetch(&g->pending, b->inbox.n + b->work.n + b->held,
-	    __ATOMIC_RELAXED);
+	tn_ingest_less(g, b->inbox.n + b->work.n + b->held);
 	tn_buf_fini(&b->inbox);
 	tn_buf_fini(&b->work);
 	tn_codec_splitter_free(b->splitter);
@@ -179,10 +194,13 @@ tn_ingest_free(struct tn_ingest *g)
 		tn_ingest_decoder_free(g->decoder_state[i]);
 	while (g->bodies != NULL)
 		free_body(g->bodies);
-	for (uint32_t i = 0; i < g->o.model->stream_count; i++)
+	for (uint32_t i = 0; i < g->o.model->stream_count; i++) {
 		tn_ingest_keyset_free(g->keys[i]);
+		tn_ingest_key_files_fini(&g->key_files[i]);
+	}
 	tn_net_timer_free(g->retry);
 	tn_free(g->keys);
+	tn_free(g->key_files);
 	tn_free(g->stats);
 	tn_free(g);
 }
@@ -200,11 +218,42 @@ key_in_flight(const struct tn_ingest *g, uint32_t stream, struct tn_slice k)
 	return false;
 }
 
+void
+tn_ingest_more(struct tn_ingest *g, size_t n)
+{
+	__atomic_add_fetch(&g->pending, n, __ATOMIC_RELAXED);
+	tn_budget_force(TN_BUDGET_INGEST, n);
+}
+
+void
+tn_ingest_less(struct tn_ingest *g, size_t n)
+{
+	__atomic_sub_fetch(&g->pending, n, __ATOMIC_RELAXED);
+	tn_budget_give(TN_BUDGET_INGEST, n);
+}
+
+static bool
+memory_full(void)
+{
+	return tn_budget_level() == TN_BUDGET_FULL;
+}
+
+/* More than the budget wants on its way? */
+static bool
+memory_short(const struct tn_ingest *g)
+{
+	size_t room = tn_budget_room();
+
+	return memory_full() || __atomic_load_n(&g->pending,
+	    __ATOMIC_RELAXED) > room / ROOM_PART ||
+	    tn_budget_used(TN_BUDGET_BACKLOG) > room / ROOM_FOLDED;
+}
+
 static bool
 too_much_pending(const struct tn_ingest *g)
 {
 	return __atomic_load_n(&g->pending, __ATOMIC_RELAXED) >
-	    g->o.pending_bytes_max;
+	    g->o.pending_bytes_max || memory_short(g);
 }
 
 static bool
@@ -215,20 +264,57 @@ overloaded(const struct tn_ingest *g)
 }
 
 static void dispatch(struct tn_ingest_body *b);
+static void settle(struct tn_ingest_body *b);
+
+/* Nothing of the body is under way, and more of it may come. */
+static bool
+is_idle(const struct tn_ingest_body *b)
+{
+	return !b->busy && !b->aborted && !b->closed && !b->final_seen &&
+	    b->chunks_out == 0;
+}
+
+/* Of an idle body: its sender gets the answer now. */
+static void
+turn_away(struct tn_ingest_body *b)
+{
+	b->waiting = false;
+	b->closed = true;
+	b->final_seen = true;
+	if (memory_short(b->g)) {
+		b->broken = tn_budget_refuse(&b->diag);
+	} else {
+		b->broken = tn_diag_set(&b->diag, TN_EFULL, "overloaded",
+		    "more events are on their way than can be taken now");
+		tn_diag_hint(&b->diag, "send again after a second");
+	}
+	settle(b);
+}
 
 /* Bodies whose senders pause may hold all the bytes there are between them,
- * each too few for a chunk: let them commit the rows they have. */
+ * each too few for a chunk: let them commit the rows they have. When that was
+ * not enough, the one with the largest half row is turned away. */
 static void
 relieve(struct tn_ingest *g)
 {
+	struct tn_ingest_body *largest = NULL;
+	int64_t quiet = tn_os_mono_us() - QUIET_US;
+
 	for (struct tn_ingest_body *b = g->bodies; b != NULL &&
-	    too_much_pending(g) && !g->stopping; b = b->next)
-		if (!b->busy && !b->aborted && !b->closed &&
-		    !b->final_seen && b->chunks_out == 0 &&
-		    b->inbox.n + b->work.n + b->held > 0) {
+	    too_much_pending(g) && !g->stopping; b = b->next) {
+		if (!is_idle(b))
+			continue;
+		/* Rows that are complete; half a row cannot be handed over. */
+		if (b->inbox.n + b->work.n > 0 || b->rows.count > 0) {
 			b->hurry = true;
 			dispatch(b);
+		} else if (b->held > 0 && b->moved_us < quiet &&
+		    (largest == NULL || b->held > largest->held)) {
+			largest = b;
 		}
+	}
+	if (largest != NULL && too_much_pending(g) && !g->stopping)
+		turn_away(largest);
 }
 
 static enum tn_status
@@ -257,6 +343,10 @@ may_begin(struct tn_ingest *g, const struct tn_ingest_request *r, int at,
 		tn_diag_hint(d, "wait for the answer of the first one");
 		return tn_diag_set(d, TN_ECONFLICT, "idempotency_in_flight",
 		    "a body with this Idempotency-Key is being taken now");
+	}
+	if (!g->stopping && memory_short(g)) {
+		relieve(g);
+		return tn_budget_refuse(d);
 	}
 	if (g->stopping || overloaded(g)) {
 		relieve(g);
@@ -299,6 +389,7 @@ tn_ingest_begin(struct tn_ingest *g, struct tn_ingest_request *r,
 	b->decoder = g->next_decoder++ % g->decoder_count;
 	b->inbox.max = SIZE_MAX;
 	b->work.max = SIZE_MAX;
+	b->moved_us = tn_os_mono_us();
 	link_body(g, b);
 	r->spec = NULL;
 	*body = b;
@@ -327,6 +418,7 @@ dispatch(struct tn_ingest_body *b)
 		b->inbox = t;
 	}
 	b->last = b->ended && b->inbox.n == 0;
+	b->cut_short = b->starved;
 	b->busy = true;
 	b->dispatched = true;
 	b->job.run = run_decode;
@@ -345,26 +437,51 @@ go_on(struct tn_ingest_body *b)
 	 * if all the others did the same. */
 	b->hurry = b->waiting && b->inbox.n > 0 && b->chunks_out == 0 &&
 	    too_much_pending(b->g);
-	if (b->ended || b->work.n > 0 || b->hurry ||
+	if (b->ended || b->work.n > 0 || b->hurry || b->starved ||
 	    b->inbox.n >= TN_INGEST_INBOX)
 		dispatch(b);
+}
+
+static bool
+must_wait(const struct tn_ingest_body *b)
+{
+	return b->inbox.n >= TN_INGEST_INBOX_MAX ||
+	    (b->inbox.n > 0 && overloaded(b->g)) ||
+	    (b->fed && memory_full());
+}
+
+/* Bytes into the inbox. When memory is out, what lay in it is gone, too: the
+ * decoder is told to end the body where it is. */
+static void
+put_inbox(struct tn_ingest_body *b, struct tn_slice bytes)
+{
+	size_t held = b->inbox.n;
+
+	tn_buf_add(&b->inbox, bytes.p, bytes.n);
+	b->fed = true;
+	b->moved_us = tn_os_mono_us();
+	b->starved = b->inbox.failed;
+	if (b->starved) {
+		tn_buf_clear(&b->inbox);
+		tn_ingest_less(b->g, held);
+	} else {
+		tn_ingest_more(b->g, bytes.n);
+	}
 }
 
 enum tn_status
 tn_ingest_feed(struct tn_ingest_body *b, struct tn_slice bytes)
 {
 	tn_assert(tn_net_on_loop() && !b->ended);
-	if (b->closed || b->final_seen)
+	if (b->closed || b->final_seen || b->starved)
 		return TN_OK;           /* It broke: the rest is of no use. */
-	if (b->inbox.n >= TN_INGEST_INBOX_MAX ||
-	    (b->inbox.n > 0 && overloaded(b->g))) {
+	if (must_wait(b)) {
 		b->waiting = true;
 		tn_net_timer_start(b->g->retry, RETRY_MS, 0);
 		go_on(b);
 		return TN_EFULL;
 	}
-	tn_buf_add(&b->inbox, bytes.p, bytes.n);
-	__atomic_add_fetch(&b->g->pending, bytes.n, __ATOMIC_RELAXED);
+	put_inbox(b, bytes);
 	go_on(b);
 	return TN_OK;
 }
@@ -372,7 +489,7 @@ tn_ingest_feed(struct tn_ingest_body *b, struct tn_slice bytes)
 static bool
 travels_small(const struct tn_ingest_body *b)
 {
-	return !b->dispatched && b->coding == TN_CODING_IDENTITY &&
+	return !b->dispatched && !b->starved && b->coding == TN_CODING_IDENTITY &&
 	    b->key_bytes == 0 && b->inbox.n <= TN_INGEST_SMALL &&
 	    b->spec->format != TN_CODEC_CSV && b->spec->rename_count == 0 &&
 	    b->spec->constant_count == 0 && b->spec->time_format == NULL &&
@@ -463,6 +580,19 @@ end_turn(void *arg)
 	}
 	g->small_end = &g->small;
 	g->small_count = 0;
+	tn_ingest_messages_turn(g);
+}
+
+enum tn_status
+tn_ingest_room(struct tn_ingest *g)
+{
+	if (tn_log_failure(g->o.log) != NULL)
+		return TN_ECLOSED;
+	if (g->stopping || overloaded(g)) {
+		relieve(g);
+		return TN_EFULL;
+	}
+	return TN_OK;
 }
 
 /* ---- the way back ---------------------------------------------------- */
@@ -470,8 +600,7 @@ end_turn(void *arg)
 static void
 wake(struct tn_ingest_body *b)
 {
-	if (!b->waiting || b->inbox.n >= TN_INGEST_INBOX_MAX ||
-	    (b->inbox.n > 0 && overloaded(b->g)))
+	if (!b->waiting || must_wait(b))
 		return;
 	b->waiting = false;
 	b->resume(b->arg);
@@ -482,13 +611,20 @@ retry_waiting(void *arg)
 {
 	struct tn_ingest *g = arg;
 	struct tn_ingest_body *b = g->bodies, *next;
+	int64_t late = tn_os_mono_us() - WAIT_US;
 	bool more = false;
 
 	for (; b != NULL; b = next) {
 		next = b->next;
 		more = more || b->waiting;
-		wake(b);
+		if (b->waiting && b->moved_us < late && is_idle(b) &&
+		    memory_short(g))
+			turn_away(b);
+		else
+			wake(b);
 	}
+	if (more && too_much_pending(g))
+		relieve(g);
 	if (more)
 		tn_net_timer_start(g->retry, RETRY_MS, 0);
 }
@@ -556,7 +692,8 @@ tn_ingest_chunk_done(struct tn_net_job *job)
 	struct chunk *c = (struct chunk *)job;
 	struct tn_ingest *g = c->g;
 
-	__atomic_sub_fetch(&g->pending, c->raw_bytes, __ATOMIC_RELAXED);
+	tn_ingest_less(g, c->raw_bytes);
+	tn_budget_give(TN_BUDGET_INGEST, c->decoded_bytes);
 	for (uint32_t i = 0; i < c->part_count; i++) {
 		struct tn_ingest_body *b = c->parts[i].body;
 		bool small = b->busy && !b->dispatched;
@@ -568,152 +705,7 @@ tn_ingest_chunk_done(struct tn_net_job *job)
 			b->final_seen = true;
 		settle(b);
 	}
+	if (c->messages != NULL)
+		tn_ingest_messages_done(c);
 	tn_ingest_chunk_free(c);
-}
-
-/* ---- from the other rooms -------------------------------------------- */
-
-void
-tn_ingest_recall(struct tn_ingest *g, const struct tn_governance_rows *r)
-{
-	const struct tn_serving_model *m = g->o.model;
-	struct keyset *k = NULL;
-
-	for (uint32_t i = 0; i < m->stream_count; i++)
-		if (&m->streams[i] == r->stream)
-			k = g->keys[i];
-	if (k == NULL)
-		return;
-	for (uint32_t i = 0; i < r->batch->rows; i++)
-		if (r->marks[i] == TN_MARK_ACCEPTED)
-			tn_ingest_keyset_add(k, r->keys[i], r->lsn);
-}
-
-struct files_job {
-	struct tn_net_job job;
-	struct tn_ingest *g;
-	uint32_t stream;
-	struct tn_lake_keys **files;
-	uint32_t count;
-	uint64_t lsn;
-};
-
-static void
-run_files(struct tn_net_job *job)
-{
-	struct files_job *f = (struct files_job *)job;
-
-	tn_ingest_keyset_files(f->g->keys[f->stream], f->files, f->count,
-	    f->lsn);
-	tn_free(f);
-}
-
-static void
-drop_files_job(struct files_job *f)
-{
-	for (uint32_t i = 0; i < f->count; i++)
-		tn_lake_keys_close(f->files[i]);
-	tn_free(f->files);
-	tn_free(f);
-}
-
-static enum tn_status
-swap_files(struct tn_ingest *g, uint32_t stream,
-    const struct tn_catalog_snapshot *s, struct tn_diag *d)
-{
-	const struct tn_governance_stream *gs = &g->o.model->streams[stream];
-	struct files_job *f = tn_zalloc(sizeof *f);
-	uint32_t first, n = tn_catalog_snapshot_find(s, TN_TIER_KEYS, gs->id,
-	    &first);
-	enum tn_status st = TN_OK;
-
-	f->job.run = run_files;
-	f->g = g;
-	f->stream = stream;
-	f->lsn = s->lsn;
-	f->files = tn_zalloc((n + 1) * sizeof *f->files);
-	for (uint32_t i = 0; st == TN_OK && i < n; i++) {
-		st = tn_lake_keys_open(g->o.lake, s->files[first + i].path,
-		    &f->files[f->count], d);
-		f->count += st == TN_OK;
-	}
-	if (st != TN_OK) {
-		/* Without it duplicates could not be told: keep the old. */
-		drop_files_job(f);
-		return st;
-	}
-	if (!tn_net_actor_post_internal(g->writer, &f->job))
-		tn_assert(!"batch stops before the writer");
-	return TN_OK;
-}
-
-enum tn_status
-tn_ingest_published(struct tn_ingest *g,
-    const struct tn_catalog_snapshot *s, struct tn_diag *d)
-{
-	enum tn_status st = TN_OK;
-
-	for (uint32_t i = 0; i < g->o.model->stream_count; i++) {
-		enum tn_status one = TN_OK;
-		if (g->keys[i] != NULL)
-			one = swap_files(g, i, s, d);
-		if (one != TN_OK)
-			st = one;
-	}
-	return st;
-}
-
-struct trim_job {
-	struct tn_net_job job;
-	struct tn_ingest *g;
-	uint64_t lsn;
-};
-
-static void
-run_trim(struct tn_net_job *job)
-{
-	struct trim_job *t = (struct trim_job *)job;
-	enum tn_status st;
-
-	tn_os_crash_point("trim_before");
-	st = tn_log_trim(t->g->o.log, t->lsn);
-
-	if (st != TN_OK)
-		tn_say(TN_WARN, "ingest", "log segments up to %llu could not "
-		    "be removed: %s", (unsigned long long)t->lsn,
-		    tn_status_text(st));
-	tn_free(t);
-}
-
-void
-tn_ingest_trim(struct tn_ingest *g, uint64_t lsn)
-{
-	struct trim_job *t = tn_zalloc(sizeof *t);
-
-	t->job.run = run_trim;
-	t->g = g;
-	t->lsn = lsn;
-	if (!tn_net_actor_post_internal(g->writer, &t->job))
-		tn_assert(!"batch stops before the writer");
-}
-
-void
-tn_ingest_stats(const struct tn_ingest *g, uint32_t stream,
-    struct tn_ingest_stats *out)
-{
-	const struct stream_stats *s = &g->stats[stream];
-	int64_t now = tn_os_wall_us() / 1000000;
-	uint64_t rows = 0;
-
-	out->accepted = __atomic_load_n(&s->accepted, __ATOMIC_RELAXED);
-	out->quarantined = __atomic_load_n(&s->quarantined, __ATOMIC_RELAXED);
-	out->duplicates = __atomic_load_n(&s->duplicates, __ATOMIC_RELAXED);
-	out->bytes = __atomic_load_n(&s->bytes, __ATOMIC_RELAXED);
-	out->last_us = __atomic_load_n(&s->last_us, __ATOMIC_RELAXED);
-	for (int64_t i = now - 10; i < now; i++)
-		if (__atomic_load_n(&s->second_of[i % 16], __ATOMIC_RELAXED)
-		    == i)
-			rows += __atomic_load_n(&s->second[i % 16],
-			    __ATOMIC_RELAXED);
-	out->rate = (double)rows / 10;
 }

@@ -42,6 +42,9 @@ struct tn_ingest_opts {
 	void *arg;
 };
 struct tn_ingest *tn_ingest_new(const struct tn_ingest_opts *o);
+/* Most bytes that the rows of one block have with such limits, however badly
+ * they compress; the reasons of bad rows come on top. Any thread. */
+uint64_t tn_ingest_block_bytes(size_t chunk_bytes, size_t row_bytes_max);
 /* Wait until all that was given to the threads so far is committed. After
  * the loop has stopped. */
 void tn_ingest_flush(struct tn_ingest *g);
@@ -52,8 +55,9 @@ void tn_ingest_stop(struct tn_ingest *g);
 void tn_ingest_free(struct tn_ingest *g);
 
 /* Remember the keys of rows already in the log (at start, before the first
- * body) or open key files. Thread: main, before the loop runs. */
-void tn_ingest_recall(struct tn_ingest *g,
+ * body) or open key files. TN_ENOMEM. Thread: main, before the loop
+ * runs. */
+TN_MUST_USE enum tn_status tn_ingest_recall(struct tn_ingest *g,
     const struct tn_governance_rows *rows);
 /* The key files in force after a cut; keys at or below its LSN may be
  * forgotten in memory. Opens them off the writer. When a file cannot be
@@ -113,6 +117,55 @@ void tn_ingest_end(struct tn_ingest_body *b);
 /* The sender went away: done() and resume() will not be called. Rows already
  * complete may still be committed. Loop thread. */
 void tn_ingest_abort(struct tn_ingest_body *b);
+
+/* ---- messages of a broker -------------------------------------------- */
+
+/* A way from topics to a stream: pattern and stream, made at start. Messages
+ * of one route are committed in order of giving, many in one block. */
+struct tn_ingest_route;
+/* ${stream}: index in the model; the pattern is good (sql checked it). */
+struct tn_ingest_route *tn_ingest_route_new(struct tn_ingest *g,
+    uint32_t stream, const char *pattern);
+const struct tn_codec_topic *tn_ingest_route_topic(
+    const struct tn_ingest_route *r);
+uint32_t tn_ingest_route_stream(const struct tn_ingest_route *r);
+/* No done() is called any more for messages on their way. */
+void tn_ingest_route_free(struct tn_ingest_route *r);
+
+/* Something to be remembered in the commit of the messages that name it:
+ * write() is called once a commit, on the loop, before it is handed over, and
+ * appends key (1..400 bytes) and value. ${listed} is ingest's. */
+struct tn_ingest_memo {
+	void (*write)(struct tn_ingest_memo *m, struct tn_buf *key,
+	    struct tn_buf *value);
+	bool listed;
+};
+/* What was remembered last, in ${a}. TN_ENOTFOUND. Any thread. */
+TN_MUST_USE enum tn_status tn_ingest_memo_get(struct tn_ingest *g,
+    struct tn_slice key, struct tn_arena *a, struct tn_slice *value);
+
+struct tn_ingest_outcome {
+	enum tn_status status;      /* TN_OK: committed. */
+	const char *why;            /* When not: a sentence. */
+	uint32_t accepted, quarantined, duplicates;
+	const char *reason;         /* Of its first quarantined row, or NULL. */
+	int64_t now_us;              /* Wall clock. */
+};
+struct tn_ingest_message {
+	struct tn_ingest_route *route;
+	struct tn_slice client, topic, payload;      /* Copied. */
+	struct tn_ingest_memo *memo;                 /* Or NULL. */
+	/* Once, on the loop, later. */
+	void (*done)(void *arg, const struct tn_ingest_outcome *o);
+	void *arg;
+};
+/* May a message be given now? TN_EFULL: overloaded, look again in some
+ * milliseconds. TN_ECLOSED: the log has failed. Loop thread. */
+TN_MUST_USE enum tn_status tn_ingest_room(struct tn_ingest *g);
+void tn_ingest_message(struct tn_ingest *g,
+    const struct tn_ingest_message *m);
+/* Hand over what was gathered now; no memo is listed afterwards. */
+void tn_ingest_messages_send(struct tn_ingest *g);
 
 /* What the Streams page shows. Any thread. */
 struct tn_ingest_stats {

@@ -16,7 +16,9 @@
 #define TN_INGEST_INBOX_MAX 262144   /* Then feed says TN_EFULL. */
 #define TN_INGEST_SMALL 65536        /* Bodies that travel together. */
 #define TN_INGEST_ROWS_MAX 65536     /* Then a chunk is full, too. */
+#define TN_INGEST_PLAIN 131072       /* Inflated at once. */
 #define TN_INGEST_KEY_MAX 255
+#define TN_INGEST_GROUP_BYTES (24u << 20)    /* Packed, of one commit. */
 
 struct decoder;
 
@@ -52,6 +54,9 @@ struct tn_ingest_body {
 	bool ended, aborted, busy, waiting, dispatched, final_seen;
 	bool closed;                 /* The decoder wants no more bytes. */
 	bool hurry;                  /* Overloaded: hand over what is there. */
+	bool starved;                /* No memory for an inbox. */
+	bool fed;                    /* It has taken bytes. */
+	int64_t moved_us;            /* When it last took some. */
 	int32_t chunks_out;          /* Below 0: back before its decoder. */
 	struct tn_ingest_body *prev, *next;       /* All bodies. */
 	struct tn_ingest_body *next_small;
@@ -60,10 +65,12 @@ struct tn_ingest_body {
 	struct tn_buf work;          /* Bytes not yet split, from work_at. */
 	size_t work_at;
 	bool last;                   /* No more bytes after work. */
+	bool cut_short;              /* Bytes after work were lost. */
 	struct tn_inflate *inflate;
 	struct tn_codec_splitter *splitter;
 	struct tn_codec_rows rows;
-	size_t held;                 /* Bytes of rows, as counted in pending. */
+	size_t held;                 /* Rows, the unfinished one and the
+	                                inflater, as counted in pending. */
 	bool split_done;
 	int32_t sent;                /* Out: chunks sent by this job. */
 	enum tn_status broken;       /* Why decoding stopped early. */
@@ -101,24 +108,85 @@ struct chunk {
 	uint32_t *lengths;           /* In rows->arena. */
 	uint32_t *lines;
 	size_t raw_bytes;
+	size_t decoded_bytes;        /* Of rows and packed; in the budget. */
 	struct tn_buf packed;
 	struct tn_buf spec;
 	char *source;
 	struct part *parts;
 	uint32_t part_count;
+	struct message_batch *messages;    /* Instead of parts, or NULL. */
 	bool failed;                 /* Writer: nothing of it was taken. */
 };
 
+/* ---- message.c: messages of a broker --------------------------------- */
+
+struct tn_ingest_route {
+	struct tn_ingest_route *next;
+	struct tn_ingest *g;
+	uint32_t refs;               /* Loop: the owner and batches. */
+	uint32_t stream;
+	uint32_t decoder;
+	struct tn_codec_spec spec;   /* Immutable. */
+	struct message_batch *open;  /* Gathers; NULL: nothing. */
+	uint32_t on_way;             /* Batches that were sent. */
+	bool dead;                   /* Its owner has gone. */
+	uint32_t epoch;              /* One more after each failure. Loop. */
+	bool broken;                 /* One of this epoch failed, others are
+	                              * on their way. Loop. */
+	uint32_t failed;             /* The last epoch that failed, how and
+	                              * why; writer. */
+	enum tn_status failed_status;
+	const char *failed_why;
+};
+struct given {
+	uint32_t client_n, topic_n, payload_n;
+	uint32_t first, count;       /* Its rows; set by the decoder. */
+	void (*done)(void *arg, const struct tn_ingest_outcome *o);
+	void *arg;
+};
+/* Loop, then decoder, writer and loop again. */
+struct message_batch {
+	struct tn_net_job job;       /* First. */
+	struct tn_ingest_route *route;
+	struct tn_buf bytes;         /* Client, topic, payload of each. */
+	struct given *messages;
+	uint32_t count, cap;
+	struct tn_ingest_memo **memos;
+	uint32_t memo_count, memo_cap;
+	struct tn_buf note_bytes;    /* Keys and values of the memos. */
+	size_t *note_at;             /* Begin of each, and the end. */
+	enum tn_status status;
+	const char *why;             /* Static text. */
+	uint32_t epoch;              /* Of the route, when it was sent. */
+};
+/* On the writer: did one of the route fail before it, and was this one sent
+ * before that was known? Then it fails, too: its memos speak of both. */
+bool tn_ingest_messages_late(struct chunk *c);
+/* The end of a turn: what was gathered goes, but for routes that wait for what
+ * failed, and few bytes behind others of their route. */
+void tn_ingest_messages_turn(struct tn_ingest *g);
+/* On the decoder's thread. */
+void tn_ingest_decode_messages(struct message_batch *b);
+/* Calls every done() of the chunk's messages; frees them. Loop. */
+void tn_ingest_messages_done(struct chunk *c);
+
 /* ---- keys.c: the dedupe window, on the writer ------------------------ */
 
+/* Key files that the last publication named. */
+struct key_files {
+	uint64_t *ids;               /* The catalog's. */
+	struct tn_lake_keys **files;
+	uint32_t count;
+};
+void tn_ingest_key_files_fini(struct key_files *o);
 struct keyset;
 struct keyset *tn_ingest_keyset_new(void);
 void tn_ingest_keyset_free(struct keyset *k);
 /* Bring what add will look at for this key into the caches. */
 void tn_ingest_keyset_fetch(const struct keyset *k, struct tn_hash128 key);
-/* True when the key is new; it is remembered with ${lsn}. */
-bool tn_ingest_keyset_add(struct keyset *k, struct tn_hash128 key,
-    uint64_t lsn);
+/* *fresh: the key is new; it is remembered with ${lsn}. TN_ENOMEM. */
+TN_MUST_USE enum tn_status tn_ingest_keyset_add(struct keyset *k,
+    struct tn_hash128 key, uint64_t lsn, bool *fresh);
 /* Take back the newest ${count} additions (the commit failed). */
 void tn_ingest_keyset_undo(struct keyset *k, const struct tn_hash128 *keys,
     uint64_t count);
@@ -180,12 +248,19 @@ struct tn_ingest {
 	struct tn_ingest_body **small_end;
 	uint32_t small_count;
 	struct tn_net_timer *retry;
-	size_t pending;              /* Atomic: bytes in inboxes and chunks. */
+	size_t pending;              /* Atomic: bytes in inboxes, unfinished
+	                                rows and chunks. */
+	size_t group_bytes;          /* Packed, of one commit. */
 	struct keyset **keys;        /* One a stream with a primary key. */
+	struct key_files *key_files; /* One a stream; of who publishes. */
 	struct stream_stats *stats;  /* One a stream; written by the writer. */
 	struct tn_histogram *ack;
+	struct tn_ingest_route *routes;
 	bool stopping;
 };
+/* Bytes on their way, for the own bound and the budget. Any thread. */
+void tn_ingest_more(struct tn_ingest *g, size_t n);
+void tn_ingest_less(struct tn_ingest *g, size_t n);
 /* Chunk's way back on the loop. */
 void tn_ingest_chunk_done(struct tn_net_job *job);
 void tn_ingest_body_back(struct tn_net_job *job);

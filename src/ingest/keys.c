@@ -15,9 +15,11 @@
  * Nearly every lookup misses the processor's caches. The writer therefore
  * calls fetch some rows ahead of add.
  *
- * What can go wrong: publications lag behind, then the eighth set grows and
+ * What can go wrong: memory is out for a larger table, then the rows are
+ * refused before any is committed. Publications lag behind, then the eighth set grows and
  * goes with the last publication. A key is never forgotten early, so at worst
- * memory is used longer than needed. */
+ * memory is used longer than needed. The budget is told of tables and of the
+ * files' filters; it cannot refuse them, but the doors close before. */
 #include "ingest/ingest_int.h"
 
 #include <string.h>
@@ -42,6 +44,7 @@ struct keyset {
 	uint32_t gen_count;
 	struct tn_lake_keys **files;
 	uint32_t file_count;
+	struct tn_budget_share held;
 };
 
 struct keyset *
@@ -50,14 +53,35 @@ tn_ingest_keyset_new(void)
 	struct keyset *k = tn_zalloc(sizeof *k);
 
 	k->gen_count = 1;
+	k->held.class = TN_BUDGET_KEYS;
 	return k;
 }
 
 static void
-drop_generation(struct generation *g)
+count_more(struct keyset *k, size_t bytes)
 {
-	for (uint32_t i = 0; g->shards != NULL && i < SHARDS; i++)
+	tn_budget_set(&k->held, k->held.bytes + bytes);
+}
+
+static void
+count_less(struct keyset *k, size_t bytes)
+{
+	tn_budget_set(&k->held, k->held.bytes - bytes);
+}
+
+static size_t
+table_bytes(const struct shard *s)
+{
+	return s->slots == NULL ? 0 : (s->mask + 1) * sizeof *s->slots;
+}
+
+static void
+drop_generation(struct keyset *k, struct generation *g)
+{
+	for (uint32_t i = 0; g->shards != NULL && i < SHARDS; i++) {
+		count_less(k, table_bytes(&g->shards[i]));
 		tn_free(g->shards[i].slots);
+	}
 	tn_free(g->shards);
 	memset(g, 0, sizeof *g);
 }
@@ -65,8 +89,10 @@ drop_generation(struct generation *g)
 static void
 drop_files(struct keyset *k)
 {
-	for (uint32_t i = 0; i < k->file_count; i++)
+	for (uint32_t i = 0; i < k->file_count; i++) {
+		count_less(k, tn_lake_keys_filter_bytes(k->files[i]));
 		tn_lake_keys_close(k->files[i]);
+	}
 	tn_free(k->files);
 	k->files = NULL;
 	k->file_count = 0;
@@ -78,8 +104,9 @@ tn_ingest_keyset_free(struct keyset *k)
 	if (k == NULL)
 		return;
 	for (uint32_t i = 0; i < k->gen_count; i++)
-		drop_generation(&k->gen[i]);
+		drop_generation(k, &k->gen[i]);
 	drop_files(k);
+	tn_assert(k->held.bytes == 0);
 	tn_free(k);
 }
 
@@ -124,19 +151,24 @@ is_full(const struct shard *s, uint32_t number)
 	    (s->mask + 1) * 3 * (SHARDS + number);
 }
 
-static void
+/* False when memory is out: the shard is as it was. */
+static bool
 grow(struct shard *s)
 {
 	struct shard n = *s;
 	uint64_t cap = s->slots == NULL ? SLOTS_MIN : (s->mask + 1) * 2;
 
-	n.slots = tn_zalloc(cap * sizeof *n.slots);
+	n.slots = tn_try_alloc(cap * sizeof *n.slots);
+	if (n.slots == NULL)
+		return false;
+	memset(n.slots, 0, cap * sizeof *n.slots);
 	n.mask = cap - 1;
 	for (uint64_t i = 0; s->slots != NULL && i <= s->mask; i++)
 		if (!is_empty(&s->slots[i]))
 			n.slots[find_slot(&n, s->slots[i])] = s->slots[i];
 	tn_free(s->slots);
 	*s = n;
+	return true;
 }
 
 static bool
@@ -181,27 +213,36 @@ tn_ingest_keyset_fetch(const struct keyset *k, struct tn_hash128 key)
 		tn_lake_keys_fetch(k->files[i], key);
 }
 
-bool
-tn_ingest_keyset_add(struct keyset *k, struct tn_hash128 key, uint64_t lsn)
+enum tn_status
+tn_ingest_keyset_add(struct keyset *k, struct tn_hash128 key, uint64_t lsn,
+    bool *fresh)
 {
 	struct generation *g = &k->gen[k->gen_count - 1];
 	struct tn_hash128 h = not_empty(key);
 	struct shard *s;
 	uint64_t at;
+	bool grown = true;
 
 	if (g->shards == NULL)
 		g->shards = tn_zalloc(SHARDS * sizeof *g->shards);
 	s = &g->shards[shard_of(h)];
-	if (is_full(s, shard_of(h)))
-		grow(s);
+	*fresh = false;
+	if (is_full(s, shard_of(h))) {
+		count_less(k, table_bytes(s));
+		grown = grow(s);
+		count_more(k, table_bytes(s));
+	}
+	if (!grown)
+		return TN_ENOMEM;
 	at = find_slot(s, h);
 	if (!is_empty(&s->slots[at]) || known_before(k, key))
-		return false;
+		return TN_OK;
 	s->slots[at] = h;
 	s->count++;
 	g->count++;
 	g->lsn_max = lsn;
-	return true;
+	*fresh = true;
+	return TN_OK;
 }
 
 /* Linear probing's deletion (Knuth, TAOCP vol. 3, 6.4 algorithm R). */
@@ -250,9 +291,11 @@ tn_ingest_keyset_files(struct keyset *k, struct tn_lake_keys **files,
 	drop_files(k);
 	k->files = files;
 	k->file_count = count;
+	for (uint32_t i = 0; i < count; i++)
+		count_more(k, tn_lake_keys_filter_bytes(files[i]));
 	for (uint32_t i = 0; i < k->gen_count; i++) {
 		if (k->gen[i].count == 0 || k->gen[i].lsn_max <= lsn)
-			drop_generation(&k->gen[i]);
+			drop_generation(k, &k->gen[i]);
 		else
 			k->gen[kept++] = k->gen[i];
 	}

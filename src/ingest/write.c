@@ -16,7 +16,6 @@
 
 #include "os/os.h"
 
-#define GROUP_BYTES_MAX (24u << 20)
 #define GROUP_CHUNKS_MAX 4096
 #define FETCH_AHEAD 16           /* Rows, of keys. */
 
@@ -37,27 +36,32 @@ struct group {
 
 /* ---- duplicates ------------------------------------------------------ */
 
-/* Marks what came before; the keys it added, for undo, at ${added}. */
-static uint64_t
+/* Marks what came before; the keys it added, for undo, at ${added}, which has
+ * room for all. TN_ENOMEM: not all rows were looked at. */
+static enum tn_status
 mark_duplicates(struct keyset *k, struct tn_governance_rows *r,
-    uint64_t lsn, struct tn_hash128 *added)
+    uint64_t lsn, struct tn_hash128 *added, uint64_t *added_count)
 {
 	uint32_t rows = r->batch->rows;
 	uint64_t n = 0;
+	enum tn_status st = TN_OK;
+	bool fresh;
 
 	for (uint32_t i = 0; i < rows && i < FETCH_AHEAD; i++)
 		tn_ingest_keyset_fetch(k, r->keys[i]);
-	for (uint32_t i = 0; i < rows; i++) {
+	for (uint32_t i = 0; i < rows && st == TN_OK; i++) {
 		if (i + FETCH_AHEAD < rows)
 			tn_ingest_keyset_fetch(k, r->keys[i + FETCH_AHEAD]);
 		if (r->marks[i] != TN_MARK_ACCEPTED)
 			continue;
-		if (tn_ingest_keyset_add(k, r->keys[i], lsn))
+		st = tn_ingest_keyset_add(k, r->keys[i], lsn, &fresh);
+		if (st == TN_OK && fresh)
 			added[n++] = r->keys[i];
-		else
+		else if (st == TN_OK)
 			r->marks[i] = TN_MARK_DUPLICATE;
 	}
-	return n;
+	*added_count = n;
+	return st;
 }
 
 /* ---- tallies --------------------------------------------------------- */
@@ -146,6 +150,20 @@ add_note(struct group *x, const struct part *p)
 	x->note_count++;
 }
 
+/* What the sessions of a message batch remember, already as bytes. */
+static void
+add_memos(struct group *x, const struct message_batch *b)
+{
+	for (uint32_t i = 0; i < b->memo_count; i++) {
+		size_t *at = &x->note_at[2 * x->note_count++];
+		size_t from = b->note_at[2 * i];
+		at[0] = x->note_bytes.n;
+		at[1] = at[0] + b->note_at[2 * i + 1] - from;
+		tn_buf_add(&x->note_bytes, b->note_bytes.p + from,
+		    b->note_at[2 * i + 2] - from);
+	}
+}
+
 /* ---- the group ------------------------------------------------------- */
 
 static void
@@ -178,9 +196,10 @@ fill_block(struct group *x, struct chunk *c, uint64_t offset)
 /* A body that failed takes nothing more. Only bodies of one chunk share it
  * with others. */
 static bool
-is_refused(const struct chunk *c)
+is_refused(struct chunk *c)
 {
-	return c->part_count == 1 && c->parts[0].body->status != TN_OK;
+	return tn_ingest_messages_late(c) || (c->part_count == 1 &&
+	    c->parts[0].body->status != TN_OK);
 }
 
 static void
@@ -205,16 +224,39 @@ restore_tallies(struct group *x)
 		}
 }
 
-static void
-prepare_chunk(struct group *x, uint32_t at, struct tn_hash128 *added,
-    uint64_t *added_count)
+/* Keys that a failed commit takes back. */
+struct added {
+	struct tn_hash128 *keys;
+	uint64_t count;
+};
+
+static enum tn_status
+take_keys(struct group *x, struct chunk *c, uint64_t lsn, struct added *added)
+{
+	struct keyset *k = x->g->keys[c->stream];
+
+	if (k == NULL)
+		return TN_OK;
+	added->keys = tn_try_alloc((c->rows->batch->rows + 1) *
+	    sizeof *added->keys);
+	return added->keys == NULL ? TN_ENOMEM : mark_duplicates(k, c->rows,
+	    lsn, added->keys, &added->count);
+}
+
+/* TN_ENOMEM: only its keys are to be taken back. */
+static enum tn_status
+prepare_chunk(struct group *x, uint32_t at, struct added *added)
 {
 	struct chunk *c = x->chunks[at];
 	struct tn_ingest *g = x->g;
 	uint64_t lsn = tn_log_last(g->o.log) + 1 + x->block_count;
 	uint64_t offset = 0;
+	enum tn_status st = TN_OK;
 
-	*added_count = 0;
+	if (c->rows != NULL)
+		st = take_keys(x, c, lsn, added);
+	if (st != TN_OK)
+		return st;
 	x->before[at] = tn_arena_alloc(x->arena, (c->part_count + 1) *
 	    sizeof **x->before);
 	if (c->rows != NULL) {
@@ -224,9 +266,6 @@ prepare_chunk(struct group *x, uint32_t at, struct tn_hash128 *added,
 			    g->o.model->streams[c->stream].id);
 		offset = *next;
 		*next += c->rows->batch->rows;
-		if (g->keys[c->stream] != NULL)
-			*added_count = mark_duplicates(g->keys[c->stream],
-			    c->rows, lsn, added);
 		fill_block(x, c, offset);
 	}
 	for (uint32_t i = 0; i < c->part_count; i++) {
@@ -235,6 +274,9 @@ prepare_chunk(struct group *x, uint32_t at, struct tn_hash128 *added,
 		tally_part(g, c, &c->parts[i], lsn, offset);
 		add_note(x, &c->parts[i]);
 	}
+	if (c->messages != NULL)
+		add_memos(x, c->messages);
+	return TN_OK;
 }
 
 static void
@@ -288,6 +330,18 @@ reason_of(struct tn_ingest *g, enum tn_status st)
 }
 
 static void
+fail_messages(struct message_batch *b, enum tn_status st, const char *why)
+{
+	if (b == NULL)
+		return;
+	b->status = st;
+	b->why = why;
+	b->route->failed = b->epoch;
+	b->route->failed_status = st;
+	b->route->failed_why = why;
+}
+
+static void
 fail_bodies(struct tn_ingest *g, struct chunk **chunks, uint32_t count,
     enum tn_status st)
 {
@@ -296,7 +350,8 @@ fail_bodies(struct tn_ingest *g, struct chunk **chunks, uint32_t count,
 	/* Which failure ended the log is the same to a sender: 503. */
 	if (tn_log_failure(g->o.log) != NULL)
 		st = TN_ECLOSED;
-	for (uint32_t i = 0; i < count; i++)
+	for (uint32_t i = 0; i < count; i++) {
+		fail_messages(chunks[i]->messages, st, why.message);
 		for (uint32_t k = 0; k < chunks[i]->part_count; k++) {
 			struct tn_ingest_body *b = chunks[i]->parts[k].body;
 			chunks[i]->failed = true;
@@ -306,6 +361,7 @@ fail_bodies(struct tn_ingest *g, struct chunk **chunks, uint32_t count,
 			    why.message);
 			tn_diag_hint(&b->why, "%s", why.hint);
 		}
+	}
 }
 
 static void
@@ -361,7 +417,8 @@ init_group(struct group *x, struct tn_ingest *g, struct chunk **chunks,
 
 	memset(x, 0, sizeof *x);
 	for (uint32_t i = 0; i < count; i++)
-		parts += chunks[i]->part_count;
+		parts += chunks[i]->part_count + (chunks[i]->messages != NULL ?
+		    chunks[i]->messages->memo_count : 0);
 	x->g = g;
 	x->chunks = chunks;
 	x->count = count;
@@ -378,15 +435,32 @@ init_group(struct group *x, struct tn_ingest *g, struct chunk **chunks,
 
 /* The commit failed: keys are forgotten, what was a duplicate may be none. */
 static void
-take_back(struct chunk *c, const struct tn_hash128 *added, uint64_t count)
+take_back(struct chunk *c, const struct added *added)
 {
 	if (c->rows == NULL)
 		return;
-	if (count > 0)
-		tn_ingest_keyset_undo(c->g->keys[c->stream], added, count);
+	if (added->count > 0)
+		tn_ingest_keyset_undo(c->g->keys[c->stream], added->keys,
+		    added->count);
 	for (uint32_t i = 0; i < c->rows->batch->rows; i++)
 		if (c->rows->marks[i] == TN_MARK_DUPLICATE)
 			c->rows->marks[i] = TN_MARK_ACCEPTED;
+}
+
+static enum tn_status
+append(struct group *x)
+{
+	size_t bytes = 0;
+	enum tn_status st;
+
+	/* The log holds the pages it writes until they are synced. */
+	for (uint32_t i = 0; i < x->count; i++)
+		bytes += x->chunks[i]->packed.n;
+	tn_budget_force(TN_BUDGET_INGEST, bytes);
+	st = tn_log_append(x->g->o.log, x->blocks, x->block_count, x->notes,
+	    x->note_count);
+	tn_budget_give(TN_BUDGET_INGEST, bytes);
+	return st;
 }
 
 /* One append with one sync, all or nothing. */
@@ -394,31 +468,32 @@ static enum tn_status
 try_commit(struct tn_ingest *g, struct chunk **chunks, uint32_t count)
 {
 	struct group x;
-	struct tn_hash128 **added;
-	uint64_t *added_count;
+	struct added *added;
 	enum tn_status st = TN_OK;
+	uint32_t ready = 0;
 
 	init_group(&x, g, chunks, count);
 	added = tn_arena_zalloc(x.arena, count * sizeof *added);
-	added_count = tn_arena_zalloc(x.arena, count * sizeof *added_count);
-	for (uint32_t i = 0; i < count; i++) {
-		if (chunks[i]->rows != NULL && chunks[i]->rows->keys != NULL)
-			added[i] = tn_alloc((chunks[i]->rows->batch->rows + 1)
-			    * sizeof **added);
-		prepare_chunk(&x, i, added[i], &added_count[i]);
+	while (st == TN_OK && ready < count) {
+		st = prepare_chunk(&x, ready, &added[ready]);
+		ready += st == TN_OK;
 	}
-	point_notes(&x, tn_os_wall_us());
-	if (x.block_count > 0 || x.note_count > 0)
-		st = tn_log_append(g->o.log, x.blocks, x.block_count,
-		    x.notes, x.note_count);
+	x.count = ready;
+	/* Rows without their note would be taken again by a retry. */
+	if (st == TN_OK)
+		st = tn_buf_status(&x.note_bytes);
+	if (st == TN_OK)
+		point_notes(&x, tn_os_wall_us());
+	if (st == TN_OK && (x.block_count > 0 || x.note_count > 0))
+		st = append(&x);
 	if (st == TN_OK)
 		publish_rows(&x);
 	else
 		restore_tallies(&x);
 	for (uint32_t i = count; i-- > 0; ) {
 		if (st != TN_OK)
-			take_back(chunks[i], added[i], added_count[i]);
-		tn_free(added[i]);
+			take_back(chunks[i], &added[i]);
+		tn_free(added[i].keys);
 	}
 	tn_buf_fini(&x.note_bytes);
 	tn_arena_free(x.arena);
@@ -486,7 +561,7 @@ tn_ingest_write(struct tn_net_job *job)
 		}
 		/* A new group sees what became of the one before it. */
 		if (n > 0 && (!chunk || n == GROUP_CHUNKS_MAX ||
-		    bytes >= GROUP_BYTES_MAX || rest == NULL)) {
+		    bytes >= g->group_bytes || rest == NULL)) {
 			commit_group(g, chunks, n);
 			n = 0;
 			bytes = 0;

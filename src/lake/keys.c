@@ -32,6 +32,7 @@ struct tn_lake_keys {
 	uint64_t blocks;
 	const struct tn_hash128 *keys;
 	uint64_t count;
+	uint32_t refs;           /* Atomic. */
 };
 
 static int
@@ -112,13 +113,16 @@ write_keys(const char *full, const struct tn_hash128 *keys, uint64_t count,
 	struct tn_os_file *file = NULL;
 	uint8_t head[HEAD_BYTES];
 	uint64_t blocks = blocks_for(count);
-	uint8_t *filter = tn_zalloc(blocks * BLOCK_BYTES);
+	uint8_t *filter = tn_try_alloc(blocks * BLOCK_BYTES);
 	struct tn_slice parts[] = { { head, HEAD_BYTES },
 	    { filter, blocks * BLOCK_BYTES },
 	    { (const uint8_t *)keys, count * sizeof *keys } };
 	uint32_t crc;
 	enum tn_status st;
 
+	if (filter == NULL)
+		return TN_ENOMEM;
+	memset(filter, 0, blocks * BLOCK_BYTES);
 	for (uint64_t i = 0; i < count; i++)
 		filter_add(filter, blocks, keys[i]);
 	make_head(head, count, blocks);
@@ -135,6 +139,7 @@ write_keys(const char *full, const struct tn_hash128 *keys, uint64_t count,
 	if (st != TN_OK)
 		goto out;        /* What is there is not ours to remove. */
 	st = write_all(file, parts, 3);
+	tn_os_crash_point("lake_keys_synced");
 	tn_os_close(file);
 	/* The catalog never names it; the sweep would find it too. */
 	if (st != TN_OK && tn_os_unlink(full) != TN_OK)
@@ -205,6 +210,7 @@ tn_lake_keys_open(struct tn_lake *lake, const char *path,
 	enum tn_status st = tn_lake_absolute(lake, path, full);
 
 	*keys = NULL;
+	k->refs = 1;
 	if (st == TN_OK)
 		st = tn_os_map(full, &k->map, &k->bytes);
 	if (st != TN_OK) {
@@ -221,6 +227,13 @@ tn_lake_keys_open(struct tn_lake *lake, const char *path,
 	k->keys = (const void *)(k->filter + k->blocks * BLOCK_BYTES);
 	*keys = k;
 	return TN_OK;
+}
+
+struct tn_lake_keys *
+tn_lake_keys_again(struct tn_lake_keys *k)
+{
+	__atomic_add_fetch(&k->refs, 1, __ATOMIC_RELAXED);
+	return k;
 }
 
 void
@@ -250,6 +263,12 @@ tn_lake_keys_has(const struct tn_lake_keys *k, struct tn_hash128 key)
 	return false;
 }
 
+size_t
+tn_lake_keys_filter_bytes(const struct tn_lake_keys *k)
+{
+	return (size_t)k->blocks * BLOCK_BYTES;
+}
+
 uint64_t
 tn_lake_keys_count(const struct tn_lake_keys *k)
 {
@@ -266,7 +285,7 @@ tn_lake_keys_at(const struct tn_lake_keys *k, uint64_t i)
 void
 tn_lake_keys_close(struct tn_lake_keys *k)
 {
-	if (k == NULL)
+	if (k == NULL || __atomic_sub_fetch(&k->refs, 1, __ATOMIC_ACQ_REL) > 0)
 		return;
 	tn_os_unmap(k->map, k->bytes);
 	tn_free(k);

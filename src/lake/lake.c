@@ -178,6 +178,7 @@ tn_lake_sync(struct tn_lake *l)
 		if (done == 0 ||
 		    strcmp(l->dirty[done], l->dirty[done - 1]) != 0)
 			st = tn_os_sync_dir(l->dirty[done]);
+		tn_os_crash_point("lake_folder_synced");
 		if (st == TN_OK)
 			done++;
 	}
@@ -249,6 +250,7 @@ sweep_folder(struct sweep *s, const char *rel, int depth)
 		    !is_known(s->paths, s->count, child)) {
 			st = tn_os_unlink(full);
 			s->removed += st == TN_OK;
+			tn_os_crash_point("lake_swept");
 		}
 		tn_free(names[i]);
 	}

@@ -75,6 +75,8 @@ TN_MUST_USE enum tn_status tn_lake_add(struct tn_lake_writer *w,
 TN_MUST_USE enum tn_status tn_lake_finish(struct tn_lake_writer *w,
     struct tn_lake_file *out);
 void tn_lake_abandon(struct tn_lake_writer *w);
+/* What it holds in memory, about; 0 for NULL. */
+size_t tn_lake_writer_bytes(const struct tn_lake_writer *w);
 /* Rows of batches split by the UTC day of ${w->time_column} (not null, a
  * timestamp or date) and sorted by it (ties keep their order), a file a day;
  * appended to ${out}. w->partition is ignored. After a failure the files of
@@ -109,6 +111,9 @@ struct tn_lake_read {
 	const struct tn_parquet_bound *bounds;
 	uint32_t bound_count;
 	bool keep_dictionary;
+	/* If not NULL: set to 1 for each wanted column that the file has in a
+	 * type that fits, else 0; another type is then no error, but null. */
+	uint8_t *found;
 	enum tn_status (*each)(void *arg, struct tn_batch *b);
 	void *arg;
 };
@@ -126,10 +131,14 @@ TN_MUST_USE enum tn_status tn_lake_keys_put(struct tn_lake *lake,
 struct tn_lake_keys;
 TN_MUST_USE enum tn_status tn_lake_keys_open(struct tn_lake *lake,
     const char *path, struct tn_lake_keys **keys, struct tn_diag *d);
+/* One more reference, for close: any thread. */
+struct tn_lake_keys *tn_lake_keys_again(struct tn_lake_keys *k);
 bool tn_lake_keys_has(const struct tn_lake_keys *k, struct tn_hash128 key);
 /* Bring what has will look at first into the processor's caches. */
 void tn_lake_keys_fetch(const struct tn_lake_keys *k, struct tn_hash128 key);
 uint64_t tn_lake_keys_count(const struct tn_lake_keys *k);
+/* Of the filter, which lookups keep in memory; the keys are rarely read. */
+size_t tn_lake_keys_filter_bytes(const struct tn_lake_keys *k);
 struct tn_hash128 tn_lake_keys_at(const struct tn_lake_keys *k, uint64_t i);
 void tn_lake_keys_close(struct tn_lake_keys *k);
 

@@ -67,9 +67,15 @@ make_shape(struct shape *s, const struct tn_lake_read *r,
 	for (uint32_t i = 0; i < r->schema->count; i++) {
 		const struct tn_field *f = &r->schema->fields[i];
 		int at = tn_record_schema_find(file, tn_slice_of(f->name));
+		bool fits = at >= 0 && can_widen(file->fields[at].type,
+		    f->type);
+		if (r->found != NULL)
+			r->found[i] = fits && (r->used == NULL || r->used[i]);
 		if (at < 0 || (r->used != NULL && r->used[i] == 0))
 			continue;
-		if (!can_widen(file->fields[at].type, f->type))
+		if (!fits && r->found != NULL)
+			continue;
+		if (!fits)
 			return type_changed(r, f, file->fields[at].type, d);
 		s->file_column[s->count] = (uint32_t)at;
 		s->schema_column[s->count++] = i;

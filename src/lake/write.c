@@ -4,11 +4,14 @@
  * Sorting keeps rows of equal time in the order they came: a merge sort over
  * row numbers that leaves runs alone which are in order already. A date column
  * is sorted and split by its days, because the microseconds of late dates do
- * not fit 64 bits. What can go wrong: any write or sync; then no file stays. */
+ * not fit 64 bits. What can go wrong: any write or sync, and memory for the
+ * rows; then no file stays. */
 #include "lake/lake_int.h"
 
 #include <stdio.h>
 #include <string.h>
+
+#include "os/os.h"
 
 #define DAY_US INT64_C(86400000000)
 
@@ -88,6 +91,7 @@ tn_lake_create(struct tn_lake *lake, const struct tn_lake_write *w,
 		tn_free(x);
 		return st;
 	}
+	tn_os_crash_point("lake_file_begun");
 	*out = x;
 	return TN_OK;
 }
@@ -109,6 +113,13 @@ widen_range(struct tn_lake_writer *x, const struct tn_batch *b)
 	}
 }
 
+/* Values are gathered, then encoded beside. */
+size_t
+tn_lake_writer_bytes(const struct tn_lake_writer *w)
+{
+	return w == NULL ? 0 : 2 * tn_parquet_open_bytes(w->parquet);
+}
+
 enum tn_status
 tn_lake_add(struct tn_lake_writer *x, const struct tn_batch *b)
 {
@@ -123,6 +134,7 @@ tn_lake_finish(struct tn_lake_writer *x, struct tn_lake_file *out)
 	struct tn_parquet_written done;
 	enum tn_status st = tn_parquet_finish(x->parquet, &done);
 
+	tn_os_crash_point("lake_file_synced");
 	if (st == TN_OK) {
 		x->file.rows = done.rows;
 		x->file.bytes = done.bytes;
@@ -204,13 +216,16 @@ put_day(const struct days *d, const struct slot *slots, uint32_t count)
 	char partition[24];
 	int32_t y;
 	uint32_t m, dd;
-	uint32_t *rows = tn_alloc((size_t)count * sizeof *rows);
+	uint32_t *rows = tn_try_alloc((size_t)count * sizeof *rows);
 	enum tn_status st;
 
-	for (uint32_t i = 0; i < count; i++)
+	for (uint32_t i = 0; rows != NULL && i < count; i++)
 		rows[i] = slots[i].row;
-	part = tn_record_batch_take(all, rows, count);
+	if (rows != NULL)
+		part = tn_record_batch_take(all, rows, count);
 	tn_free(rows);
+	if (part == NULL)
+		return TN_ENOMEM;
 	tn_record_civil(day_of(&all->columns[day.time_column],
 	    slots[0].time), &y, &m, &dd);
 	/* The remainders tell the compiler that it fits. */
@@ -251,13 +266,22 @@ tn_lake_put_days(struct tn_lake *lake, const struct tn_lake_write *w,
     struct tn_lake_files *out)
 {
 	struct tn_batch *all = tn_record_batch_concat(batches, count);
-	const struct tn_column *c = &all->columns[w->time_column];
-	uint32_t n = all->rows, from = 0, before = out->count;
-	struct slot *slots = tn_alloc(((size_t)n + 1) * sizeof *slots);
-	struct slot *tmp = tn_alloc(((size_t)n / 2 + 1) * sizeof *tmp);
+	const struct tn_column *c;
+	uint32_t n, from = 0, before = out->count;
+	struct slot *slots, *tmp;
 	struct days d = { lake, w, all, out };
 	enum tn_status st = TN_OK;
 
+	if (all == NULL)
+		return TN_ENOMEM;
+	n = all->rows;
+	c = &all->columns[w->time_column];
+	slots = tn_try_alloc(((size_t)n + 1) * sizeof *slots);
+	tmp = tn_try_alloc(((size_t)n / 2 + 1) * sizeof *tmp);
+	if (slots == NULL || tmp == NULL) {
+		st = TN_ENOMEM;
+		goto out;
+	}
 	tn_assert(w->time_column >= 0 && is_time(c->type));
 	for (uint32_t i = 0; i < n; i++) {
 		tn_assert(tn_column_valid(c, i));
@@ -274,6 +298,7 @@ tn_lake_put_days(struct tn_lake *lake, const struct tn_lake_write *w,
 	}
 	if (st != TN_OK)
 		take_back(lake, out, before);
+out:
 	tn_free(slots);
 	tn_free(tmp);
 	tn_record_batch_unref(all);

@@ -67,8 +67,14 @@ plan_block(struct tn_log *log, const struct tn_log_block *b,
 			return st;
 		p->packed_n = s->n - p->packed_at;
 	}
-	return stored_bytes(log, p, b) > log->segment_bytes / 4 ? TN_ELIMIT
-	    : TN_OK;
+	return stored_bytes(log, p, b) >
+	    tn_log_block_bytes_max(log->segment_bytes) ? TN_ELIMIT : TN_OK;
+}
+
+uint64_t
+tn_log_block_bytes_max(uint64_t segment_bytes)
+{
+	return segment_bytes / 4;
 }
 
 /* Encode all and count pages into *${pages}. */

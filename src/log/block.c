@@ -250,12 +250,12 @@ tn_log_front(const struct tn_log_block *b, struct tn_buf *out)
 	from = out->n;
 	put_marks(b, out);
 	if (out->failed)
-		return TN_ELIMIT;
+		return tn_buf_status(out);
 	tn_log_put_u32(out->p + lengths, (uint32_t)(out->n - from));
 	from = out->n;
 	put_reasons(b, out);
 	if (out->failed)
-		return TN_ELIMIT;
+		return tn_buf_status(out);
 	tn_log_put_u32(out->p + lengths + 4, (uint32_t)(out->n - from));
 	return TN_OK;
 }
@@ -327,12 +327,13 @@ tn_log_check(struct tn_slice stored, uint64_t lsn, struct tn_log_block *out)
 	return TN_OK;
 }
 
+/* p is NULL when memory is out. */
 static struct tn_slice
 copy(struct tn_arena *a, struct tn_slice s)
 {
-	uint8_t *p = tn_arena_alloc(a, s.n);
+	uint8_t *p = tn_arena_try_alloc(a, s.n);
 
-	if (s.n > 0)
+	if (p != NULL && s.n > 0)
 		memcpy(p, s.p, s.n);
 	return (struct tn_slice){ p, s.n };
 }
@@ -346,7 +347,9 @@ read_marks(struct tn_slice s, struct tn_arena *a, struct tn_log_block *out)
 
 	if (s.n == 0)
 		return TN_OK;
-	marks = tn_arena_alloc(a, out->rows);
+	marks = tn_arena_try_alloc(a, out->rows);
+	if (marks == NULL)
+		return TN_ENOMEM;
 	while (c.p < c.end) {
 		uint8_t mark = tn_cursor_u8(&c);
 		uint64_t n = tn_cursor_varint(&c);
@@ -383,7 +386,9 @@ read_reasons(struct tn_slice s, struct tn_arena *a, struct tn_log_block *out)
 	/* Each takes four bytes at least: a bound for the allocation. */
 	if (out->reason_count > s.n / 4)
 		return TN_ECORRUPT;
-	reasons = tn_arena_alloc(a, out->reason_count * sizeof *reasons);
+	reasons = tn_arena_try_alloc(a, out->reason_count * sizeof *reasons);
+	if (reasons == NULL)
+		return TN_ENOMEM;
 	for (uint32_t i = 0; i < out->reason_count; i++) {
 		row += tn_cursor_varint(&c);
 		reasons[i].code = read_text(&c, a);
@@ -401,9 +406,11 @@ read_reasons(struct tn_slice s, struct tn_arena *a, struct tn_log_block *out)
 static enum tn_status
 read_lines(struct tn_cursor *c, struct tn_arena *a, struct tn_log_block *out)
 {
-	uint32_t *lines = tn_arena_alloc(a, out->rows * sizeof *lines);
+	uint32_t *lines = tn_arena_try_alloc(a, out->rows * sizeof *lines);
 	int64_t line = 0;
 
+	if (lines == NULL)
+		return TN_ENOMEM;
 	for (uint32_t i = 0; i < out->rows; i++) {
 		uint64_t z = tn_cursor_varint(c);
 
@@ -431,7 +438,9 @@ read_body(struct tn_slice body, bool with_lines, uint64_t raw_bytes,
 	/* One byte at least for each row: a bound for the allocation. */
 	if (out->rows > body.n)
 		return TN_ECORRUPT;
-	lengths = tn_arena_alloc(a, out->rows * sizeof *lengths);
+	lengths = tn_arena_try_alloc(a, out->rows * sizeof *lengths);
+	if (lengths == NULL)
+		return TN_ENOMEM;
 	for (uint32_t i = 0; i < out->rows; i++) {
 		uint64_t n = tn_cursor_varint(&c);
 
@@ -471,13 +480,16 @@ read_packed(struct tn_slice s, struct tn_arena *a, struct tn_log_block *out)
 	if ((flags & PACKED_ZSTD) == 0) {
 		if (rest.n != bytes)
 			return TN_ECORRUPT;
-		return read_body(copy(a, rest), (flags & PACKED_LINES) != 0,
-		    raw_bytes, a, out);
+		rest = copy(a, rest);
+		return rest.p == NULL ? TN_ENOMEM : read_body(rest,
+		    (flags & PACKED_LINES) != 0, raw_bytes, a, out);
 	}
 	/* Straight into the arena: a buffer with just this room never grows,
 	 * and never fails in a way that would free it. */
 	body = (struct tn_buf){ .cap = (size_t)bytes, .max = (size_t)bytes };
-	body.p = tn_arena_alloc(a, (size_t)bytes);
+	body.p = tn_arena_try_alloc(a, (size_t)bytes);
+	if (body.p == NULL)
+		return TN_ENOMEM;
 	st = tn_zstd_decompress(&body, rest, (size_t)bytes);
 	if (st != TN_OK || body.n != bytes)
 		return st == TN_ENOMEM ? st : TN_ECORRUPT;
@@ -499,6 +511,8 @@ tn_log_decode(struct tn_slice stored, uint64_t lsn, struct tn_arena *a,
 	out->spec = copy(a, tn_cursor_bytes(&c, tn_log_get_u32(h + AT_SPEC)));
 	out->source = copy(a,
 	    tn_cursor_bytes(&c, tn_log_get_u32(h + AT_SOURCE)));
+	if (out->spec.p == NULL || out->source.p == NULL)
+		return TN_ENOMEM;
 	st = read_marks(tn_cursor_bytes(&c, tn_log_get_u32(h + AT_MARKS)), a,
 	    out);
 	if (st != TN_OK)

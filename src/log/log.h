@@ -90,6 +90,8 @@ TN_MUST_USE enum tn_status tn_log_open(struct tn_log **log,
 TN_MUST_USE enum tn_status tn_log_append(struct tn_log *log,
     struct tn_log_block *blocks, uint32_t n, const struct tn_log_note *notes,
     uint32_t note_count);
+/* Largest block that a log of such segments takes, as stored. Any thread. */
+uint64_t tn_log_block_bytes_max(uint64_t segment_bytes);
 /* Why it refuses, or NULL. Any thread. */
 const char *tn_log_failure(const struct tn_log *log);
 /* Newest LSN on disk (or raised to), 0 when empty. Any thread. */
@@ -121,5 +123,37 @@ TN_MUST_USE enum tn_status tn_log_trim(struct tn_log *log, uint64_t lsn);
 uint64_t tn_log_bytes(const struct tn_log *log);
 uint32_t tn_log_segments(const struct tn_log *log);
 void tn_log_close(struct tn_log *log);
+
+/* ---- a small durable table beside the log ----------------------------- */
+
+/* Keys to values in one LMDB file, for what must survive and is not events
+ * (MQTT sessions, their queues, retained messages). It is not append-only:
+ * LMDB uses freed pages again. Each value carries its own CRC32C.
+ * A commit is all or nothing and on disk when it returns; the first one that
+ * fails for another reason than room is final (TN_ECLOSED from then on). */
+struct tn_log_table;
+struct tn_log_change {
+	struct tn_slice key;       /* 1..500 bytes. */
+	struct tn_slice value;     /* Copied by commit. */
+	bool drop;                 /* Take the key away, if it is there. */
+};
+/* ${bytes_max}: most bytes of the file, at least 1 MiB. The folder must be
+ * there. TN_ECORRUPT with ${d}. */
+TN_MUST_USE enum tn_status tn_log_table_open(struct tn_log_table **out,
+    const char *path, uint64_t bytes_max, struct tn_diag *d);
+/* In order; a later change of a key wins. TN_ENOSPC: the table or the disk is
+ * full, nothing was changed. One thread at a time. */
+TN_MUST_USE enum tn_status tn_log_table_commit(struct tn_log_table *t,
+    const struct tn_log_change *changes, size_t count);
+/* All pairs whose key begins with ${prefix}, in byte order, until each()
+ * says false. The slices end with the call. TN_ECORRUPT: a value is damaged
+ * (said in the log lines, with its key); it is left out and the rest is still
+ * given. Not while a commit runs. */
+TN_MUST_USE enum tn_status tn_log_table_each(struct tn_log_table *t,
+    struct tn_slice prefix, bool (*each)(void *arg, struct tn_slice key,
+    struct tn_slice value), void *arg);
+/* Bytes in use of the file. Any thread. */
+uint64_t tn_log_table_bytes(const struct tn_log_table *t);
+void tn_log_table_close(struct tn_log_table *t);
 
 #endif

@@ -46,6 +46,9 @@ struct tn_log_segment {
 };
 
 enum tn_status tn_log_mdb_status(int rc);
+/* Give LMDB's lock file of the environment at ${path} its blocks. Before the
+ * environment is opened. */
+TN_MUST_USE enum tn_status tn_log_lock_file(const char *path);
 /* Start a segment as "<path>.new"; the caller fills it by one transaction
  * and then calls tn_log_segment_publish. */
 TN_MUST_USE enum tn_status tn_log_segment_create(struct tn_log_segment **seg,

@@ -249,9 +249,12 @@ tn_log_note_get(struct tn_log *log, struct tn_slice key, int64_t now_us,
 	if (st == TN_OK && expires_us <= now_us)
 		st = TN_ENOTFOUND;
 	if (st == TN_OK) {
-		uint8_t *copy = tn_arena_alloc(a, value->n);
+		uint8_t *copy = tn_arena_try_alloc(a, value->n);
 
-		memcpy(copy, value->p, value->n);
+		if (copy != NULL)
+			memcpy(copy, value->p, value->n);
+		else
+			st = TN_ENOMEM;
 		value->p = copy;
 	}
 	mdb_txn_abort(txn);
@@ -297,6 +300,7 @@ tn_log_trim(struct tn_log *log, uint64_t lsn)
 	 * older one back while a newer one is gone. */
 	while (st == TN_OK && drop_oldest(log, lsn, path)) {
 		st = tn_log_segment_remove(path);
+		tn_os_crash_point("log_trimmed");
 		if (st == TN_OK)
 			st = tn_os_sync_dir(log->dir);
 		tn_log_recount(log);

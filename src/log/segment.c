@@ -109,8 +109,8 @@ told(int rc, const char *act, const char *path)
  * full disk ends the process. So it gets its blocks before LMDB opens it:
  * afterwards is too late, as closing any descriptor of a file gives up the
  * locks that LMDB holds on it. */
-static enum tn_status
-fill_lock_file(const char *path)
+enum tn_status
+tn_log_lock_file(const char *path)
 {
 	static const uint8_t zeros[LOCK_FILE_BYTES];
 	char lock[TN_LOG_PATH_MAX];
@@ -180,7 +180,7 @@ tn_log_segment_create(struct tn_log_segment **out, const char *dir,
 		tn_log_segment_close(seg);
 		return st;
 	}
-	st = fill_lock_file(path);
+	st = tn_log_lock_file(path);
 	if (st != TN_OK) {
 		tn_log_segment_close(seg);
 		(void)!tn_log_segment_remove(path);
@@ -235,6 +235,7 @@ tn_log_segment_publish(struct tn_log_segment *seg)
 	    beside(to, seg->path, "-lock"));
 	if (st != TN_OK)
 		return st;
+	tn_os_crash_point("log_lock_named");
 	return tn_os_rename(beside(from, seg->path, ".new"), seg->path);
 }
 
@@ -381,7 +382,7 @@ tn_log_segment_open(struct tn_log_segment **out, const char *dir,
 	if (st == TN_OK && seg->file_bytes < FILE_BYTES_MIN)
 		st = bad(d, seg, "the file is cut");
 	if (st == TN_OK)
-		st = fill_lock_file(seg->path);
+		st = tn_log_lock_file(seg->path);
 	if (st != TN_OK)
 		goto out;
 	if (map_bytes < seg->file_bytes)
@@ -511,6 +512,7 @@ reserve_file(struct tn_log_segment *seg, uint64_t to)
 			rc = fallocate(fd, 0, (off_t)seg->file_bytes,
 			    (off_t)(to - seg->file_bytes)) == 0 ? 0 : errno;
 		} while (rc == EINTR);
+		tn_os_crash_point("log_allocated");
 		if (rc == 0)
 			return write_zeros(seg, fd, to);
 		if (rc != EOPNOTSUPP && rc != ENOSYS)
@@ -551,6 +553,7 @@ tn_log_segment_reserve(struct tn_log_segment *seg, const char *dir,
 	rc = reserve_file(seg, to);
 	if (rc != 0)
 		return told(rc, "reserve", seg->path);
+	tn_os_crash_point("log_reserved");
 	seg->file_bytes = to;
 	return TN_OK;
 }

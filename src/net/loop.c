@@ -1,7 +1,8 @@
 /* loop: the one event loop, over libuv.
  *
- *   one turn:  timers -> posted on the loop -> on_turn -> sleep in epoll ->
- *              descriptors, signals, posted from other threads
+ *   one turn:  timers -> posted on the loop -> on_turn -> streams flushed ->
+ *              sleep in epoll -> descriptors, streams, signals, posted from
+ *              other threads
  *
  * on_turn runs just before the loop sleeps, not just after it woke: whatever
  * a turn gathered, also in timers, is flushed before the next wait and never
@@ -16,7 +17,7 @@
  *
  * What can go wrong: no descriptors left at start (ends the process), a
  * descriptor that cannot be watched (watch_new returns NULL). */
-#include "net/net_int.h"
+#include "net/stream_int.h"
 
 #include <sched.h>
 #include <uv.h>
@@ -44,6 +45,7 @@ struct tn_net_loop {
 	_Atomic uint32_t inside;
 	void (*turn)(void *arg);
 	void *turn_arg;
+	struct tn_net_hub *hub;     /* NULL: no stream yet. */
 	struct signal_watch signals[SIGNALS_MAX];
 	uint32_t signal_count;
 };
@@ -151,13 +153,35 @@ tn_net_loop_post(struct tn_net_loop *l, struct tn_net_job *job)
 
 /* ---- the loop -------------------------------------------------------- */
 
+/* Streams after on_turn, which may write to them. */
+static void
+end_turn(struct tn_net_loop *l)
+{
+	if (l->turn != NULL)
+		l->turn(l->turn_arg);
+	if (l->hub != NULL)
+		tn_net_hub_turn(l->hub);
+}
+
 static void
 about_to_sleep(uv_prepare_t *handle)
 {
-	struct tn_net_loop *l = handle->data;
+	end_turn(handle->data);
+}
 
-	if (l->turn != NULL)
-		l->turn(l->turn_arg);
+struct uv_loop_s *
+tn_net_loop_uv(struct tn_net_loop *l)
+{
+	return &l->uv;
+}
+
+struct tn_net_hub *
+tn_net_loop_hub(struct tn_net_loop *l)
+{
+	tn_assert(tn_net_on_loop());
+	if (l->hub == NULL)
+		l->hub = tn_net_hub_new(l);
+	return l->hub;
 }
 
 struct tn_net_loop *
@@ -193,8 +217,7 @@ tn_net_loop_run(struct tn_net_loop *l)
 	while (!atomic_load_explicit(&l->stopping, memory_order_acquire))
 		(void)uv_run(&l->uv, UV_RUN_DEFAULT);
 	/* The last turn gathered something, too. */
-	if (l->turn != NULL)
-		l->turn(l->turn_arg);
+	end_turn(l);
 	running = false;
 	/* So that it may run once more. */
 	atomic_store_explicit(&l->stopping, false, memory_order_relaxed);
@@ -212,11 +235,20 @@ tn_net_loop_stop(struct tn_net_loop *l)
 	(void)atomic_fetch_sub_explicit(&l->inside, 1, memory_order_release);
 }
 
+/* One round of what is left when the loop no longer runs. */
+static bool
+settle_some(struct tn_net_loop *l)
+{
+	bool any = run_posted(l);
+
+	return (l->hub != NULL && tn_net_hub_settle(l->hub)) || any;
+}
+
 void
 tn_net_loop_settle(struct tn_net_loop *l)
 {
 	atomic_store(&owner, &mark);
-	while (run_posted(l))
+	while (settle_some(l))
 		;
 }
 
@@ -228,10 +260,15 @@ tn_net_loop_free(struct tn_net_loop *l)
 	if (l == NULL)
 		return;
 	atomic_store(&owner, &mark);
-	while (run_posted(l) ||
+	while (settle_some(l) ||
 	    atomic_load_explicit(&l->inside, memory_order_acquire) != 0)
 		(void)sched_yield();
 	l->turn = NULL;
+	if (l->hub != NULL) {
+		tn_net_dials_wait(l->hub);
+		tn_net_hub_free(l->hub);
+		l->hub = NULL;
+	}
 	uv_close((uv_handle_t *)&l->wake, NULL);
 	uv_close((uv_handle_t *)&l->more, NULL);
 	uv_close((uv_handle_t *)&l->before_sleep, NULL);

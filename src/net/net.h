@@ -25,8 +25,9 @@ struct tn_net_loop *tn_net_loop_new(void);
 void tn_net_loop_run(struct tn_net_loop *l);
 /* Any thread. */
 void tn_net_loop_stop(struct tn_net_loop *l);
-/* Runs what is still posted, on the calling thread. Timers and watches must
- * have been freed. One loop exists at a time. NULL is fine. */
+/* Runs what is still posted, on the calling thread. Timers, watches and
+ * listeners must have been freed, streams closed (closed() may come here).
+ * One loop exists at a time. NULL is fine. */
 void tn_net_loop_free(struct tn_net_loop *l);
 /* After the loop has stopped: run what was posted to it, on this thread,
  * until nothing is left. Between stopping the threads that post and freeing
@@ -65,6 +66,94 @@ void tn_net_loop_on_turn(struct tn_net_loop *l, void (*turn)(void *arg),
 /* Signals as loop callbacks: SIGINT, SIGTERM, SIGHUP. Loop thread only. */
 void tn_net_loop_on_signal(struct tn_net_loop *l, int signum,
     void (*signalled)(int signum, void *arg), void *arg);
+
+/* ---- byte streams: TCP, with or without TLS --------------------------- */
+
+/* A listener accepts on ${address} ("127.0.0.1:1883", "[::]:1883", ":1883")
+ * and gives each connection as a stream. Loop thread only, all of it. */
+struct tn_net_listener;
+struct tn_net_stream;
+struct tn_net_tls;
+struct tn_net_listener_opts {
+	const char *address;
+	const struct tn_net_tls *tls;    /* NULL: plain. Borrowed. */
+	uint32_t connections_max;        /* Beyond: accepted and closed. */
+	/* A new connection; the callee sets its callbacks at once with
+	 * tn_net_stream_start. With TLS: after the handshake, which has
+	 * handshake_ms (0: 10 s). */
+	void (*accepted)(void *arg, struct tn_net_stream *s);
+	uint32_t handshake_ms;
+	void *arg;
+};
+/* TN_ECONFLICT: the port is taken. TN_EINVAL: not an address. TN_EDENIED. */
+TN_MUST_USE enum tn_status tn_net_listener_new(struct tn_net_listener **out,
+    struct tn_net_loop *l, const struct tn_net_listener_opts *o,
+    struct tn_diag *d);
+uint16_t tn_net_listener_port(const struct tn_net_listener *l);
+/* Streams it gave live on. NULL is fine. */
+void tn_net_listener_free(struct tn_net_listener *l);
+
+/* What a stream's owner hears, on the loop. After closed() the stream is
+ * gone. */
+struct tn_net_stream_calls {
+	/* Bytes that came; all are taken. The slice ends with the call. The
+	 * callee may write to, pause or close this stream. */
+	void (*bytes)(void *arg, struct tn_slice in);
+	/* The write queue has fallen below half of the highest answer that
+	 * tn_net_stream_queued gave since the last drained(). May be NULL. */
+	void (*drained)(void *arg);
+	/* The peer ended, failed, or tn_net_stream_close was called: once, and
+	 * never from inside another call of the owner. TN_END: orderly. */
+	void (*closed)(void *arg, enum tn_status why);
+};
+void tn_net_stream_start(struct tn_net_stream *s,
+    const struct tn_net_stream_calls *calls, void *arg);
+/* Append bytes (copied) to what is to be sent. They leave at the end of the
+ * turn, together, in one system call when the socket takes it. What the
+ * socket does not take is queued; the owner bounds it by looking at _queued. A closing
+ * stream drops them. */
+void tn_net_stream_write(struct tn_net_stream *s, struct tn_slice bytes);
+size_t tn_net_stream_queued(const struct tn_net_stream *s);
+/* Stop and go on reading (back-pressure). Counted not: a flag. */
+void tn_net_stream_pause(struct tn_net_stream *s, bool paused);
+/* Send what is queued (for at most linger_ms), then close; 0: at once.
+ * closed() follows later. */
+void tn_net_stream_close(struct tn_net_stream *s, uint32_t linger_ms);
+/* "10.0.0.7:51234"; lives as long as the stream. */
+const char *tn_net_stream_peer(const struct tn_net_stream *s);
+bool tn_net_stream_loopback(const struct tn_net_stream *s);
+/* Common name of a verified client certificate, or NULL. */
+const char *tn_net_stream_certificate(const struct tn_net_stream *s);
+/* A connected socket that another library hands over (an upgraded HTTP
+ * connection). Takes ${fd}: released(arg) is called once it is not used any
+ * more, instead of close(). ${early}: bytes that came with it; they are given
+ * to bytes() after start, on a later turn. NULL: it cannot be watched. */
+struct tn_net_stream *tn_net_stream_of_fd(struct tn_net_loop *l, int fd,
+    const char *peer, struct tn_slice early, void (*released)(void *arg),
+    void *arg);
+/* Connect out. connected() comes once on the loop, later, with a stream or a
+ * reason. ${tls}: NULL plain. */
+void tn_net_connect(struct tn_net_loop *l, const char *address,
+    const struct tn_net_tls *tls, const char *server_name,
+    uint32_t timeout_ms,
+    void (*connected)(void *arg, struct tn_net_stream *s,
+    enum tn_status st), void *arg);
+
+/* Certificates of a server (or, with only ca_file, of a client): TLS 1.2 and
+ * 1.3. client_ca: ask clients for a certificate of this authority; it is
+ * checked when given. Files are PEM. */
+struct tn_net_tls_opts {
+	const char *cert_file, *key_file;
+	const char *ca_file;             /* Client: trust; NULL: system's. */
+	const char *client_ca_file;      /* Server; NULL: do not ask. */
+	bool client_required;
+};
+TN_MUST_USE enum tn_status tn_net_tls_new(struct tn_net_tls **out,
+    const struct tn_net_tls_opts *o, struct tn_diag *d);
+/* Read the files again; streams that are open keep what they have. */
+TN_MUST_USE enum tn_status tn_net_tls_reload(struct tn_net_tls *t,
+    struct tn_diag *d);
+void tn_net_tls_free(struct tn_net_tls *t);
 
 /* ---- actors: one thread, one queue ----------------------------------- */
 

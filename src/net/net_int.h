@@ -59,4 +59,13 @@ pthread_t tn_net_thread_new(const char *name, size_t stack_bytes,
 /* True while this thread is inside tn_net_loop_run: it must not block. */
 bool tn_net_in_loop(void);
 
+/* ---- loop ------------------------------------------------------------ */
+
+/* What all byte streams have in common; made when first asked for. The loop
+ * calls tn_net_hub_turn after on_turn. */
+struct tn_net_hub;
+struct tn_net_hub *tn_net_loop_hub(struct tn_net_loop *l);
+struct uv_loop_s;
+struct uv_loop_s *tn_net_loop_uv(struct tn_net_loop *l);
+
 #endif

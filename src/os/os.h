@@ -91,6 +91,14 @@ TN_MUST_USE enum tn_status tn_os_lock(struct tn_os_file **file,
     const char *path);
 /* Resident bytes of this process, 0 when unknown. */
 uint64_t tn_os_rss_bytes(void);
+/* Of them, those that no file holds: what a cap of memory is about. */
+uint64_t tn_os_anonymous_bytes(void);
+/* What this process may use: the least of the machine's memory and the limits
+ * of its control groups (v1, v2); 0 when unknown. */
+uint64_t tn_os_memory_bytes(void);
+/* Give pages that the allocator keeps unused back to the system. Takes
+ * milliseconds; not on the loop. */
+void tn_os_memory_trim(void);
 
 /* A crash point: aborts the process with SIGKILL when the environment names
  * it (TARN_CRASH=name or name:count for the count-th passage). Costs one

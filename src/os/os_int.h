@@ -20,4 +20,7 @@ enum tn_status tn_os_fail(int err, const char *act, const char *path);
 /* Write all ${n} bytes at ${at}: 0 or a negative errno. */
 int tn_os_write_all(int fd, const void *p, size_t n, uint64_t at);
 
+/* tn_os_memory_bytes with /proc and /sys below ${root}, for tests. */
+uint64_t tn_os_memory_under(const char *root);
+
 #endif

@@ -223,24 +223,43 @@ tn_os_fail(int err, const char *act, const char *path)
 
 /* ---- process --------------------------------------------------------- */
 
-uint64_t
-tn_os_rss_bytes(void)
+/* Pages of the process: resident, and those of them that files hold. */
+static bool
+read_statm(unsigned long long *resident, unsigned long long *shared)
 {
 	int fd = real_open("/proc/self/statm", O_RDONLY, 0);
-	unsigned long long all, resident;
+	unsigned long long all;
 	char text[128];
 	int64_t n;
 
 	if (fd < 0)
-		return 0;
+		return false;
 	n = real_pread(fd, text, sizeof text - 1, 0);
 	(void)real_close(fd);
 	if (n <= 0)
-		return 0;
+		return false;
 	text[n] = '\0';
-	if (sscanf(text, "%llu %llu", &all, &resident) != 2)
+	return sscanf(text, "%llu %llu %llu", &all, resident, shared) == 3;
+}
+
+uint64_t
+tn_os_rss_bytes(void)
+{
+	unsigned long long resident, shared;
+
+	if (!read_statm(&resident, &shared))
 		return 0;
 	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+uint64_t
+tn_os_anonymous_bytes(void)
+{
+	unsigned long long resident, shared;
+
+	if (!read_statm(&resident, &shared) || resident < shared)
+		return 0;
+	return (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 static struct {

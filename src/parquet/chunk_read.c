@@ -491,13 +491,19 @@ make_sink(struct chunk *k, struct pq_sink *sink)
 		return TN_ELIMIT;
 	}
 	call->bytes += (uint64_t)rows * width;
-	sink->values = tn_arena_alloc(call->arena, ((size_t)rows + 1) * width);
+	sink->values = tn_arena_try_alloc(call->arena,
+	    ((size_t)rows + 1) * width);
+	if (sink->values == NULL)
+		return TN_ENOMEM;
 	sink->offsets = (uint32_t *)(void *)sink->values;
 	if (sink->width == 0)
 		sink->offsets[0] = 0;
-	if (k->leaf->optional)
-		sink->valid = tn_arena_zalloc(call->arena,
-		    (size_t)rows / 8 + 10);
+	if (!k->leaf->optional)
+		return TN_OK;
+	sink->valid = tn_arena_try_alloc(call->arena, (size_t)rows / 8 + 10);
+	if (sink->valid == NULL)
+		return TN_ENOMEM;
+	memset(sink->valid, 0, (size_t)rows / 8 + 10);
 	return TN_OK;
 }
 
@@ -516,9 +522,11 @@ dict_column(struct chunk *k, struct tn_column *out)
 	if (all + 4 * (uint64_t)n > k->call->bytes_max - k->call->bytes)
 		return TN_ELIMIT;
 	k->call->bytes += all + 4 * (uint64_t)n;
-	offsets = tn_arena_alloc(k->call->arena,
+	offsets = tn_arena_try_alloc(k->call->arena,
 	    ((size_t)n + 1) * sizeof *offsets);
-	bytes = tn_arena_alloc(k->call->arena, all + 1);
+	bytes = tn_arena_try_alloc(k->call->arena, all + 1);
+	if (offsets == NULL || bytes == NULL)
+		return TN_ENOMEM;
 	all = 0;
 	for (uint32_t i = 0; i < n; i++) {
 		offsets[i] = (uint32_t)all;
@@ -548,7 +556,9 @@ make_column(struct chunk *k, struct pq_sink *sink, struct tn_column *out)
 		return dict_column(k, out);
 	if (sink->width > 0)
 		return TN_OK;
-	bytes = tn_arena_alloc(k->call->arena, sink->bytes.n + 1);
+	bytes = tn_arena_try_alloc(k->call->arena, sink->bytes.n + 1);
+	if (bytes == NULL)
+		return TN_ENOMEM;
 	if (sink->bytes.n > 0)
 		memcpy(bytes, sink->bytes.p, sink->bytes.n);
 	out->offsets = sink->offsets;

@@ -33,9 +33,11 @@ struct tn_parquet_pair {
 	const char *value;
 };
 struct tn_parquet_write_opts {
-	int zstd_level;              /* 0: 3 */
+	int zstd_level;              /* 0: 1 */
 	uint32_t group_rows;         /* Rows of a row group; 0: 122880 */
 	uint32_t page_rows;          /* Most rows of a page; 0: 20000 */
+	size_t group_bytes;          /* Values of a row group; 0: 64 MiB, which
+	                                is also the most. */
 	const struct tn_parquet_pair *pairs;
 	uint32_t pair_count;
 	/* Columns the file is sorted by (ascending), for SortingColumn. */
@@ -61,6 +63,8 @@ TN_MUST_USE enum tn_status tn_parquet_create(struct tn_parquet_writer **w,
  * After a failure every call gives it again. */
 TN_MUST_USE enum tn_status tn_parquet_write(struct tn_parquet_writer *w,
     const struct tn_batch *b);
+/* Bytes of values of the row group that is being gathered. */
+size_t tn_parquet_open_bytes(const struct tn_parquet_writer *w);
 /* Footer, sync, close. The writer is freed in every case; after a failure
  * the file is removed. */
 TN_MUST_USE enum tn_status tn_parquet_finish(struct tn_parquet_writer *w,

@@ -334,6 +334,9 @@ struct tn_parquet_reader {
 	bool ours;             /* created_by names Tarn. */
 	char path[200];        /* The end of it, for messages. */
 };
+/* Between the indexes and the footer of our files: see footer_write.c. */
+#define TN_PQ_SEAL "TNSL"
+#define TN_PQ_SEAL_BYTES 12u
 /* Parse the footer of a mapped file into ${r}. */
 TN_MUST_USE enum tn_status tn_parquet_footer_read(struct tn_parquet_reader *r,
     struct tn_diag *d);

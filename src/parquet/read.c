@@ -48,6 +48,30 @@ check_frame(struct tn_parquet_reader *r, struct tn_diag *d)
 	return TN_OK;
 }
 
+/* A file with our seal has the metadata that we wrote. Others have none, and
+ * one whose seal itself is damaged passes for such a file. */
+static enum tn_status
+check_seal(const struct tn_parquet_reader *r, struct tn_diag *d)
+{
+	const uint8_t *footer = r->map + r->data_end;
+	const uint8_t *seal = footer - TN_PQ_SEAL_BYTES;
+	uint32_t bytes, crc;
+
+	if (r->data_end < MAGIC_BYTES + TN_PQ_SEAL_BYTES ||
+	    memcmp(seal, TN_PQ_SEAL, 4) != 0)
+		return TN_OK;
+	bytes = pq_load32(seal + 4);
+	if (bytes <= r->data_end - MAGIC_BYTES - TN_PQ_SEAL_BYTES) {
+		crc = tn_crc32c(0, seal - bytes, bytes);
+		crc = tn_crc32c(crc, footer, r->map_bytes - TAIL_BYTES -
+		    r->data_end);
+		if (crc == pq_load32(seal + 8))
+			return TN_OK;
+	}
+	return tn_diag_set(d, TN_ECORRUPT, "bad_file",
+	    "%s: its metadata is damaged", r->path);
+}
+
 enum tn_status
 tn_parquet_open(struct tn_parquet_reader **out, const char *path,
     struct tn_diag *d)
@@ -63,6 +87,8 @@ tn_parquet_open(struct tn_parquet_reader **out, const char *path,
 		    tn_status_text(st));
 	if (st == TN_OK)
 		st = check_frame(r, d);
+	if (st == TN_OK)
+		st = check_seal(r, d);
 	if (st == TN_OK)
 		st = tn_parquet_footer_read(r, d);
 	if (st != TN_OK) {

@@ -1,5 +1,5 @@
 /* write: the writer's outside. Rows are gathered column by column until a row
- * group is full (group_rows, or TN_PQ_GROUP_BYTES of values), then every
+ * group is full (group_rows, or group_bytes of values), then every
  * column becomes a chunk; bytes go to the file in pieces of about 1 MiB.
  *
  *   open --write--> open --finish--> gone, file complete and synced
@@ -119,7 +119,7 @@ piece_rows(const struct tn_parquet_writer *w, const struct tn_batch *b,
 		n = w->opts.group_rows - w->open_rows;
 	for (;;) {
 		*bytes = piece_bytes(b, from, n);
-		if (n == 1 || w->open_bytes + *bytes <= TN_PQ_GROUP_BYTES)
+		if (n == 1 || w->open_bytes + *bytes <= w->opts.group_bytes)
 			return n;
 		n /= 2;
 	}
@@ -154,10 +154,16 @@ write_rows(struct tn_parquet_writer *w, const struct tn_batch *b)
 		from += n;
 		w->open_bytes += bytes;
 		if (st == TN_OK && (w->open_rows == w->opts.group_rows ||
-		    w->open_bytes >= TN_PQ_GROUP_BYTES))
+		    w->open_bytes >= w->opts.group_bytes))
 			st = close_group(w);
 	}
 	return st;
+}
+
+size_t
+tn_parquet_open_bytes(const struct tn_parquet_writer *w)
+{
+	return w->open_bytes;
 }
 
 enum tn_status
@@ -209,11 +215,14 @@ set_opts(struct tn_parquet_writer *w, const struct tn_parquet_write_opts *o)
 		w->opts.group_rows = GROUP_ROWS;
 	if (w->opts.group_rows > GROUP_ROWS_MAX)
 		w->opts.group_rows = GROUP_ROWS_MAX;
+	if (w->opts.group_bytes == 0 ||
+	    w->opts.group_bytes > TN_PQ_GROUP_BYTES)
+		w->opts.group_bytes = TN_PQ_GROUP_BYTES;
 	if (w->opts.page_rows == 0)
 		w->opts.page_rows = PAGE_ROWS;
 	if (w->opts.page_rows > PAGE_ROWS_MAX)
 		w->opts.page_rows = PAGE_ROWS_MAX;
-	w->scratch.level = w->opts.zstd_level == 0 ? 3 : w->opts.zstd_level;
+	w->scratch.level = w->opts.zstd_level == 0 ? 1 : w->opts.zstd_level;
 	w->scratch.page_rows = w->opts.page_rows;
 	w->scratch.seen = tn_alloc(TN_PQ_DICT_ENTRIES_MAX *
 	    sizeof *w->scratch.seen);

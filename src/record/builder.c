@@ -8,7 +8,11 @@
  *            open row has its value already
  *
  * No value allocates by itself. take hands the arrays to the batch and keeps
- * the sizes as the hint for the next one. */
+ * the sizes as the hint for the next one.
+ *
+ * When an array cannot grow, the builder begins again at row 0 in the arrays
+ * that it has and remembers the failure: rows go on coming and are lost, and
+ * take gives no batch. So nobody asks after each value. */
 #include "record/record_int.h"
 
 #include <string.h>
@@ -39,6 +43,7 @@ struct tn_builder {
 	uint32_t rows;
 	uint32_t rows_hint;
 	uint32_t count;     /* Columns. */
+	bool failed;        /* Memory was out. */
 	struct build columns[];
 };
 
@@ -76,6 +81,61 @@ bitmap_bytes(uint32_t rows)
 	return ((size_t)rows + 7) / 8;
 }
 
+/* Memory is out: begin again at row 0. Values of the open row stay given,
+ * whatever they are now. */
+static void
+give_up(struct tn_builder *b)
+{
+	for (uint32_t i = 0; i < b->count; i++) {
+		struct build *c = &b->columns[i];
+
+		c->count -= b->rows;
+		c->bytes_n = 0;
+		if (c->offsets != NULL)
+			memset(c->offsets, 0, (c->count + 1ul) *
+			    sizeof *c->offsets);
+	}
+	b->rows = 0;
+	b->failed = true;
+}
+
+/* ${p} with room for ${n} bytes; as it was and false when memory is out. */
+static bool
+grow_array(void *array, size_t n, bool must)
+{
+	void *p, *more;
+
+	memcpy(&p, array, sizeof p);
+	more = must ? tn_realloc(p, n) : tn_try_realloc(p, n);
+	if (more == NULL)
+		return false;
+	memcpy(array, &more, sizeof more);
+	return true;
+}
+
+/* The arrays of a column for ${cap} rows. */
+static bool
+grow_column(struct build *c, uint32_t cap, bool must)
+{
+	size_t had = bitmap_bytes(c->cap);
+	bool done = true;
+
+	if (c->text)
+		done = grow_array(&c->offsets,
+		    ((size_t)cap + 1) * sizeof *c->offsets, must);
+	else if (c->width > 0)
+		done = grow_array(&c->values, (size_t)cap * c->width, must);
+	if (done && c->valid != NULL) {
+		done = grow_array(&c->valid, bitmap_bytes(cap), must);
+		if (done)
+			memset(c->valid + had, 0xff,
+			    bitmap_bytes(cap) - had);
+	}
+	if (done)
+		c->cap = cap;
+	return done;
+}
+
 /* Room for one row more. */
 static void __attribute__((noinline))
 grow_rows(struct tn_builder *b, struct build *c)
@@ -86,23 +146,18 @@ grow_rows(struct tn_builder *b, struct build *c)
 	if (c->cap != 0)
 		cap = cap > TN_BATCH_ROWS_MAX / 2 ? TN_BATCH_ROWS_MAX :
 		    cap * 2;
-	if (c->text) {
-		c->offsets = tn_realloc(c->offsets,
-		    ((size_t)cap + 1) * sizeof *c->offsets);
+	if (!grow_column(c, cap, false)) {
+		give_up(b);
+		/* A few rows, to go on with. */
+		if (c->cap == 0)
+			(void)grow_column(c, HINT_MIN, true);
+	}
+	if (c->text)
 		c->offsets[c->count] = (uint32_t)c->bytes_n;
-	} else if (c->width > 0) {
-		c->values = tn_realloc(c->values, (size_t)cap * c->width);
-	}
-	if (c->valid != NULL) {
-		size_t had = bitmap_bytes(c->cap);
-
-		c->valid = tn_realloc(c->valid, bitmap_bytes(cap));
-		memset(c->valid + had, 0xff, bitmap_bytes(cap) - had);
-	}
-	c->cap = cap;
 }
 
-static void __attribute__((noinline))
+/* Room for ${n} bytes more; false when memory is out. */
+static bool __attribute__((noinline))
 grow_bytes(struct build *c, size_t n)
 {
 	size_t cap = c->bytes_cap * 2;
@@ -112,8 +167,10 @@ grow_bytes(struct build *c, size_t n)
 		cap = c->bytes_hint > 0 ? c->bytes_hint : BYTES_FIRST;
 	if (cap < c->bytes_n + n)
 		cap = c->bytes_n + n;
-	c->bytes = tn_realloc(c->bytes, cap);
+	if (!grow_array(&c->bytes, cap, false))
+		return false;
 	c->bytes_cap = cap;
+	return true;
 }
 
 /* The column, with room for the value of the open row. */
@@ -134,7 +191,12 @@ tn_record_builder_null(struct tn_builder *b, uint32_t col)
 	struct build *c = column_open(b, col);
 
 	if (UNLIKELY(c->valid == NULL)) {
-		c->valid = tn_alloc(bitmap_bytes(c->cap));
+		c->valid = tn_try_alloc(bitmap_bytes(c->cap));
+		if (c->valid == NULL) {
+			give_up(b);
+			c->valid = tn_alloc(bitmap_bytes(HINT_MIN));
+			c->cap = HINT_MIN;
+		}
 		memset(c->valid, 0xff, bitmap_bytes(c->cap));
 	}
 	c->valid[c->count >> 3] &= (uint8_t)~(1u << (c->count & 7));
@@ -231,8 +293,10 @@ tn_record_builder_text(struct tn_builder *b, uint32_t col, const void *p,
 	struct build *c = column_open(b, col);
 
 	tn_assert(c->text);
-	if (UNLIKELY(n > c->bytes_cap - c->bytes_n))
-		grow_bytes(c, n);
+	if (UNLIKELY(n > c->bytes_cap - c->bytes_n) && !grow_bytes(c, n)) {
+		give_up(b);
+		n = 0;
+	}
 	if (n > 0)
 		memcpy(c->bytes + c->bytes_n, p, n);
 	c->bytes_n += n;
@@ -326,12 +390,10 @@ tn_record_builder_bytes(const struct tn_builder *b)
 static void *
 shrink(void *p, size_t n, size_t cap, size_t *held)
 {
-	if (cap - n <= cap / 4) {
-		*held += cap;
-		return p;
-	}
-	*held += n;
-	return tn_realloc(p, n > 0 ? n : 1);
+	void *less = cap - n <= cap / 4 ? NULL : tn_try_realloc(p, n);
+
+	*held += less != NULL ? n : cap;
+	return less != NULL ? less : p;
 }
 
 /* A column without rows still has its arrays. */
@@ -342,13 +404,13 @@ column_close(struct tn_builder *b, struct build *c, size_t *held)
 	size_t rows = b->rows;
 	size_t cap;
 
-	tn_assert(c->count == b->rows);
-	if (c->cap == 0)
-		grow_rows(b, c);
+	tn_assert(c->count == b->rows && c->cap > 0);
 	cap = c->cap;
 	if (c->text) {
-		if (c->bytes == NULL)
-			grow_bytes(c, 1);
+		if (c->bytes == NULL && !grow_bytes(c, 1)) {
+			c->bytes = tn_alloc(1);
+			c->bytes_cap = 1;
+		}
 		out.offsets = shrink(c->offsets, (rows + 1) * 4,
 		    (cap + 1) * 4, held);
 		out.bytes = shrink(c->bytes, c->bytes_n, c->bytes_cap, held);
@@ -364,6 +426,17 @@ column_close(struct tn_builder *b, struct build *c, size_t *held)
 	return out;
 }
 
+static void
+drop_column(struct build *c)
+{
+	tn_free(c->valid);
+	tn_free(c->values);
+	tn_free(c->offsets);
+	tn_free(c->bytes);
+	*c = (struct build){ .type = c->type, .width = c->width,
+	    .text = c->text };
+}
+
 struct tn_batch *
 tn_record_builder_take(struct tn_builder *b)
 {
@@ -372,6 +445,16 @@ tn_record_builder_take(struct tn_builder *b)
 	size_t held = 0;
 
 	tn_record_builder_row_undo(b);
+	for (uint32_t i = 0; i < b->count && !b->failed; i++)
+		if (b->columns[i].cap == 0)
+			grow_rows(b, &b->columns[i]);
+	if (b->failed) {
+		for (uint32_t i = 0; i < b->count; i++)
+			drop_column(&b->columns[i]);
+		b->rows = 0;
+		b->failed = false;
+		return NULL;
+	}
 	columns = tn_zalloc((b->count + 1) * sizeof *columns);
 	for (uint32_t i = 0; i < b->count; i++) {
 		struct build *c = &b->columns[i];
@@ -393,12 +476,8 @@ tn_record_builder_free(struct tn_builder *b)
 {
 	if (b == NULL)
 		return;
-	for (uint32_t i = 0; i < b->count; i++) {
-		tn_free(b->columns[i].valid);
-		tn_free(b->columns[i].values);
-		tn_free(b->columns[i].offsets);
-		tn_free(b->columns[i].bytes);
-	}
+	for (uint32_t i = 0; i < b->count; i++)
+		drop_column(&b->columns[i]);
 	tn_free(b->schema);
 	tn_free(b);
 }

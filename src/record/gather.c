@@ -4,7 +4,8 @@
  * that every array is allocated once at its size; the second copies. A
  * dictionary column comes out as a plain one. Null rows come out as zero
  * bytes or empty text, whatever the input held. A validity bitmap is made
- * only where the result has a null. */
+ * only where the result has a null. When memory is out, what was made is freed
+ * and there is no batch. */
 #include "record/record_int.h"
 
 #include <string.h>
@@ -22,6 +23,7 @@ struct target {
 	uint32_t *offsets;
 	uint8_t *bytes;
 	size_t held;        /* Bytes allocated. */
+	bool failed;        /* Memory is out. */
 };
 
 /* Rows of one source column: those listed, or all when list is NULL. */
@@ -57,11 +59,15 @@ text_total(const struct picked *s)
 static void *
 target_alloc(struct target *t, size_t n)
 {
+	void *p = tn_try_alloc(n);
+
 	t->held += n;
-	return tn_alloc(n > 0 ? n : 1);
+	t->failed |= p == NULL;
+	return p;
 }
 
-static void
+/* False when memory is out; close it all the same. */
+static bool
 target_open(struct target *t, struct tn_type type, uint32_t rows,
     uint64_t text_bytes)
 {
@@ -71,11 +77,13 @@ target_open(struct target *t, struct tn_type type, uint32_t rows,
 	if (type_is_text(type.id)) {
 		t->offsets = target_alloc(t,
 		    ((size_t)rows + 1) * sizeof *t->offsets);
-		t->offsets[0] = 0;
+		if (t->offsets != NULL)
+			t->offsets[0] = 0;
 		t->bytes = target_alloc(t, (size_t)text_bytes);
 	} else if (t->width > 0) {
 		t->values = target_alloc(t, rows * t->width);
 	}
+	return !t->failed;
 }
 
 /* The bit of the row that comes next is made 0; earlier ones are 1. */
@@ -84,10 +92,13 @@ target_null(struct target *t)
 {
 	size_t n = ((size_t)t->rows + 7) / 8;
 
-	if (t->valid == NULL) {
+	if (t->valid == NULL && !t->failed) {
 		t->valid = target_alloc(t, n);
-		memset(t->valid, 0xff, n);
+		if (t->valid != NULL)
+			memset(t->valid, 0xff, n);
 	}
+	if (t->failed)
+		return;
 	t->valid[t->at >> 3] &= (uint8_t)~(1u << (t->at & 7));
 	t->nulls++;
 }
@@ -198,7 +209,7 @@ target_close(struct target *t)
 {
 	struct tn_column c = { .type = t->type, .rows = t->rows };
 
-	tn_assert(t->at == t->rows);
+	tn_assert(t->failed || t->at == t->rows);
 	if (t->valid != NULL)
 		tn_record_valid_trim(t->valid, t->rows);
 	c.valid = t->valid;
@@ -215,28 +226,46 @@ tn_record_valid_trim(uint8_t *valid, uint32_t rows)
 		valid[rows >> 3] &= (uint8_t)((1u << (rows & 7)) - 1);
 }
 
+/* The batch of such columns, which are freed instead when one failed. */
+static struct tn_batch *
+adopt(const struct tn_schema *schema, uint32_t rows,
+    struct tn_column *columns, size_t held, bool failed)
+{
+	struct tn_batch *out = NULL;
+
+	for (uint32_t i = 0; failed && i < schema->count; i++) {
+		tn_free((void *)(uintptr_t)columns[i].valid);
+		tn_free((void *)(uintptr_t)columns[i].values);
+		tn_free((void *)(uintptr_t)columns[i].offsets);
+		tn_free((void *)(uintptr_t)columns[i].bytes);
+	}
+	if (!failed)
+		out = tn_record_batch_adopt(schema, rows, columns, held);
+	tn_free(columns);
+	return out;
+}
+
 struct tn_batch *
 tn_record_batch_take(const struct tn_batch *b, const uint32_t *rows,
     uint32_t count)
 {
 	uint32_t width = b->schema->count;
 	struct tn_column *columns = tn_zalloc((width + 1) * sizeof *columns);
-	struct tn_batch *out;
 	size_t held = 0;
+	bool failed = false;
 
-	for (uint32_t i = 0; i < width; i++) {
+	for (uint32_t i = 0; i < width && !failed; i++) {
 		struct picked s = { &b->columns[i], rows, count };
 		struct target t;
 
-		target_open(&t, s.column->type, count,
-		    type_is_text(s.column->type.id) ? text_total(&s) : 0);
-		fill(&t, &s);
+		if (target_open(&t, s.column->type, count,
+		    type_is_text(s.column->type.id) ? text_total(&s) : 0))
+			fill(&t, &s);
 		columns[i] = target_close(&t);
 		held += t.held;
+		failed = t.failed;
 	}
-	out = tn_record_batch_adopt(b->schema, count, columns, held);
-	tn_free(columns);
-	return out;
+	return adopt(b->schema, count, columns, held, failed);
 }
 
 struct tn_batch *
@@ -244,9 +273,9 @@ tn_record_batch_concat(struct tn_batch *const *in, uint32_t count)
 {
 	const struct tn_schema *schema;
 	struct tn_column *columns;
-	struct tn_batch *out;
 	uint64_t rows = 0;
 	size_t held = 0;
+	bool failed = false;
 
 	tn_assert(count >= 1);
 	schema = in[0]->schema;
@@ -256,7 +285,7 @@ tn_record_batch_concat(struct tn_batch *const *in, uint32_t count)
 		rows += in[k]->rows;
 	}
 	tn_assert(rows <= TN_BATCH_ROWS_MAX);
-	for (uint32_t i = 0; i < schema->count; i++) {
+	for (uint32_t i = 0; i < schema->count && !failed; i++) {
 		struct tn_type type = schema->fields[i].type;
 		uint64_t text = 0;
 		struct target t;
@@ -268,8 +297,8 @@ tn_record_batch_concat(struct tn_batch *const *in, uint32_t count)
 			if (type_is_text(type.id))
 				text += text_total(&s);
 		}
-		target_open(&t, type, (uint32_t)rows, text);
-		for (uint32_t k = 0; k < count; k++) {
+		failed = !target_open(&t, type, (uint32_t)rows, text);
+		for (uint32_t k = 0; k < count && !failed; k++) {
 			struct picked s = { &in[k]->columns[i], NULL,
 			    in[k]->rows };
 
@@ -277,8 +306,7 @@ tn_record_batch_concat(struct tn_batch *const *in, uint32_t count)
 		}
 		columns[i] = target_close(&t);
 		held += t.held;
+		failed = t.failed;
 	}
-	out = tn_record_batch_adopt(schema, (uint32_t)rows, columns, held);
-	tn_free(columns);
-	return out;
+	return adopt(schema, (uint32_t)rows, columns, held, failed);
 }

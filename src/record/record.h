@@ -131,10 +131,11 @@ void tn_record_batch_unref(struct tn_batch *b);             /* NULL is fine. */
 /* Bytes held. */
 size_t tn_record_batch_bytes(const struct tn_batch *b);
 /* A new batch with the rows picked, in that order. Dictionary columns come
- * out plain, here and in concat. */
+ * out plain, here and in concat. NULL: memory is out. */
 struct tn_batch *tn_record_batch_take(const struct tn_batch *b,
     const uint32_t *rows, uint32_t count);
-/* A new batch of all rows of many batches of one schema. count >= 1. */
+/* A new batch of all rows of many batches of one schema. count >= 1. NULL:
+ * memory is out. */
 struct tn_batch *tn_record_batch_concat(struct tn_batch *const *in,
     uint32_t count);
 
@@ -172,7 +173,8 @@ void tn_record_builder_row_undo(struct tn_builder *b);
 uint32_t tn_record_builder_rows(const struct tn_builder *b);
 size_t tn_record_builder_bytes(const struct tn_builder *b);
 /* The rows so far as a batch, without the open one; the builder is empty
- * again afterwards. The batch takes the arrays, nothing is copied. */
+ * again afterwards. The batch takes the arrays, nothing is copied. NULL: memory
+ * was out for one of the rows; from then on they were lost. */
 struct tn_batch *tn_record_builder_take(struct tn_builder *b);
 void tn_record_builder_free(struct tn_builder *b);
 

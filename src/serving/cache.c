@@ -1,8 +1,9 @@
 /* Two small caches. Results: encoded answers by request text, good while the
  * newest LSN and the catalog snapshot are what they were made of; loop only.
  * Gold: loaded states by file id (files never change), shared by reference,
- * under the lock. Both are lists, newest first, cut at a budget: there are
- * tens of entries, not thousands. */
+ * under the lock. Both are lists, newest first, cut at a size of their own and
+ * dropped when the memory budget presses: there are tens of entries, not
+ * thousands. */
 #include "serving/serving_int.h"
 
 #include <string.h>
@@ -23,6 +24,7 @@ drop_cached(struct tn_serving *s, struct cached **at)
 
 	*at = c->next;
 	s->cache_bytes -= c->bytes;
+	tn_budget_give(TN_BUDGET_RESULTS, c->bytes);
 	tn_serving_answer_unref(c->answer);
 	tn_free(c->key);
 	tn_free(c);
@@ -58,19 +60,22 @@ tn_serving_cache_put(struct tn_serving *s, const char *key,
 {
 	struct cached *c;
 	struct cached **at = &s->cache;
-	size_t kept = 0;
+	size_t kept = 0, bytes = a->body.cap + strlen(key) + sizeof *c +
+	    sizeof *a;
 
 	/* ${sequence} is that of the snapshot it was computed from: while it
 	 * was, a publication may have gone by. */
 	if (a->lsn != tn_serving_lsn(s) || a->body.n > s->o.cache_bytes / 4 ||
 	    sequence != __atomic_load_n(&s->sequence, __ATOMIC_ACQUIRE))
 		return;
+	if (!tn_budget_take(TN_BUDGET_RESULTS, bytes))
+		return;
 	c = tn_zalloc(sizeof *c);
 	c->key = tn_strdup(key);
 	c->lsn = a->lsn;
 	c->sequence = sequence;
 	c->answer = a;
-	c->bytes = a->body.cap + strlen(key) + sizeof *c + sizeof *a;
+	c->bytes = bytes;
 	__atomic_add_fetch(&a->refs, 1, __ATOMIC_RELAXED);
 	c->next = s->cache;
 	s->cache = c;
@@ -106,6 +111,7 @@ unref_gold(struct tn_serving_gold *g)
 {
 	if (--g->refs > 0)
 		return;
+	tn_budget_set(&g->held, 0);
 	tn_exec_fold_free(g->fold);
 	tn_free(g);
 }
@@ -132,23 +138,16 @@ find_gold(struct tn_serving *s, uint64_t file)
 	return found;
 }
 
+/* With the lock held: the newest of at most ${max} bytes stay. */
 static void
-keep_gold(struct tn_serving *s, uint64_t file, struct tn_serving_gold *g)
+trim_gold(struct tn_serving *s, size_t max, const struct gold_entry *keep)
 {
-	struct gold_entry *e = tn_zalloc(sizeof *e);
 	size_t kept = 0;
 
-	e->file = file;
-	e->gold = g;
-	e->bytes = tn_exec_fold_bytes(g->fold);
-	tn_net_lock_take(s->lock);
-	g->refs++;
-	e->next = s->gold;
-	s->gold = e;
 	for (struct gold_entry **at = &s->gold; *at != NULL; ) {
 		struct gold_entry *x = *at;
 		kept += x->bytes;
-		if (kept <= s->o.gold_bytes || x == e) {
+		if (kept <= max || x == keep) {
 			at = &x->next;
 			continue;
 		}
@@ -157,6 +156,34 @@ keep_gold(struct tn_serving *s, uint64_t file, struct tn_serving_gold *g)
 		unref_gold(x->gold);
 		tn_free(x);
 	}
+}
+
+static void
+keep_gold(struct tn_serving *s, uint64_t file, struct tn_serving_gold *g)
+{
+	struct gold_entry *e = tn_zalloc(sizeof *e);
+
+	e->file = file;
+	e->gold = g;
+	e->bytes = tn_exec_fold_bytes(g->fold);
+	g->held.class = TN_BUDGET_GOLD;
+	tn_budget_set(&g->held, e->bytes);
+	tn_net_lock_take(s->lock);
+	g->refs++;
+	e->next = s->gold;
+	s->gold = e;
+	trim_gold(s, tn_budget_level() == TN_BUDGET_CALM ? s->o.gold_bytes :
+	    0, e);
+	tn_net_lock_drop(s->lock);
+}
+
+void
+tn_serving_shrink(struct tn_serving *s)
+{
+	tn_assert(tn_net_on_loop());
+	tn_serving_cache_free(s);
+	tn_net_lock_take(s->lock);
+	trim_gold(s, 0, NULL);
 	tn_net_lock_drop(s->lock);
 }
 

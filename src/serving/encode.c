@@ -1,11 +1,12 @@
 /* Result rows to bytes. JSON of a view:
  *
  *   {"view":"v","columns":["office",...],"types":["text",...],
- *    "rows":[[...],...],"provisional":[3,4],"lsn":n,"batch_lsn":n,
- *    "truncated":false}
+ *    "rows":[[...],...],"provisional":[3,4],"recomputed":2,"lsn":n,
+ *    "batch_lsn":n,"truncated":false}
  *
  * provisional: indexes of rows in which the speed layer has a share, so that
- * a chart can draw them dashed. */
+ * a chart can draw them dashed. recomputed: groups whose exact answer was found
+ * again from rows; left out when there are none. */
 #include "serving/serving_int.h"
 
 #include <stdlib.h>
@@ -56,6 +57,9 @@ encode_end(struct request *r, const uint8_t *provisional, uint32_t rows,
 		}
 		tn_buf_char(out, ']');
 	}
+	if (r->answer->recomputed > 0)
+		tn_buf_printf(out, ",\"recomputed\":%u",
+		    (unsigned)r->answer->recomputed);
 	tn_buf_printf(out, ",\"lsn\":%llu,\"batch_lsn\":%llu,"
 	    "\"truncated\":%s}", (unsigned long long)r->answer->lsn,
 	    (unsigned long long)r->answer->batch_lsn,
@@ -87,7 +91,9 @@ encode_table(struct request *r, struct tn_batch *b,
 		encode_end(r, provisional, b->rows, truncated);
 		break;
 	}
-	if (out->failed) {
+	if (out->no_memory) {
+		tn_serving_no_memory(r);
+	} else if (out->failed) {
 		r->answer->status = tn_diag_set(&r->answer->diag, TN_ELIMIT,
 		    "too_large", "the answer is larger than 1 GiB");
 		tn_diag_hint(&r->answer->diag, "ask for fewer rows: filters, "
@@ -142,7 +148,7 @@ newest_first(const void *a, const void *b)
 	return c != 0 ? c : x->row < y->row ? -1 : x->row > y->row;
 }
 
-/* The rows wanted, in the order wanted; *marks follows. */
+/* The rows wanted, in the order wanted; *marks follows. NULL: memory is out. */
 static struct tn_batch *
 arrange(struct request *r, struct tn_batch *b, uint8_t **marks)
 {
@@ -150,11 +156,15 @@ arrange(struct request *r, struct tn_batch *b, uint8_t **marks)
 	int bucket = v->select->bucket_group;
 	int by = bucket >= 0 ? v->group_output[bucket] : -1;
 	uint32_t n = b->rows < r->limit ? b->rows : r->limit;
-	struct order *o = tn_alloc((b->rows + 1) * sizeof *o);
-	uint32_t *rows = tn_arena_alloc(r->arena, (n + 1) * sizeof *rows);
-	uint8_t *moved = tn_arena_zalloc(r->arena, n + 1);
+	struct order *o = tn_try_alloc((b->rows + 1ul) * sizeof *o);
+	uint32_t *rows = tn_arena_alloc(r->arena, (n + 1ul) * sizeof *rows);
+	uint8_t *moved = tn_arena_zalloc(r->arena, n + 1ul);
 	struct tn_batch *out;
 
+	if (o == NULL) {
+		tn_record_batch_unref(b);
+		return NULL;
+	}
 	for (uint32_t i = 0; i < b->rows; i++)
 		o[i] = (struct order){ by >= 0 ? &b->columns[by] : NULL, i };
 	if (r->newest_first && by >= 0)
@@ -192,6 +202,10 @@ tn_serving_encode_view(struct request *r, struct tn_exec_fold *merged)
 	}
 	if (truncated || r->newest_first)
 		b = arrange(r, b, &marks);
+	if (b == NULL) {
+		tn_serving_no_memory(r);
+		return;
+	}
 	encode_table(r, b, marks, truncated);
 	tn_record_batch_unref(b);
 }

@@ -71,7 +71,10 @@ keep_rows(void *arg, struct tn_batch *k)
 			continue;
 		if ((uint64_t)offset[i] >= f->r->before)
 			continue;
-		encode_row(&f->rows[f->count++ % f->cap], k, i);
+		struct tn_buf *row = &f->rows[f->count++ % f->cap];
+		encode_row(row, k, i);
+		if (row->failed)
+			return tn_buf_status(row);
 	}
 	return TN_OK;
 }
@@ -107,7 +110,7 @@ from_tail(struct found *f, const struct tn_governance_stream *s,
 		st = tn_log_read(r->s->o.log, lsn, a, &block, d);
 		if (st == TN_OK && block.stream == s->id) {
 			struct tn_batch *b = tn_governance_bronze_of(&block);
-			st = keep_rows(f, b);
+			st = b == NULL ? TN_ENOMEM : keep_rows(f, b);
 			tn_record_batch_unref(b);
 			give(f);
 		}
@@ -174,6 +177,8 @@ work_fate(struct request *r)
 	tn_buf_printf(&a->body, "],\"lsn\":%llu,\"batch_lsn\":%llu}",
 	    (unsigned long long)a->lsn, (unsigned long long)a->batch_lsn);
 	a->rows = f.given;
+	if (st == TN_OK)
+		st = tn_buf_status(&a->body);
 	if (st != TN_OK)
 		a->status = a->diag.message[0] != '\0' ? st : tn_diag_set(
 		    &a->diag, st, "read_failed", "rows could not be read: %s",

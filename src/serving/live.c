@@ -9,7 +9,11 @@
  * when the speed layer does not know what changed, and for views with HAVING,
  * where a changed row may have to go. A snapshot that fails (overload) is
  * asked for again after a second. Rows carry whole values, not differences,
- * so a repeated row does no harm. */
+ * so a repeated row does no harm.
+ *
+ * A view whose groups outgrew holistic_state_bytes is computed from rows anew
+ * for each patch. After that took d, the view rests for 10 d, so that a feed
+ * takes a tenth of a processor at most. */
 #include "serving/serving_int.h"
 
 #include <string.h>
@@ -17,6 +21,7 @@
 #include "os/os.h"
 
 #define RETRY_US 1000000
+#define REST 10
 
 struct tn_serving_live {
 	struct tn_serving_live *next;
@@ -29,13 +34,15 @@ struct tn_serving_live {
 	bool waiting;                   /* Its snapshot is not there yet. */
 	uint64_t need;                  /* Least LSN that it must have. */
 	uint64_t have;                  /* LSN of the last one sent. */
-	int64_t retry_us;               /* It failed: ask again then; or 0. */
+	int64_t asked_us;
+	int64_t retry_us;               /* Ask (again) then; or 0. */
 	bool closed;                    /* Freed when the snapshot is back. */
 };
 struct live_view {
 	struct tn_serving_live *subscribers;
 	bool asking;
 	uint64_t lsn;                   /* Of the last patch. */
+	int64_t rest_us;                /* Until then. */
 };
 
 static void tick(void *arg);
@@ -65,28 +72,62 @@ tn_serving_live_stop(struct tn_serving *s)
 static void ask_snapshot(struct tn_serving_live *l);
 
 static void
+rest(struct live_view *w, int64_t spent_us)
+{
+	int64_t now = tn_os_mono_us();
+
+	if (spent_us <= 0)
+		return;
+	if (w->rest_us < now)
+		w->rest_us = now;
+	w->rest_us += spent_us * REST;
+}
+
+/* Now, or when the view has rested. */
+static void
+want_snapshot(struct tn_serving_live *l)
+{
+	const struct live_view *w = &l->s->live[l->view];
+
+	if (w->rest_us > tn_os_mono_us())
+		l->retry_us = w->rest_us;
+	else
+		ask_snapshot(l);
+}
+
+static void
 snapshot_ready(void *arg, struct tn_serving_answer *a)
 {
 	struct tn_serving_live *l = arg;
+	struct live_view *w = &l->s->live[l->view];
+	int64_t now = tn_os_mono_us();
 	struct tn_buf b = { 0 };
+	bool said = false;
 
+	/* One from the cache took no time now. */
+	rest(w, a->recompute_us < now - l->asked_us ? a->recompute_us :
+	    now - l->asked_us);
 	if (!l->closed && a->status == TN_OK) {
 		/* {"view":...} becomes {"type":"snapshot","view":...}. */
 		tn_buf_str(&b, "{\"type\":\"snapshot\",");
 		tn_buf_add(&b, a->body.p + 1, a->body.n - 1);
+		said = !b.failed;
+	}
+	if (said) {
 		l->have = a->lsn;
 		/* It may close us: still waiting, so it does not free us. */
 		l->message(l->arg, (struct tn_slice){ b.p, b.n });
-		tn_buf_fini(&b);
 	}
+	tn_buf_fini(&b);
 	l->waiting = false;
-	if (a->status != TN_OK)
-		l->retry_us = tn_os_mono_us() + RETRY_US;
+	if (!said)
+		l->retry_us = w->rest_us > now + RETRY_US ? w->rest_us :
+		    now + RETRY_US;
 	tn_serving_answer_unref(a);
 	if (l->closed)
 		tn_arena_free(l->arena);
 	else if (l->retry_us == 0 && l->have < l->need)
-		ask_snapshot(l);
+		want_snapshot(l);
 }
 
 static void
@@ -94,6 +135,7 @@ ask_snapshot(struct tn_serving_live *l)
 {
 	l->waiting = true;
 	l->retry_us = 0;
+	l->asked_us = tn_os_mono_us();
 	tn_serving_view_get(l->s, &l->q, snapshot_ready, l);
 }
 
@@ -220,9 +262,13 @@ work_patch(struct request *r)
 
 	a->lsn = r->ask.last;
 	a->batch_lsn = r->ask.base->lsn;
-	if (tn_exec_fold_groups(r->ask.touched) > 0 && !by_snapshot(r))
+	if (tn_exec_fold_groups(r->ask.touched) > 0 && !by_snapshot(r)) {
 		a->status = tn_serving_merge_keys(r->s, v, r->ask.base,
 		    r->ask.touched, r->ask.fold, &a->diag);
+		if (a->status == TN_OK)
+			a->status = tn_serving_settle_request(r,
+			    r->ask.fold, &a->diag);
+	}
 	tn_serving_request_end(r);
 }
 
@@ -258,23 +304,37 @@ encode_patch(struct request *r, const struct tn_serving_live *l,
 	tn_exec_fold_free(part);
 }
 
-static void
+/* False when memory is out for its text. */
+static bool
 send_patch(struct request *r, struct tn_serving_live *l,
     struct tn_buf *shared)
 {
 	struct tn_buf own = { 0 }, message = { 0 };
 	struct tn_buf *text = l->q.param_count == 0 ? shared : &own;
+	bool good;
 
 	if (text->n == 0)
 		encode_patch(r, l, text);
 	if (text->n > 0) {
 		tn_buf_str(&message, "{\"type\":\"rows\",");
 		tn_buf_add(&message, text->p + 1, text->n - 1);
+	}
+	good = !text->failed && !message.failed;
+	if (good && message.n > 0)
 		l->message(l->arg, (struct tn_slice){ message.p,
 		    message.n });
-	}
 	tn_buf_fini(&own);
 	tn_buf_fini(&message);
+	return good;
+}
+
+/* A patch that could not be put into words: a snapshot brings it later. */
+static void
+missed(struct tn_serving_live *l, uint64_t lsn)
+{
+	l->need = lsn;
+	if (l->retry_us == 0)
+		l->retry_us = tn_os_mono_us() + RETRY_US;
 }
 
 static void
@@ -290,6 +350,7 @@ patch_ready(struct request *r)
 
 	v->asking = false;
 	v->lsn = a->lsn;
+	rest(v, a->recompute_us);
 	for (struct tn_serving_live *l = v->subscribers; any && l != NULL;
 	    l = next) {
 		next = l->next;         /* message() may close it. */
@@ -297,10 +358,11 @@ patch_ready(struct request *r)
 		if (!good || l->waiting)
 			l->need = a->status == TN_OK ? a->lsn :
 			    tn_serving_lsn(r->s);
-		if (good && !l->waiting)
-			send_patch(r, l, &shared);
-		else if (!l->waiting && l->retry_us == 0 && l->have < l->need)
-			ask_snapshot(l);
+		if (good && !l->waiting) {
+			if (!send_patch(r, l, &shared))
+				missed(l, a->lsn);
+		} else if (!l->waiting && l->retry_us == 0 && l->have < l->need)
+			want_snapshot(l);
 	}
 	tn_buf_fini(&shared);
 	tn_serving_request_free(r);
@@ -363,7 +425,8 @@ tick(void *arg)
 
 	for (uint32_t v = 0; v < s->o.model->view_count; v++) {
 		struct live_view *w = &s->live[v];
-		if (w->subscribers != NULL && !w->asking && w->lsn != lsn)
+		if (w->subscribers != NULL && !w->asking && w->lsn != lsn &&
+		    w->rest_us <= tn_os_mono_us())
 			ask_patch(s, v);
 		retry_snapshots(w);
 	}

@@ -45,10 +45,20 @@ add_gold(struct request *r, const struct tn_catalog_file *f,
 	const struct tn_serving_view *v = &r->s->o.model->views[r->view];
 	struct tn_serving_gold *g = NULL;
 	struct tn_exec_fold *part;
-	enum tn_status st = tn_serving_gold_get(r->s, v, f, &g, d);
+	size_t so_far = *sum != NULL ? tn_exec_fold_bytes(*sum) : 0;
+	enum tn_status st = tn_serving_request_room(r, so_far +
+	    tn_serving_read_bytes(f), d);
 
-	if (st != TN_OK)
+	if (st == TN_OK)
+		st = tn_serving_gold_get(r->s, v, f, &g, d);
+	if (st == TN_OK)
+		st = tn_serving_request_room(r, so_far +
+		    tn_exec_fold_clone_bytes(g->fold, r->bounds,
+		    r->bound_count), d);
+	if (st != TN_OK) {
+		tn_serving_gold_put(r->s, g);
 		return st;
+	}
 	part = tn_exec_fold_clone(g->fold, r->bounds, r->bound_count);
 	tn_serving_gold_put(r->s, g);
 	if (*sum == NULL) {
@@ -76,6 +86,9 @@ tn_serving_merge(struct request *r, struct tn_diag *d)
 		    may_match(v, f, r->bounds, r->bound_count))
 			st = add_gold(r, f, &sum, d);
 	}
+	if (st == TN_ENOMEM)
+		(void)tn_diag_set(d, st, "memory_full",
+		    "memory is out for the states of the view");
 	if (st != TN_OK) {
 		tn_exec_fold_free(sum);
 		return NULL;
@@ -84,6 +97,12 @@ tn_serving_merge(struct request *r, struct tn_diag *d)
 		sum = tn_exec_fold_new(v->program);
 	if (r->layer != TN_LAYER_BATCH && r->ask.fold != NULL)
 		tn_exec_fold_merge(sum, r->ask.fold);
+	/* Its result rows and their text are about as large again. */
+	if (tn_serving_request_room(r, 2 * tn_exec_fold_bytes(sum), d) !=
+	    TN_OK) {
+		tn_exec_fold_free(sum);
+		sum = NULL;
+	}
 	return sum;
 }
 
@@ -141,6 +160,23 @@ parse_relative(struct tn_slice t, int64_t *us)
 	n *= (uint64_t)seconds[unit - units] * 1000000;
 	*us += t.p[3] == '-' ? -(int64_t)n : (int64_t)n;
 	return true;
+}
+
+bool
+tn_serving_time(struct tn_slice text, int64_t *us)
+{
+	struct tn_type t = tn_record_type(TN_T_TIMESTAMPTZ);
+	const struct tn_column *c;
+	struct tn_arena *a;
+
+	if (parse_relative(text, us))
+		return true;
+	a = tn_arena_new(256);
+	c = tn_exec_parse(a, t, text);
+	if (c != NULL)
+		*us = time_of(c);
+	tn_arena_free(a);
+	return c != NULL;
 }
 
 static const struct tn_column *

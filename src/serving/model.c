@@ -119,6 +119,13 @@ tn_serving_model_new(struct tn_serving_model **out,
 }
 
 void
+tn_serving_model_state_max(struct tn_serving_model *m, size_t bytes)
+{
+	for (uint32_t i = 0; i < m->view_count; i++)
+		tn_exec_program_state_max(m->views[i].program, bytes);
+}
+
+void
 tn_serving_model_free(struct tn_serving_model *m)
 {
 	if (m == NULL)

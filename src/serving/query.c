@@ -13,8 +13,6 @@
 
 #include "os/os.h"
 
-#define TRIES_MAX 5
-
 struct run {
 	struct request *r;
 	struct tn_exec_query *query;
@@ -94,50 +92,32 @@ scan_silver(struct run *x, const struct tn_governance_stream *s)
 		    .schema = s->silver, .used = used, .bounds = bounds,
 		    .bound_count = bound_count, .each = push_silver,
 		    .arg = x };
-		if (file_may_match(s, &base->files[i], bounds, bound_count))
+		if (!file_may_match(s, &base->files[i], bounds, bound_count))
+			continue;
+		st = tn_serving_request_room(x->r,
+		    tn_serving_read_bytes(&base->files[i]), x->d);
+		if (st == TN_OK)
 			st = tn_lake_read(x->r->s->o.lake, &read, x->d);
 	}
 	return st;
 }
 
 static enum tn_status
-push_block(struct run *x, struct tn_governance_reader *reader, uint64_t lsn,
-    uint32_t stream_id, struct tn_arena *a)
+push_rows(void *arg, const struct tn_exec_rows *rows)
 {
-	struct tn_log_block block;
-	struct tn_governance_rows *g = NULL;
-	enum tn_status st = tn_log_read(x->r->s->o.log, lsn, a, &block,
-	    x->d);
+	struct run *x = arg;
 
-	if (st != TN_OK || block.stream != stream_id)
-		return st;
-	st = tn_governance_reader_block(reader, &block, &g);
-	if (st == TN_OK) {
-		struct tn_exec_rows rows = { .batch = g->batch,
-		    .skip = g->marks, .lsn = g->lsn, .offset = g->offset,
-		    .received_us = g->received_us };
-		st = tn_exec_query_push(x->query, &rows, &x->refs, x->d);
-	}
-	tn_governance_rows_unref(g);
-	return st;
+	return tn_exec_query_push(x->query, rows, &x->refs, x->d);
 }
 
 static enum tn_status
 scan_tail(struct run *x, const struct tn_governance_stream *s)
 {
-	struct tn_governance_reader *reader = tn_governance_reader_new(
-	    x->r->s->o.model->streams, x->r->s->o.model->stream_count);
-	struct tn_arena *a = tn_arena_new(1 << 20);
-	enum tn_status st = TN_OK;
+	const struct tn_serving_ask *ask = &x->r->ask;
+	struct tail_scan t = { .stream = s->id, .after = ask->base->lsn,
+	    .last = ask->last, .each = push_rows, .arg = x, .d = x->d };
 
-	for (uint64_t lsn = x->r->ask.base->lsn + 1; st == TN_OK &&
-	    lsn <= x->r->ask.last; lsn++) {
-		st = push_block(x, reader, lsn, s->id, a);
-		tn_arena_reset(a);
-	}
-	tn_arena_free(a);
-	tn_governance_reader_free(reader);
-	return st;
+	return tn_serving_tail(x->r->s, &t);
 }
 
 static enum tn_status
@@ -153,7 +133,8 @@ push_reference(struct run *x, const char *name)
 		    x->r->ask.last);
 		struct tn_exec_rows rows = { .batch = b,
 		    .has_hidden = true };
-		st = tn_exec_query_push(x->query, &rows, &x->refs, x->d);
+		st = b == NULL ? TN_ENOMEM : tn_exec_query_push(x->query,
+		    &rows, &x->refs, x->d);
 		tn_record_batch_unref(b);
 	}
 	return st;
@@ -168,11 +149,14 @@ push_view(struct run *x)
 	enum tn_status st;
 
 	if (f == NULL)
-		return TN_EIO;
-	b = tn_exec_fold_finish(f, NULL);
-	rows.batch = b;
-	st = tn_exec_query_push(x->query, &rows, &x->refs, x->d);
-	tn_record_batch_unref(b);
+		return tn_serving_merge_failed(x->d);
+	st = tn_serving_settle_request(x->r, f, x->d);
+	if (st == TN_OK) {
+		b = tn_exec_fold_finish(f, NULL);
+		rows.batch = b;
+		st = tn_exec_query_push(x->query, &rows, &x->refs, x->d);
+		tn_record_batch_unref(b);
+	}
 	tn_exec_fold_free(f);
 	return st;
 }
@@ -220,12 +204,8 @@ work_run(struct request *r)
 	if (st == TN_OK || st == TN_END)
 		st = tn_exec_query_finish(x.query, &b, &truncated, x.d);
 	tn_exec_query_free(x.query);
-	if (st == TN_ENOTFOUND && ++r->tries < TRIES_MAX) {
-		memset(&a->diag, 0, sizeof a->diag);
-		tn_serving_ask_fini(&r->ask);
-		tn_serving_request_ask(r);
+	if (tn_serving_ask_again(r, st))
 		return;
-	}
 	if (st == TN_OK)
 		tn_serving_encode_rows(r, b, truncated);
 	else

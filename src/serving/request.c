@@ -5,9 +5,9 @@
  *   pool        work: merge, finish, encode
  *   loop        finished: keep in the cache, done()
  *
- * What can go wrong: the pool is full, or more than IN_FLIGHT_MAX requests
- * each hold a clone of states (TN_EFULL, the door says 503); the program stops
- * (TN_ECLOSED). */
+ * What can go wrong: the pool is full, more than IN_FLIGHT_MAX requests each
+ * hold a clone of states, or the memory budget grants no more (TN_EFULL, the
+ * door says 503); the program stops (TN_ECLOSED). */
 #include "serving/serving_int.h"
 
 #include <stdio.h>
@@ -16,6 +16,7 @@
 #include "os/os.h"
 
 #define IN_FLIGHT_MAX 512
+#define GROUP_ROWS 122880    /* Of a row group, at most. */
 
 static void
 set_defaults(struct tn_serving_opts *o)
@@ -51,6 +52,8 @@ tn_serving_new(const struct tn_serving_opts *o)
 	    "Answers that had to be computed.");
 	s->seconds = tn_histogram_get("tarn_query_seconds", NULL,
 	    "From a request for rows to its answer.");
+	s->recomputed = tn_zalloc((o->model->view_count + 1) *
+	    sizeof *s->recomputed);
 	tn_serving_live_start(s);
 	return s;
 }
@@ -64,6 +67,7 @@ tn_serving_free(struct tn_serving *s)
 	tn_serving_cache_free(s);
 	tn_serving_gold_free(s);
 	tn_net_lock_free(s->lock);
+	tn_free(s->recomputed);
 	tn_free(s);
 }
 
@@ -103,8 +107,11 @@ tn_serving_request_new(struct tn_serving *s)
 	r->view = -1;
 	r->stream = -1;
 	r->ask.view = -1;
+	r->held.class = TN_BUDGET_QUERIES;
+	r->ask.held.class = TN_BUDGET_QUERIES;
 	r->answer = tn_zalloc(sizeof *r->answer);
 	r->answer->refs = 1;
+	r->answer->held.class = TN_BUDGET_QUERIES;
 	s->in_flight++;
 	r->finished = tn_serving_finish_plain;
 	return r;
@@ -120,6 +127,7 @@ tn_serving_ask_fini(struct tn_serving_ask *a)
 	tn_serving_refs_fini(&a->refs);
 	tn_catalog_snapshot_put(a->base);
 	a->base = NULL;
+	tn_budget_set(&a->held, 0);
 }
 
 void
@@ -128,6 +136,7 @@ tn_serving_request_free(struct request *r)
 	tn_serving_ask_fini(&r->ask);
 	tn_serving_answer_unref(r->answer);
 	r->s->in_flight--;
+	tn_budget_set(&r->held, 0);
 	tn_arena_free(r->arena);
 }
 
@@ -138,6 +147,7 @@ tn_serving_answer_unref(struct tn_serving_answer *a)
 		return;
 	if (__atomic_sub_fetch(&a->refs, 1, __ATOMIC_ACQ_REL) > 0)
 		return;
+	tn_budget_set(&a->held, 0);
 	tn_buf_fini(&a->body);
 	tn_free(a);
 }
@@ -150,9 +160,42 @@ run_finished(struct tn_net_job *job)
 	r->finished(r);
 }
 
+/* The text of an answer lives until its reader has it: it counts, too. */
+static void
+count_answer(struct tn_serving_answer *a)
+{
+	if (a->status == TN_OK && !tn_budget_try(&a->held, a->body.cap)) {
+		tn_buf_fini(&a->body);
+		a->status = tn_budget_refuse(&a->diag);
+	}
+}
+
+enum tn_status
+tn_serving_request_room(struct request *r, size_t bytes, struct tn_diag *d)
+{
+	return tn_budget_try(&r->held, bytes) ? TN_OK : tn_budget_refuse(d);
+}
+
+enum tn_status
+tn_serving_merge_failed(const struct tn_diag *d)
+{
+	return strcmp(d->code, "memory_full") == 0 ? TN_EFULL : TN_EIO;
+}
+
+/* Four times its packed size, of at most a row group. */
+size_t
+tn_serving_read_bytes(const struct tn_catalog_file *f)
+{
+	double part = f->rows > GROUP_ROWS ?
+	    (double)GROUP_ROWS / (double)f->rows : 1;
+
+	return (size_t)((double)f->bytes * part * 4);
+}
+
 void
 tn_serving_request_end(struct request *r)
 {
+	count_answer(r->answer);
 	r->job.run = run_finished;
 	tn_net_loop_post(r->s->o.loop, &r->job);
 }
@@ -165,6 +208,14 @@ tn_serving_request_fail(struct request *r, enum tn_status st,
 	    message);
 	tn_diag_hint(&r->answer->diag, "%s", hint);
 	tn_serving_request_end(r);
+}
+
+void
+tn_serving_no_memory(struct request *r)
+{
+	r->answer->status = tn_diag_set(&r->answer->diag, TN_ENOMEM,
+	    "memory_full", "memory is out for the rows of the answer");
+	tn_diag_hint(&r->answer->diag, "ask again later, or for fewer rows");
 }
 
 static void
@@ -195,6 +246,13 @@ tn_serving_request_refused(struct request *r)
 }
 
 static void
+refuse(struct request *r)
+{
+	r->answer->status = tn_budget_refuse(&r->answer->diag);
+	tn_serving_request_end(r);
+}
+
+static void
 asked(struct tn_serving_ask *ask)
 {
 	struct request *r = (struct request *)ask;
@@ -202,6 +260,8 @@ asked(struct tn_serving_ask *ask)
 	if (ask->base == NULL)
 		tn_serving_request_fail(r, TN_ECLOSED, "stopping",
 		    "the program is stopping", "ask again when it runs");
+	else if (ask->refused)
+		refuse(r);
 	else
 		tn_serving_request_pool(r);
 }

@@ -44,6 +44,9 @@ TN_MUST_USE enum tn_status tn_serving_model_new(
     struct tn_serving_model **out, struct tn_sql_pipeline *pipeline,
     struct tn_catalog *cat, struct tn_diag *d);
 void tn_serving_model_free(struct tn_serving_model *m);
+/* How large one state of an exact aggregate may be in every view; 0: no
+ * limit. Before the first fold. */
+void tn_serving_model_state_max(struct tn_serving_model *m, size_t bytes);
 int tn_serving_stream_find(const struct tn_serving_model *m,
     struct tn_slice name);                      /* Index or -1. */
 int tn_serving_view_find(const struct tn_serving_model *m,
@@ -81,6 +84,8 @@ struct tn_serving_ask {
 	 * lost: what changed before ${last} is not known, ask for all. */
 	struct tn_exec_fold *touched;
 	bool lost;
+	bool refused;                   /* No memory for the fold. */
+	struct tn_budget_share held;    /* What fold and touched have. */
 	struct tn_serving_refs refs;    /* Owned. */
 };
 /* How to reach the speed layer; given by app. */
@@ -115,6 +120,8 @@ void tn_serving_advance(struct tn_serving *s, uint64_t lsn);
 /* The speed layer has taken the newest catalog snapshot as its base. */
 void tn_serving_published(struct tn_serving *s);
 uint64_t tn_serving_lsn(const struct tn_serving *s);   /* Any thread. */
+/* Memory presses: drop what the caches keep. Loop thread. */
+void tn_serving_shrink(struct tn_serving *s);
 
 enum tn_serving_layer { TN_LAYER_MERGED, TN_LAYER_BATCH, TN_LAYER_SPEED };
 enum tn_serving_format { TN_FORMAT_JSON, TN_FORMAT_CSV, TN_FORMAT_NDJSON };
@@ -131,7 +138,12 @@ struct tn_serving_answer {
 	uint64_t lsn;
 	uint64_t batch_lsn;
 	uint32_t rows;
+	/* Groups whose exact answer was found again from rows, and the time it
+	 * took; see tn_serving_settle. */
+	uint32_t recomputed;
+	int64_t recompute_us;
 	uint32_t refs;                  /* Atomic. */
+	struct tn_budget_share held;    /* Of the body. */
 };
 void tn_serving_answer_unref(struct tn_serving_answer *a);
 
@@ -152,6 +164,8 @@ struct tn_serving_view_request {
 void tn_serving_view_get(struct tn_serving *s,
     const struct tn_serving_view_request *r,
     void (*done)(void *arg, struct tn_serving_answer *a), void *arg);
+/* What from and to take: an ISO time, a date, now-24h. Any thread. */
+bool tn_serving_time(struct tn_slice text, int64_t *us);
 /* Ad-hoc SQL. Loop thread, as above. */
 struct tn_serving_sql_request {
 	struct tn_slice text;
@@ -189,10 +203,39 @@ void tn_serving_live_close(struct tn_serving_live *l);
 struct tn_serving_gold {
 	struct tn_exec_fold *fold;
 	uint32_t refs;
+	struct tn_budget_share held;
 };
 TN_MUST_USE enum tn_status tn_serving_gold_get(struct tn_serving *s,
     const struct tn_serving_view *v, const struct tn_catalog_file *f,
     struct tn_serving_gold **out, struct tn_diag *d);
 void tn_serving_gold_put(struct tn_serving *s, struct tn_serving_gold *g);
+
+/* Find the answers of ${f} that its states do not hold (see
+ * tn_exec_fold_settle) from the rows that it was made of: silver of ${base},
+ * and the log's (after, last]. No more is read than their buckets need, in
+ * memory of query_bytes. TN_OK at once when all is known. TN_ELIMIT,
+ * TN_EFULL; TN_ENOTFOUND: the log was trimmed meanwhile. Not on the loop. */
+struct tn_serving_settle {
+	const struct tn_serving_view *view;
+	const struct tn_catalog_snapshot *base;  /* NULL: no silver. */
+	const struct tn_catalog_file *more;      /* Files to be published: */
+	uint32_t more_count;                     /* silver among them counts. */
+	const uint64_t *drop;           /* Files of base that do not count. */
+	uint32_t drop_count;
+	uint64_t after, last;           /* Equal: nothing of the log. */
+	struct tn_exec_refs refs;       /* Frozen at last, or later. */
+	enum tn_budget_class memory;
+	/* Asked before each file; another status ends it. May be NULL. */
+	enum tn_status (*go_on)(const void *arg, struct tn_diag *d);
+	const void *arg;
+	/* Out: */
+	uint32_t groups;                /* That had no answer. */
+	int64_t took_us;
+};
+/* Groups of a view settled since the start. Any thread. */
+uint64_t tn_serving_recomputed(const struct tn_serving *s, uint32_t view);
+size_t tn_serving_query_bytes(const struct tn_serving *s);
+TN_MUST_USE enum tn_status tn_serving_settle(struct tn_serving *s,
+    struct tn_serving_settle *w, struct tn_exec_fold *f, struct tn_diag *d);
 
 #endif

@@ -30,6 +30,7 @@ struct tn_serving {
 	struct tn_counter *cache_hits, *cache_misses;
 	struct tn_histogram *seconds;
 	uint32_t in_flight;          /* Requests; loop only. */
+	uint64_t *recomputed;        /* Atomic: groups of each view. */
 };
 
 #define TN_SERVING_BOUNDS_MAX 32
@@ -61,6 +62,7 @@ struct request {
 	void (*done)(void *arg, struct tn_serving_answer *a);
 	void *arg;
 	struct live_view *live;
+	struct tn_budget_share held; /* Merged states, file reads. */
 };
 
 #define REQUEST_OF(job_pointer) ((struct request *)((char *)(job_pointer) - \
@@ -80,6 +82,16 @@ void tn_serving_request_end(struct request *r);
 /* A failure as the answer; then end. */
 void tn_serving_request_fail(struct request *r, enum tn_status st,
     const char *code, const char *message, const char *hint);
+/* May the request hold ${bytes} besides what speed gave? If not: TN_EFULL,
+ * and ${d} says what fills the memory. */
+TN_MUST_USE enum tn_status tn_serving_request_room(struct request *r,
+    size_t bytes, struct tn_diag *d);
+/* Why there is no merged fold: TN_EFULL for memory, else TN_EIO. */
+enum tn_status tn_serving_merge_failed(const struct tn_diag *d);
+/* About what reading a file of the lake takes: one row group of it. */
+size_t tn_serving_read_bytes(const struct tn_catalog_file *f);
+/* Memory is out: that is the answer. Does not end the request. */
+void tn_serving_no_memory(struct request *r);
 /* Free the answer's parts that speed gave. */
 void tn_serving_ask_fini(struct tn_serving_ask *a);
 void tn_serving_finish_plain(struct request *r);
@@ -103,6 +115,24 @@ TN_MUST_USE enum tn_status tn_serving_merge_keys(struct tn_serving *s,
     const struct tn_serving_view *v, const struct tn_catalog_snapshot *base,
     const struct tn_exec_fold *keys, struct tn_exec_fold *fold,
     struct tn_diag *d);
+/* As TN_EFULL, TN_ENOTFOUND and so on: see tn_serving_settle. For a request's
+ * merged fold, by its layer. */
+TN_MUST_USE enum tn_status tn_serving_settle_request(struct request *r,
+    struct tn_exec_fold *f, struct tn_diag *d);
+/* TN_ENOTFOUND: a cut trimmed the log under us. True: speed was asked again on
+ * the new base, and work() will be called again. */
+bool tn_serving_ask_again(struct request *r, enum tn_status st);
+/* Rows of a stream in the log's (after, last]. A status other than TN_OK from
+ * each() ends it and is returned. */
+struct tail_scan {
+	uint32_t stream;             /* Catalog's id. */
+	uint64_t after, last;
+	enum tn_status (*each)(void *arg, const struct tn_exec_rows *rows);
+	void *arg;
+	struct tn_diag *d;
+};
+TN_MUST_USE enum tn_status tn_serving_tail(struct tn_serving *s,
+    const struct tail_scan *t);
 /* Column filters and ranges to bounds. */
 TN_MUST_USE enum tn_status tn_serving_bounds(struct request *r,
     const struct tn_serving_param *params, uint32_t count,

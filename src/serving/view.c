@@ -14,8 +14,14 @@ work_view(struct request *r)
 	a->lsn = r->layer == TN_LAYER_BATCH ? r->ask.base->lsn : r->ask.last;
 	merged = tn_serving_merge(r, &a->diag);
 	if (merged == NULL)
-		a->status = TN_EIO;
+		a->status = tn_serving_merge_failed(&a->diag);
 	else
+		a->status = tn_serving_settle_request(r, merged, &a->diag);
+	if (merged != NULL && tn_serving_ask_again(r, a->status)) {
+		tn_exec_fold_free(merged);
+		return;
+	}
+	if (a->status == TN_OK)
 		tn_serving_encode_view(r, merged);
 	tn_exec_fold_free(merged);
 	tn_serving_request_end(r);

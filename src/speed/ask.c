@@ -6,7 +6,11 @@
  * whole tail state, so the touched keys are looked up again in sealed and
  * open; and since a cut may have moved them to gold meanwhile, the keys go
  * with the answer. A view that nobody asks about is marked no more after two
- * seals; the first question after that is answered "lost". */
+ * seals; the first question after that is answered "lost".
+ *
+ * A clone is memory that a stranger's request takes: the budget is asked
+ * first, by what the clone will about have, and told what it then has. What
+ * live readers need is not refused: they get it once a view. */
 #include "speed/speed_int.h"
 
 #include <string.h>
@@ -25,6 +29,26 @@ whole_tail(const struct tail *t, const struct tn_exec_bound *bounds,
 		tn_exec_fold_free(s);
 	}
 	return f;
+}
+
+static size_t
+tail_bytes(const struct tail *t, const struct tn_exec_bound *bounds,
+    uint32_t count)
+{
+	size_t n = tn_exec_fold_clone_bytes(t->open, bounds, count);
+
+	return t->sealed == NULL ? n :
+	    n + tn_exec_fold_clone_bytes(t->sealed, bounds, count);
+}
+
+/* Most tails are small or there is room: only when all of it would not fit
+ * are the groups counted that the reader wants. */
+static bool
+may_clone(const struct tail *t, struct tn_serving_ask *ask)
+{
+	return tn_budget_try(&ask->held, tail_bytes(t, NULL, 0)) ||
+	    (ask->bound_count > 0 && tn_budget_try(&ask->held,
+	    tail_bytes(t, ask->bounds, ask->bound_count)));
 }
 
 static void
@@ -51,6 +75,20 @@ changed_tail(struct tail *t, struct tn_serving_ask *ask)
 }
 
 static void
+count_answer(struct tail *t, struct tn_serving_ask *ask)
+{
+	size_t n = 0;
+
+	if (ask->fold != NULL)
+		n += tn_exec_fold_bytes(ask->fold);
+	if (ask->touched != NULL)
+		n += tn_exec_fold_bytes(ask->touched);
+	tn_budget_set(&ask->held, n);
+	if (ask->changed_only)
+		tn_budget_set(&t->held, t->cut_bytes);  /* Changed is gone. */
+}
+
+static void
 run_ask(struct tn_net_job *job)
 {
 	struct tn_serving_ask *ask = (struct tn_serving_ask *)job;
@@ -63,9 +101,12 @@ run_ask(struct tn_net_job *job)
 		struct tail *t = &s->tails[ask->view];
 		if (ask->changed_only)
 			changed_tail(t, ask);
-		else
+		else if (may_clone(t, ask))
 			ask->fold = whole_tail(t, ask->bounds,
 			    ask->bound_count);
+		else
+			ask->refused = true;
+		count_answer(t, ask);
 	}
 	tn_speed_freeze(s, &ask->refs);
 	ask->done(ask);
@@ -84,6 +125,8 @@ tn_speed_ask(void *speed, struct tn_serving_ask *ask)
 	ask->fold = NULL;
 	ask->touched = NULL;
 	ask->lost = false;
+	ask->refused = false;
+	ask->held = (struct tn_budget_share){ .class = TN_BUDGET_QUERIES };
 	ask->answerer = s;
 	tn_net_lock_take(s->lock);
 	posted = !s->stopped &&

@@ -23,7 +23,10 @@ keep_batch(void *arg, struct tn_batch *b)
 		    g->cap * sizeof *g->batches);
 	}
 	/* The reader's batch is borrowed: copy it. */
-	g->batches[g->count++] = tn_record_batch_concat(&b, 1);
+	g->batches[g->count] = tn_record_batch_concat(&b, 1);
+	if (g->batches[g->count] == NULL)
+		return TN_ENOMEM;
+	g->count++;
 	return TN_OK;
 }
 
@@ -43,30 +46,36 @@ compare_versions(const void *a, const void *b)
 	return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
-/* Rows of silver, in commit order, an LSN at a time. */
-static void
+/* Rows of silver, in commit order, an LSN at a time. TN_ENOMEM. */
+static enum tn_status
 put_versions(struct tn_exec_ref *ref, const struct tn_batch *all)
 {
 	uint32_t lsn_at = all->schema->count - TN_SQL_HIDDEN;
 	const int64_t *lsn = all->columns[lsn_at].values;
 	const int64_t *offset = all->columns[lsn_at + 1].values;
-	struct version *v = tn_alloc((all->rows + 1) * sizeof *v);
-	uint32_t *rows = tn_alloc((all->rows + 1) * sizeof *rows);
+	struct version *v = tn_try_alloc((all->rows + 1ul) * sizeof *v);
+	uint32_t *rows = tn_try_alloc((all->rows + 1ul) * sizeof *rows);
+	enum tn_status st = v == NULL || rows == NULL ? TN_ENOMEM : TN_OK;
 
-	for (uint32_t i = 0; i < all->rows; i++)
+	for (uint32_t i = 0; st == TN_OK && i < all->rows; i++)
 		v[i] = (struct version){ lsn[i], offset[i], i };
-	qsort(v, all->rows, sizeof *v, compare_versions);
-	for (uint32_t i = 0; i < all->rows; ) {
+	if (st == TN_OK)
+		qsort(v, all->rows, sizeof *v, compare_versions);
+	for (uint32_t i = 0; st == TN_OK && i < all->rows; ) {
 		uint32_t n = 0;
 		int64_t at = v[i].lsn;
 		while (i < all->rows && v[i].lsn == at)
 			rows[n++] = v[i++].row;
 		struct tn_batch *b = tn_record_batch_take(all, rows, n);
-		tn_exec_ref_put(ref, b, NULL, (uint64_t)at);
+		if (b != NULL)
+			tn_exec_ref_put(ref, b, NULL, (uint64_t)at);
+		else
+			st = TN_ENOMEM;
 		tn_record_batch_unref(b);
 	}
 	tn_free(v);
 	tn_free(rows);
+	return st;
 }
 
 static enum tn_status
@@ -89,7 +98,8 @@ load_ref(struct tn_speed *s, uint32_t i, struct tn_diag *d)
 	}
 	if (st == TN_OK && all.count > 0) {
 		joined = tn_record_batch_concat(all.batches, all.count);
-		put_versions(s->refs[i], joined);
+		st = joined == NULL ? TN_ENOMEM :
+		    put_versions(s->refs[i], joined);
 		tn_record_batch_unref(joined);
 	}
 	for (uint32_t k = 0; k < all.count; k++)
@@ -105,6 +115,7 @@ tn_speed_load_refs(struct tn_speed *s, struct tn_diag *d)
 
 	for (uint32_t i = 0; st == TN_OK && i < s->ref_count; i++)
 		st = load_ref(s, i, d);
+	tn_speed_count_refs(s);
 	return st;
 }
 

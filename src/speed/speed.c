@@ -7,7 +7,11 @@
  *   unseal     sealed + open -> open           (the cut failed)
  *
  * Messages are handled in order of posting, so a seal lies exactly between
- * two blocks, and an answer's base and states always fit each other. */
+ * two blocks, and an answer's base and states always fit each other.
+ *
+ * The budget is told after every block what the tails hold, and what a cut
+ * will need on top of it: every state once more (it folds the log again), and
+ * of one view at a time the partition being written and its columns. */
 #include "speed/speed_int.h"
 
 #include <stdio.h>
@@ -40,10 +44,13 @@ count_refs(struct tn_speed *s)
 	    sizeof *s->ref_names);
 	s->ref_streams = tn_zalloc((m->stream_count + 1) *
 	    sizeof *s->ref_streams);
+	s->refs_held = tn_zalloc((m->stream_count + 1) *
+	    sizeof *s->refs_held);
 	for (uint32_t i = 0; i < m->stream_count; i++) {
 		if (m->streams[i].table->kind != TN_SQL_REFERENCE)
 			continue;
 		s->refs[s->ref_count] = tn_exec_ref_new(m->streams[i].table);
+		s->refs_held[s->ref_count].class = TN_BUDGET_REFERENCES;
 		s->ref_names[s->ref_count] = m->streams[i].table->name;
 		s->ref_streams[s->ref_count++] = i;
 	}
@@ -68,6 +75,9 @@ tn_speed_new(const struct tn_speed_opts *o)
 		    "Expressions of a view that failed and gave null.");
 	}
 	count_refs(s);
+	s->reserve.class = TN_BUDGET_CUT_RESERVE;
+	tn_speed_count_all(s);
+	tn_speed_count_refs(s);
 	s->base = tn_catalog_snapshot(o->catalog);
 	s->last = s->base->lsn;
 	s->lock = tn_net_lock_new();
@@ -101,17 +111,67 @@ tn_speed_free(struct tn_speed *s)
 		tn_exec_fold_free(s->tails[i].sealed);
 		tn_exec_fold_free(s->tails[i].open);
 		tn_exec_fold_free(s->tails[i].changed);
+		tn_budget_set(&s->tails[i].held, 0);
 	}
-	for (uint32_t i = 0; i < s->ref_count; i++)
+	tn_budget_set(&s->reserve, 0);
+	for (uint32_t i = 0; i < s->ref_count; i++) {
 		tn_exec_ref_free(s->refs[i]);
+		tn_budget_set(&s->refs_held[i], 0);
+	}
 	tn_catalog_snapshot_put(s->base);
 	tn_net_lock_free(s->lock);
 	tn_free(s->tails);
 	tn_free(s->refs);
+	tn_free(s->refs_held);
 	tn_free(s->ref_names);
 	tn_free(s->ref_streams);
 	tn_free(s->errors);
 	tn_free(s);
+}
+
+/* ---- what it holds --------------------------------------------------- */
+
+static size_t
+fold_bytes(const struct tn_exec_fold *f)
+{
+	return f != NULL ? tn_exec_fold_bytes(f) : 0;
+}
+
+static void
+count_tail(struct tail *t)
+{
+	t->held.class = TN_BUDGET_FOLDS;
+	t->cut_bytes = fold_bytes(t->open) + fold_bytes(t->sealed);
+	tn_budget_set(&t->held, t->cut_bytes + fold_bytes(t->changed));
+}
+
+static void
+count_reserve(struct tn_speed *s)
+{
+	size_t all = 0, largest = 0;
+
+	for (uint32_t v = 0; v < s->o.model->view_count; v++) {
+		all += s->tails[v].cut_bytes;
+		if (s->tails[v].cut_bytes > largest)
+			largest = s->tails[v].cut_bytes;
+	}
+	tn_budget_set(&s->reserve, all + 2 * largest);
+}
+
+void
+tn_speed_count_all(struct tn_speed *s)
+{
+	for (uint32_t v = 0; v < s->o.model->view_count; v++)
+		count_tail(&s->tails[v]);
+	count_reserve(s);
+}
+
+void
+tn_speed_count_refs(struct tn_speed *s)
+{
+	for (uint32_t i = 0; i < s->ref_count; i++)
+		tn_budget_set(&s->refs_held[i],
+		    tn_exec_ref_bytes(s->refs[i]));
 }
 
 /* ---- folding --------------------------------------------------------- */
@@ -151,15 +211,29 @@ tn_speed_fold(struct tn_speed *s, struct tn_governance_rows *r)
 	};
 
 	tn_assert(r->lsn > s->last);
-	if (r->stream->table->kind == TN_SQL_REFERENCE)
+	if (r->stream->table->kind == TN_SQL_REFERENCE) {
 		put_reference(s, r);
+		tn_speed_count_refs(s);
+	}
 	for (uint32_t v = 0; v < m->view_count; v++)
-		if (&m->streams[m->views[v].stream] == r->stream)
+		if (&m->streams[m->views[v].stream] == r->stream) {
 			fold_view(s, v, &rows);
+			count_tail(&s->tails[v]);
+		}
+	count_reserve(s);
 	s->last = r->lsn;
 	s->rows_open += r->batch->rows;
 	__atomic_store_n(&s->rows, s->rows_open + s->rows_sealed,
 	    __ATOMIC_RELAXED);
+}
+
+static void
+drop_push(struct push *p)
+{
+	__atomic_sub_fetch(&p->speed->backlog, p->bytes, __ATOMIC_RELAXED);
+	tn_budget_give(TN_BUDGET_BACKLOG, p->bytes);
+	tn_governance_rows_unref(p->rows);
+	tn_free(p);
 }
 
 static void
@@ -171,11 +245,9 @@ run_push(struct tn_net_job *job)
 	tn_speed_fold(s, p->rows);
 	if (s->o.serving != NULL)
 		tn_serving_advance(s->o.serving, p->rows->lsn);
+	drop_push(p);
 	if (s->o.grown != NULL)
 		s->o.grown(s->o.arg, s->rows_open);
-	__atomic_sub_fetch(&s->backlog, p->bytes, __ATOMIC_RELAXED);
-	tn_governance_rows_unref(p->rows);
-	tn_free(p);
 }
 
 void
@@ -186,13 +258,13 @@ tn_speed_push(struct tn_speed *s, struct tn_governance_rows *rows)
 	p->job.run = run_push;
 	p->speed = s;
 	p->rows = tn_governance_rows_ref(rows);
-	p->bytes = tn_record_batch_bytes(rows->batch);
+	p->bytes = tn_record_batch_bytes(rows->batch) +
+	    tn_arena_bytes(rows->arena);
 	__atomic_add_fetch(&s->backlog, p->bytes, __ATOMIC_RELAXED);
+	tn_budget_force(TN_BUDGET_BACKLOG, p->bytes);
 	/* Bounded by the backlog that ingest looks at before it takes more. */
-	if (!tn_net_actor_post_internal(s->actor, &p->job)) {
-		tn_governance_rows_unref(p->rows);
-		tn_free(p);
-	}
+	if (!tn_net_actor_post_internal(s->actor, &p->job))
+		drop_push(p);
 }
 
 size_t
@@ -276,6 +348,7 @@ run_seal(struct tn_net_job *job)
 	}
 	s->rows_sealed = s->rows_open;
 	s->rows_open = 0;
+	tn_speed_count_all(s);
 	o->lsn = s->last;
 	tn_speed_freeze(s, o->refs);
 	tn_net_latch_open(o->done);
@@ -325,6 +398,7 @@ run_unseal(struct tn_net_job *job)
 	}
 	s->rows_open += s->rows_sealed;
 	s->rows_sealed = 0;
+	tn_speed_count_all(s);
 	tn_net_latch_open(o->done);
 }
 
@@ -351,6 +425,7 @@ run_published(struct tn_net_job *job)
 		s->tails[v].sealed = NULL;
 	}
 	s->rows_sealed = 0;
+	tn_speed_count_all(s);
 	tn_catalog_snapshot_put(old);
 	__atomic_store_n(&s->rows, s->rows_open, __ATOMIC_RELAXED);
 	if (s->o.serving != NULL)

@@ -13,6 +13,8 @@ struct tail {
 	struct tn_exec_fold *changed;   /* For live subscribers; see ask.c. */
 	bool watched;
 	uint32_t unasked;               /* Seals since the last question. */
+	struct tn_budget_share held;    /* Of all three. */
+	size_t cut_bytes;               /* What a cut folds again. */
 };
 
 struct tn_speed {
@@ -22,6 +24,7 @@ struct tn_speed {
 	struct tn_net_actor *actor;
 	struct tail *tails;             /* One a view. */
 	struct tn_exec_ref **refs;      /* One a reference table. */
+	struct tn_budget_share *refs_held;
 	const char **ref_names;
 	uint32_t *ref_streams;          /* Index of its stream in the model. */
 	uint32_t ref_count;
@@ -32,6 +35,7 @@ struct tn_speed {
 	size_t backlog;                 /* Atomic: bytes pushed, not folded. */
 	uint64_t rows;                  /* Atomic copy, for metrics. */
 	struct tn_counter **errors;     /* Row errors, one a view. */
+	struct tn_budget_share reserve; /* For the cut to come. */
 };
 
 /* Fold one block into every view of its stream, or into its reference
@@ -40,6 +44,9 @@ void tn_speed_fold(struct tn_speed *s, struct tn_governance_rows *rows);
 /* Reference tables from silver. */
 TN_MUST_USE enum tn_status tn_speed_load_refs(struct tn_speed *s,
     struct tn_diag *d);
+/* Tell the budget what the tails and reference tables hold now. */
+void tn_speed_count_all(struct tn_speed *s);
+void tn_speed_count_refs(struct tn_speed *s);
 void tn_speed_freeze(struct tn_speed *s, struct tn_serving_refs *out);
 
 #endif

@@ -91,12 +91,33 @@ explain_table(const struct tn_sql_table *t, struct tn_buf *out)
 			    t->schema->fields[t->key[i]].name);
 		tn_buf_char(out, '\n');
 	}
+	for (uint32_t i = 0; i < t->topic_count; i++)
+		tn_buf_printf(out, "  mqtt: %s\n", t->topics[i]);
 	for (uint32_t i = 0; i < t->check_count; i++)
 		tn_buf_printf(out, "  check %s: %s\n", t->checks[i].name,
 		    t->checks[i].text);
 	if (t->kind == TN_SQL_STREAM)
 		explain_stream(t, out);
 	tn_buf_char(out, '\n');
+}
+
+/* Exact aggregates whose states grow with the values: which way is gone. */
+static void
+explain_holistic(const struct tn_sql_select *s, struct tn_buf *out)
+{
+	bool distinct = false, percentile = false;
+
+	for (uint32_t i = 0; i < s->agg_count; i++) {
+		distinct |= s->aggs[i].kind == TN_AGG_COUNT_DISTINCT;
+		percentile |= s->aggs[i].kind == TN_AGG_PERCENTILE_CONT;
+	}
+	if (distinct || percentile)
+		tn_buf_printf(out, "  exact: %s%s%s kept as mergeable values "
+		    "up to holistic_state_bytes a group, beyond that "
+		    "recomputed from silver and tail\n",
+		    distinct ? "count(DISTINCT)" : "",
+		    distinct && percentile ? " and " : "",
+		    percentile ? "percentile_cont" : "");
 }
 
 static void
@@ -125,6 +146,7 @@ explain_view(const struct tn_sql_view *v, struct tn_buf *out)
 		}
 		tn_buf_char(out, '\n');
 	}
+	explain_holistic(s, out);
 	for (uint32_t i = 0; i < v->option_count; i++)
 		tn_buf_printf(out, "  %s: %s\n", v->options[i].name,
 		    v->options[i].value);

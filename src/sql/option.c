@@ -61,8 +61,8 @@ bool
 tn_sql_opt_unknown(struct tn_sql_bind *b, const struct tn_sql_opt *o,
     const char *const *names, uint32_t n, const char *of)
 {
-	static const char *const later[] = { "mqtt", "notify", "webhook",
-	    "email", "masked", "tier", "partition_by", "watermark" };
+	static const char *const later[] = { "notify", "webhook", "email",
+	    "masked", "tier", "partition_by", "watermark" };
 	struct tn_sql_near near = { .word = o->name };
 	struct tn_buf list = { 0 };
 	const char *hint;

@@ -260,6 +260,9 @@ struct tn_sql_table {
 	int64_t dedupe_window_us;          /* Default 7 days. */
 	int64_t max_future_skew_us;        /* Default 1 hour; 0: no limit. */
 	int64_t retention_us;              /* 0: for ever. */
+	/* WITH (mqtt = '...'): each a pattern for tn_codec_topic_parse. */
+	const char *const *topics;
+	uint32_t topic_count;
 	/* Canonical text of the definition (deparsed by us or as written): the
 	 * version of a table changes when this does. */
 	const char *definition;
@@ -374,8 +377,9 @@ struct tn_sql_view {
 	const char *definition;
 	/* WITH (overview = 'tile' | 'line' | 'bar' | 'heatmap' | 'table',
 	 * title = '...', x = 'hour', y = 'visits', series = 'office', unit =
-	 * 'ppm', position = 10, description = '...'): kept as pairs, checked
-	 * against the columns. */
+	 * 'ppm', position = 10, description = '...', publish =
+	 * 'views/visits/{office}'): kept as pairs, checked against the
+	 * columns. */
 	const struct tn_sql_option *options;
 	uint32_t option_count;
 };

@@ -291,4 +291,14 @@ TN_MUST_USE bool tn_sql_opt_unknown(struct tn_sql_bind *b,
     const struct tn_sql_opt *o, const char *const *names, uint32_t n,
     const char *of);
 
+/* ---- topic.c --------------------------------------------------------- */
+
+/* Option mqtt of a table into t->topics. */
+TN_MUST_USE bool tn_sql_topics_bind(struct tn_sql_bind *b,
+    const struct tn_sql_opt *o, const struct tn_field *fields,
+    uint32_t count, struct tn_sql_table *t);
+/* Option publish of a view with these outputs. */
+TN_MUST_USE bool tn_sql_publish_check(struct tn_sql_bind *b,
+    const struct tn_sql_opt *o, const struct tn_schema *outputs);
+
 #endif

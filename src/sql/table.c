@@ -626,7 +626,7 @@ static bool
 set_option(struct making *m, const struct tn_sql_opt *o)
 {
 	static const char *const names[] = { "event_time", "dedupe_window",
-	    "max_future_skew", "retention", "kind" };
+	    "max_future_skew", "retention", "mqtt", "kind" };
 	struct tn_sql_table *t = m->t;
 
 	if (tn_slice_is(o->name, "kind"))
@@ -639,6 +639,8 @@ set_option(struct making *m, const struct tn_sql_opt *o)
 				    "a reference table has no %s", names[i]);
 				return false;
 			}
+	if (tn_slice_is(o->name, "mqtt"))
+		return tn_sql_topics_bind(m->b, o, m->fields, m->count, t);
 	if (tn_slice_is(o->name, "event_time"))
 		return option_event_time(m, o);
 	if (tn_slice_is(o->name, "retention")) {

@@ -5,7 +5,7 @@
 #include <string.h>
 
 static const char *const option_names[] = { "overview", "title", "x", "y",
-    "series", "unit", "position", "description" };
+    "series", "unit", "position", "description", "publish" };
 
 static bool
 check_statement(struct tn_sql_bind *b, const struct tn_json *body,
@@ -212,6 +212,8 @@ check_option(struct tn_sql_bind *b, const struct tn_sql_select *s,
 
 	if (tn_slice_is(o->name, "overview"))
 		return check_overview(b, o);
+	if (tn_slice_is(o->name, "publish"))
+		return tn_sql_publish_check(b, o, s->schema);
 	if (tn_slice_is(o->name, "x") || tn_slice_is(o->name, "series"))
 		return check_columns(b, s, o, false, false);
 	if (tn_slice_is(o->name, "y"))

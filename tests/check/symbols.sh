@@ -5,7 +5,7 @@
 set -u
 cd "$(dirname "$0")/../.."
 dir=${1:-build/release}
-nouns='alloc|zalloc|realloc|strdup|strndup|free|try|slice|arena|buf|cursor|hash64|hash128|crc32c|zstd|gzip|inflate|counter|histogram|say|parse|utf8|status|diag|assert'
+nouns='alloc|zalloc|realloc|strdup|strndup|free|try|slice|arena|buf|budget|cursor|hash64|hash128|crc32c|zstd|gzip|inflate|counter|histogram|say|parse|utf8|status|diag|assert'
 seen=0 bad=0
 for room in $(awk '!/^#/ {print $2}' src/LAYERS); do
 	[ -f "$dir/lib$room.a" ] || { echo "$dir/lib$room.a is missing"; bad=$((bad + 1)); continue; }

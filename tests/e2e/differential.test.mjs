@@ -36,7 +36,9 @@ class House {
     // A third of the houses commit bodies in small pieces and cut by themselves.
     this.pieces = r.chance(0.35);
     this.settings = [`ALTER SYSTEM SET young_files_max = '${r.pick([1, 2, 3, 8])}';`, `ALTER SYSTEM SET cut_interval = '${r.pick(['1 s', '60 s', '60 s'])}';`,
-      ...(r.chance(0.5) ? ["ALTER SYSTEM SET cut_slice_rows = '1000';"] : []), ...(this.pieces ? ["ALTER SYSTEM SET ingest_chunk_bytes = '64 KiB';"] : [])];
+      ...(r.chance(0.5) ? ["ALTER SYSTEM SET cut_slice_rows = '1000';"] : []),
+      // Exact aggregates that are computed from rows anew.
+      ...(r.chance(0.5) ? ["ALTER SYSTEM SET holistic_state_bytes = '4 KiB';"] : []), ...(this.pieces ? ["ALTER SYSTEM SET ingest_chunk_bytes = '64 KiB';"] : [])];
     this.sql = [...this.settings, ...this.tables.map((t) => schema.createTable(r, t)), ...this.views.map((v) => v.sql)].join('\n');
     for (const t of this.tables) Object.assign(t, { bodies: [], judged: 0, next: 0, seen: new Set(), rows: [], counts: { accepted: 0, quarantined: 0, duplicate: 0 } });
   }

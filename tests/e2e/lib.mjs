@@ -53,7 +53,7 @@ const running = new Set();
 after(() => { for (const t of running) t.kill(); });
 
 export class Tarn {
-  /** @param {{sql?: string, config?: string, data?: string, command?: string, env?: object, port?: number, args?: string[], wrap?: string[]}} o */
+  /** @param {{sql?: string, config?: string, data?: string, command?: string, env?: object, port?: number, mqtt?: boolean, args?: string[], wrap?: string[]}} o */
   constructor(o = {}) {
     this.o = o;
     this.data = o.data ?? tempDir();
@@ -74,7 +74,7 @@ export class Tarn {
     this.out = '';
     this.err = '';
     this.exit = null;
-    this.child = spawn(words[0], words.slice(1), { env: { ...process.env, ...this.o.env }, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.child = spawn(words[0], words.slice(1), { env: { ...process.env, TARN_MQTT: this.o.mqtt ? `127.0.0.1:${this.mqttPort ?? 0}` : 'none', ...this.o.env }, stdio: ['ignore', 'pipe', 'pipe'] });
     running.add(this);
     this.child.stdout.on('data', (d) => { this.out += d; });
     this.child.stderr.on('data', (d) => { this.err += d; });
@@ -84,6 +84,7 @@ export class Tarn {
     if (!m) throw new Error(`tarn ended at start: ${JSON.stringify(this.exit)}\n${this.out}${this.err}`);
     this.url = m[1];
     this.port = Number(new URL(this.url).port);
+    if (this.o.mqtt) this.mqttPort = Number(/mqtt:\/\/[^:]+:(\d+)/.exec(this.out)[1]);
     return this;
   }
 

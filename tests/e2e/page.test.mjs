@@ -89,7 +89,7 @@ test('every page opens without console errors and with real rows', { skip, timeo
 	for (const [route, sign] of [['/streams', `a[href="/streams/${name}"]`], [`/streams/${name}`, 'tbody tr'],
 		[`/streams/${name}?tab=schema`, 'tbody tr'], [`/streams/${name}?tab=quality`, '.quality, .state'],
 		[`/streams/${name}?tab=sources`, 'tbody tr'], [`/streams/${name}?tab=send`, 'form'],
-		['/runs', '.pagehead .btn'], [`/sql?q=${encodeURIComponent(`SELECT * FROM ${name} LIMIT 5`)}`, 'tbody tr']]) {
+		['/mqtt', '.facts'], ['/runs', '.pagehead .btn'], [`/sql?q=${encodeURIComponent(`SELECT * FROM ${name} LIMIT 5`)}`, 'tbody tr']]) {
 		await page.goto(server.url + route);
 		await page.waitForSelector(sign, { timeout: 10000 });
 	}
@@ -115,6 +115,28 @@ test('a test event is sent from the page and its fate is told', { skip, timeout:
 	await page.close();
 });
 
+test('a range in the address, a cursor with the batch part, and the palette work on real data', { skip, timeout: 60000 }, async () => {
+	const page = await browser.newPage();
+	const errors = listen(page);
+	await page.goto(server.url + '/?from=now-7d&to=now&sum=people_by_room');
+	const chart = page.locator('[data-view=people_by_room] .chart');
+	await page.waitForSelector('[data-view=people_by_room] .uplot');
+	assert.match(await chart.getAttribute('aria-label'), /Sum: \d+/);
+	const corrected = await (await fetch(`${server.url}/api/v1/views/people_by_room/corrections?limit=5`)).json();
+	assert.ok(Array.isArray(corrected.corrections));
+	const part = page.waitForResponse((r) => r.url().includes('layer=batch'));
+	await chart.focus();
+	await page.keyboard.press('ArrowLeft');
+	assert.equal((await part).status(), 200);
+	await page.waitForSelector('.tip');
+	await page.keyboard.press('Control+k');
+	await page.getByRole('combobox').fill('runs');
+	await page.keyboard.press('Enter');
+	await page.waitForURL('**/runs?from=now-7d&to=now');
+	assert.deepEqual(errors, []);
+	await page.close();
+});
+
 test('the first view is at most 64 KiB on the wire', { skip, timeout: 60000 }, async () => {
 	const page = await browser.newPage();
 	const urls = new Set([server.url + '/']);
@@ -124,6 +146,9 @@ test('the first view is at most 64 KiB on the wire', { skip, timeout: 60000 }, a
 	});
 	await page.goto(server.url + '/');
 	await page.waitForSelector('.uplot');
+	/* With what comes after the first paint: band, corrections, heatmap. */
+	await page.waitForSelector('.heat');
+	await page.waitForTimeout(1000);
 	const base = [...urls].find((u) => u.endsWith('/main.js')).replace(/main\.js$/, '');
 	urls.add(`${base}lib/worker.js`).add(`${base}lib/hub.js`);
 	let total = 0;
@@ -144,7 +169,7 @@ for (const theme of ['light', 'dark'])
 			const { streams } = await (await fetch(`${server.url}/api/v1/streams`)).json();
 			const c = await browser.newContext({ viewport: { width, height: 800 }, colorScheme: theme, bypassCSP: true, reducedMotion: 'reduce' });
 			const page = await c.newPage();
-			for (const route of ['/', '/streams', `/streams/${streams[0].name}`, '/runs', '/sql']) {
+			for (const route of ['/', '/streams', `/streams/${streams[0].name}`, '/mqtt', '/runs', '/sql']) {
 				await page.goto(server.url + route);
 				await page.waitForSelector(route === '/' ? '.uplot' : 'h1');
 				await page.waitForTimeout(700);

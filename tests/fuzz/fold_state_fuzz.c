@@ -35,6 +35,8 @@ make_program(struct tn_sql_pipeline *p, struct tn_arena *a, size_t i)
 	if (tn_sql_query(p, tn_slice_of(sql), a, &s, &d) != TN_OK)
 		abort();
 	programs[i] = tn_exec_program_new(s);
+	/* Of the sets, half spill. */
+	tn_exec_program_state_max(programs[i], i % 2 == 0 ? 0 : 256);
 	one.schema = tn_sql_table(p, tn_slice_of("e"))->schema;
 	for (uint32_t c = 0; c < 10; c++)
 		cols[c] = (struct tn_column){ .rows = 1,

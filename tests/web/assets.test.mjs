@@ -38,9 +38,32 @@ test('every import and every address in index.html leads to a file', () => {
 	const index = fs.readFileSync(path.join(out, 'root/index.html'), 'utf8');
 	assert.ok(!index.includes('__ASSETS__'));
 	const links = [...index.matchAll(/(?:href|src)="([^"]+)"/g)];
-	assert.ok(links.length > 10);
+	assert.ok(links.length > 5);
 	for (const m of links)
 		assert.ok(files.includes(m[1].slice(1)), m[1]);
+});
+
+test('what main.js imports is one file, and what comes later takes from it what is there', () => {
+	const at = path.join(out, 'root/assets', fs.readdirSync(path.join(out, 'root/assets'))[0]);
+	const text = fs.readFileSync(path.join(at, 'main.js'), 'utf8');
+	for (const m of text.matchAll(/^import .* from '([^']+)';$/gm))
+		assert.match(m[1], /^\.\/(vendor\/|lib\/state\.js)/, m[1]);
+	const given = new Map([...text.matchAll(/^const (m\d+) = \(\(\) => \{\n[\s\S]*?\nreturn \{(.*)\};\n\}\)\(\);$/gm)]
+		.map((m) => [m[1], m[2].split(',').map((n) => n.trim().split(':')[0])]));
+	assert.ok(given.size > 10);
+	let taken = 0;
+	for (const f of files.filter((x) => x.endsWith('.js') && !x.endsWith('/main.js'))) {
+		const later = fs.readFileSync(path.join(out, 'root', f), 'utf8');
+		for (const m of later.matchAll(/^import \{ (m\d+) \} from '(.*)';\nconst \{(.*)\} = (m\d+);$/gm)) {
+			assert.equal(path.join(path.dirname(f), m[2]), path.relative(path.join(out, 'root'), path.join(at, 'main.js')));
+			assert.equal(m[1], m[4]);
+			for (const n of m[3].split(',').map((x) => x.trim().split(':')[0]))
+				assert.ok(given.get(m[1]).includes(n), `${f}: ${n}`);
+			taken++;
+		}
+	}
+	assert.ok(taken > 20, String(taken));
+	assert.ok(!fs.existsSync(path.join(at, 'ui/shell.js')));
 });
 
 test('index.html holds no inline script or style', () => {

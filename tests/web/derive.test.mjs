@@ -3,7 +3,12 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { ViewState } from '../../web/lib/state.js';
-import { additive, axes, bars, heat, lines, span, tableRows, tile } from '../../web/lib/derive.js';
+import { additive, axes, clip, lines, tile } from '../../web/lib/derive.js';
+import { bars, heat, tableRows } from '../../web/lib/shapes.js';
+import { bounds, moment, rangeOf, shift } from '../../web/lib/range.js';
+import { band, offset, quantile, usual } from '../../web/lib/band.js';
+import { byRow, marks } from '../../web/lib/corrections.js';
+import { batchValues, split } from '../../web/lib/layers.js';
 import { lanes } from '../../web/lib/gantt.js';
 import { time } from '../../web/lib/format.js';
 
@@ -47,7 +52,7 @@ test('what does not add up is a mean', () => {
 test('an empty view gives nothing to draw and does not fail', () => {
 	const s = state([]);
 	assert.equal(tile(info(), s), null);
-	assert.equal(lines(info(), s, 'auto'), null);
+	assert.equal(lines(info(), s, ''), null);
 	assert.equal(heat(info(), s, 20, String), null);
 	assert.equal(bars(info(), s, 5), null);
 	assert.deepEqual(tableRows(info(), s, 5), { rows: [], more: 0 });
@@ -77,12 +82,108 @@ test('at most six series are drawn, the greatest, and the rest is counted', () =
 
 test('a range is counted from the newest row', () => {
 	const s = state([['a', '2026-01-01T00:00:00Z', 1], ['a', T(1), 2], ['a', T(2), 3]]);
-	assert.equal(lines(info(), s, '24h').x.length, 2);
+	assert.equal(lines(info(), s, 'now-24h..now').x.length, 2);
 	assert.equal(lines(info(), s, 'all').x.length, 3);
-	assert.equal(span('auto', 86400e6), Infinity);
-	assert.equal(span('auto', 60e6), 86400e3);
-	assert.equal(span('auto', 3600e6), 604800e3);
-	assert.equal(span('nonsense', 3600e6), 604800e3);
+	assert.equal(lines(info(), s, '2025-12-31..2026-01-02').x.length, 1);
+	assert.equal(lines(info(), s, '2020-01-01..2020-01-02'), null);
+	assert.deepEqual(bounds('', 1e12, 86400e6), [-Infinity, Infinity]);
+	assert.deepEqual(bounds('', 1e12, 60e6), [1e12 - 86400e3, Infinity]);
+	assert.deepEqual(bounds('', 1e12, 3600e6), [1e12 - 604800e3, Infinity]);
+	assert.deepEqual(bounds('now-2d..now-1d', 1e12, 3600e6), [1e12 - 172800e3, 1e12 - 86400e3]);
+});
+
+test('ranges of the address: nonsense is the standard one, shifting keeps the length and never passes now', () => {
+	const of = (q) => rangeOf(new URLSearchParams(q));
+	assert.equal(of(''), '');
+	assert.equal(of('from=nonsense'), '');
+	assert.equal(of('from=all'), 'all');
+	assert.equal(of('from=now-24h'), 'now-24h..now');
+	assert.ok(Number.isNaN(moment('now-24y', 0)));
+	assert.equal(shift('', -1), 'now-2d..now-24h');
+	assert.equal(shift('now-2d..now-24h', 1), 'now-24h..now');
+	assert.equal(shift('now-24h..now', 1), null);
+	assert.equal(shift('now-36h..now-12h', 1), 'now-24h..now');
+	assert.equal(shift('all', -1), null);
+	assert.equal(shift('now-24h..2026-01-01', -1), null);
+	assert.equal(shift('2026-01-02T00:00:00Z..2026-01-03T00:00:00Z', -1), '2026-01-01T00:00:00.000Z..2026-01-02T00:00:00.000Z');
+});
+
+test('a chosen range clips tables and heatmaps too, the standard one does not', () => {
+	const s = state([['a', '2026-01-01T00:00:00Z', 1], ['a', T(1), 2], ['a', T(2), 3]], [2]);
+	assert.equal(clip(info(), s, ''), s);
+	const c = clip(info(), s, 'now-24h..now');
+	assert.equal(c.rows.size, 2);
+	assert.equal(s.rows.size, 3);
+	assert.equal(tableRows(info(), c, 9).rows[0].prov, true);
+});
+
+test('the sum of all series: one line, provisional where a part is', () => {
+	const s = state([['a', T(1), 1], ['b', T(1), 2], ['a', T(2), 3], ['b', T(2), 4]], [3]);
+	const d = lines(info(), s, 'all', true);
+	assert.deepEqual(d.names, ['Sum']);
+	assert.deepEqual(d.final, [[3, null]]);
+	assert.deepEqual(d.live, [[3, 7]]);
+	assert.equal(d.frontier, Date.parse(T(1)) / 1000);
+	const first = lines(info(), state([['a', T(1), 1], ['a', T(2), 3], ['b', T(2), 4]], [1]), 'all', true);
+	assert.deepEqual([first.final, first.live], [[[1, null]], [[1, 7]]]);
+});
+
+/* 2026-10-25 03:00 is the end of summer time in Berlin. */
+const week = 7 * 86400e3;
+const weekly = (end, values) => state(values.map((v, k) => [new Date(Date.parse(end) - (k + 1) * week).toISOString(), v]),
+	[], ['hour'], ['hour', 'n'], ['timestamptz', 'bigint']);
+
+test('usual is the same weekday and time in the eight weeks before, of three samples or more', () => {
+	const t = Date.parse(T(8));
+	const s = weekly(T(8), [10, 20, 30, 40, 50, 60, 70, 80, 1000]);
+	assert.deepEqual(usual(info(), s, t, 'UTC'), { v: 45, n: 8 });
+	const b = band(info(), s, [t / 1000, t / 1000 + 3600], 'UTC');
+	assert.deepEqual(b.lo.map((v) => v && Math.round(v)), [17, null]);
+	assert.deepEqual(b.hi.map((v) => v && Math.round(v)), [73, null]);
+	assert.equal(usual(info(), weekly(T(8), [1, 2]), t, 'UTC'), null);
+	assert.equal(band(info(), weekly(T(8), [1, 2]), [t / 1000], 'UTC'), null);
+	assert.equal(quantile([5], .9), 5);
+});
+
+test('time of day is that of the zone shown, also across the change of the clock', () => {
+	const at = (day, utc) => [`2026-${day}T${utc}:00:00Z`, 5];
+	/* Sundays at 09:00 in Berlin: 07 UTC before October 25th, 08 UTC after. */
+	const s = state([at('10-11', '07'), at('10-18', '07'), at('10-25', '08'), at('11-01', '08')],
+		[], ['hour'], ['hour', 'n'], ['timestamptz', 'bigint']);
+	assert.equal(usual(info(), s, Date.parse('2026-11-08T08:00:00Z'), 'Europe/Berlin').n, 4);
+	assert.equal(usual(info(), s, Date.parse('2026-11-08T08:00:00Z'), 'UTC'), null);
+	assert.equal(offset(Date.parse('2026-07-01T00:00:00Z'), 'Asia/Kolkata'), 5.5 * 3600e3);
+});
+
+test('a tile compares with what is usual, else a day before, else the bucket before', () => {
+	const s = state([['a', '2026-02-28T01:00:00Z', 5], ['a', T(0), 6], ['a', T(1), 7]]);
+	const t = tile(info(), s, (at) => (assert.equal(at, Date.parse(T(1))), { v: 4, n: 3 }));
+	assert.deepEqual([t.kind, t.ref, t.of], ['usual', 4, 3]);
+	assert.deepEqual([tile(info(), s, () => null).kind, tile(info(), s).ref], ['day', 5]);
+	const b = tile(info(), state([['a', T(0), 6], ['a', T(1), 7]]));
+	assert.deepEqual([b.kind, b.ref], ['before', 6]);
+});
+
+test('corrections stand at their point and series; other columns and hidden points do not', () => {
+	const s = state([['a', T(1), 1], ['b', T(1), 2], ['a', T(2), 3]]);
+	const one = (key, more) => ({ run: 7, at: T(9), key, column: 'n', old: 61, new: 63, ...more });
+	const list = [one({ room: 'b', hour: T(1) }), one({ room: 'b', hour: T(1) }, { run: 6, old: 60, new: 61 }),
+		one({ room: 'a', hour: T(2) }, { column: 'other' }), one({ room: 'a', hour: T(5) }), one({ room: 'z', hour: T(1) })];
+	const d = lines(info(), s, 'all');
+	assert.deepEqual(marks(list, info(), s, d), [{ i: 0, s: 1, name: 'b', run: 7, at: Date.parse(T(9)), old: 61, new: 63 }]);
+	assert.deepEqual(marks(list, info(), s, lines(info(), s, 'all', true)).map((m) => [m.s, m.name]), [[0, 'b'], [0, 'z']]);
+	assert.equal(byRow(list, s).get(s.key(['b', T(1), 2])).length, 2);
+});
+
+test('a provisional value is split into its batch and its live part', () => {
+	assert.equal(split(63, 61, ' as of 08:00'), 'batch 61 as of 08:00 + live +2');
+	assert.equal(split(60.3, 60.1, ''), 'batch 60.1 + live +0.2');
+	assert.equal(split(59, 61, ''), 'batch 61 + live −2');
+	assert.equal(split(5, undefined, ''), 'all live');
+	const m = { columns: ['room', 'hour', 'n'], types: ['text', 'timestamptz', 'bigint'], lsn: 5, batch_lsn: 5,
+		rows: [['a', T(1), 1], ['b', T(1), 2], ['b', T(2), null]] };
+	assert.deepEqual([...batchValues(m, info(), ['room', 'hour'], false)], [[`a ${Date.parse(T(1))}`, 1], [`b ${Date.parse(T(1))}`, 2]]);
+	assert.deepEqual([...batchValues(m, info(), ['room', 'hour'], true)], [[`Sum ${Date.parse(T(1))}`, 3]]);
 });
 
 test('a heatmap with a series has it down and time across, else days and hours', () => {

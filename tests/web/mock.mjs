@@ -24,6 +24,8 @@ const defs = [
 		o: { overview: 'tile', title: 'CO₂', x: 'hour', y: 'co2', series: 'room', unit: 'ppm', position: '2' } },
 	{ name: 'readings_hourly', cols: [col('hour', 'timestamptz', 1), col('readings', 'bigint')],
 		o: { overview: 'tile', title: 'Readings this hour', position: '3' } },
+	{ name: 'entries_now', cols: [col('hour', 'timestamptz', 1), col('entries', 'bigint')],
+		o: { overview: 'tile', title: 'Entries this hour', x: 'hour', y: 'entries', unit: 'entries', position: '3' } },
 	{ name: 'rooms_total', cols: [col('room', 'text', 1), col('readings', 'bigint')],
 		o: { overview: 'tile', title: 'Readings so far', y: 'readings', position: '4' } },
 	{ name: 'occupancy_hourly', cols: [col('room', 'text', 1), col('hour', 'timestamptz', 1), col('people', 'double precision'), col('peak', 'integer')],
@@ -36,6 +38,8 @@ const defs = [
 		o: { overview: 'bar', title: 'Readings by hour', x: 'hour', y: 'readings', position: '13' } },
 	{ name: 'room_bars', cols: [col('room', 'text', 1), col('hour', 'timestamptz', 1), col('peak', 'integer')],
 		o: { overview: 'bar', title: 'Peak in the newest hour', x: 'hour', y: 'peak', series: 'room', unit: 'people', position: '13' } },
+	{ name: 'entries_hourly', cols: [col('hour', 'timestamptz', 1), col('entries', 'bigint')],
+		o: { overview: 'line', title: 'Entries by hour', x: 'hour', y: 'entries', unit: 'entries', position: '13' } },
 	{ name: 'latest', cols: [col('room', 'text', 1), col('hour', 'timestamptz', 1), col('people', 'double precision'), col('co2', 'double precision')],
 		o: { overview: 'table', title: 'Rooms by hour', position: '14' } },
 ];
@@ -107,9 +111,28 @@ export function start({ port = 0, empty = false, root = null } = {}) {
 		case 'co2_hourly': return cells.map((c) => [c.room, iso(c.t), round(c.co2 / c.n)]);
 		case 'busy_heat': return [...byHour].map(([t, h]) => [iso(t), round(h.people)]);
 		case 'room_bars': return cells.map((c) => [c.room, iso(c.t), c.peak]);
+		/* Six weeks, so that there is something usual. */
+		case 'entries_now':
+		case 'entries_hourly': return empty ? [] : Array.from({ length: 24 * 42 }, (_, i) => now - (24 * 42 - 1 - i) * HOUR)
+			.filter((t) => only === undefined || t >= only).map((t) => [iso(t), entriesAt(t)]);
 		case 'latest': return cells.map((c) => [c.room, iso(c.t), round(c.people / c.n), round(c.co2 / c.n)]);
 		default: return null;
 		}
+	}
+	/* What a batch run knew of the hour that still fills is two less. */
+	const entriesAt = (t) => Math.round(40 + 30 * Math.sin(t / HOUR / 24 * 6.28) + (t / HOUR / 168 % 7) * 3) + (t === now ? state.tick % 50 : 0);
+	function corrections(name) {
+		if (empty || !['occupancy_hourly', 'entries_hourly'].includes(name))
+			return [];
+		const t = now - 30 * HOUR;
+		return [{ run: 199, at: iso(Date.now() - 47 * 60e3), key: name === 'entries_hourly' ? { hour: iso(t) } : { room: 'room-1', hour: iso(t) },
+			column: name === 'entries_hourly' ? 'entries' : 'people', old: 61, new: 63 }];
+	}
+	function batch(name, from) {
+		const a = answer(name, from);
+		const at = a.columns.length - 1;
+		return { ...a, provisional: [], rows: a.rows.map((r, i) => a.provisional.includes(i) && name === 'entries_hourly' ?
+			[...r.slice(0, at), r[at] - 2] : r) };
 	}
 	function answer(name, only) {
 		const d = defs.find((x) => x.name === name);
@@ -117,7 +140,8 @@ export function start({ port = 0, empty = false, root = null } = {}) {
 		const timeAt = d.cols.findIndex((c) => c.type === 'timestamptz');
 		const provisional = [];
 		rows.forEach((r, i) => {
-			if (timeAt < 0 ? state.prov.size > 0 : state.prov.has(Date.parse(r[timeAt])))
+			if (timeAt < 0 ? state.prov.size > 0 : state.prov.has(Date.parse(r[timeAt])) ||
+			    (name.startsWith('entries') && Date.parse(r[timeAt]) === now))
 				provisional.push(i);
 		});
 		return { view: name, columns: d.cols.map((c) => c.name), types: d.cols.map((c) => c.type),
@@ -134,7 +158,7 @@ export function start({ port = 0, empty = false, root = null } = {}) {
 			{ name: 'readings_value_check', text: 'value BETWEEN 0 AND 5000' }],
 		dedupe_window_us: 604800e6, retention_us: 34560000e6, accepted: state.accepted, quarantined: state.quarantined,
 		duplicates: state.duplicates, bytes: state.accepted * 90, rate: empty ? 0 : 8, last_at: state.accepted ? iso(Date.now()) : null,
-		next_offset: state.accepted, unknown_fields: ['fw_version'], silver: { files: 21, rows: state.accepted, bytes: 4e6 },
+		mqtt: ['rooms/{room}/{kind}'], next_offset: state.accepted, unknown_fields: ['fw_version'], silver: { files: 21, rows: state.accepted, bytes: 4e6 },
 		bronze: { files: 21, rows: state.accepted + 15, bytes: 6e6 }, views: defs.map((d) => d.name) });
 	const recent = (bad, limit = 100) => Array.from({ length: Math.min(limit, bad ? state.quarantined : Math.min(state.accepted, 120)) }, (_, i) => {
 		const q = bad || i % 17 === 5;
@@ -152,9 +176,24 @@ export function start({ port = 0, empty = false, root = null } = {}) {
 		const begin = Date.now() - i * 47 * 60e3;
 		state.runs.push({ id: 200 - i, kind: i % 9 === 4 ? 'compact' : 'cut', reason: i % 9 === 4 ? 'small files' : i % 13 === 3 ? 'asked' : 'timer', object: i % 9 === 4 ? 'readings' : null,
 			state: i === 17 ? 'failed' : 'done', started_at: iso(begin), ended_at: iso(begin + 1400 + i * 9000), seconds: 1.4 + i * 9,
-			lsn_from: 1000 - i * 10, lsn_to: 1010 - i * 10, rows: 5200 + i * 31, files: 3, detail: i === 17 ? 'no space left on device; tried again 5 min later' : null });
+			lsn_from: 1000 - i * 10, lsn_to: 1010 - i * 10, rows: 5200 + i * 31, files: 3, changed: i % 7 === 2 ? 4 : 0, detail: i === 17 ? 'no space left on device; tried again 5 min later' : null });
 	}
+	const us = (ago_s) => (Date.now() - ago_s * 1000) * 1000;
+	const client = (name, o = {}) => ({ client: name, peer: '127.0.0.1:50112', user: '', protocol: '3.1.1', connected: true, websocket: false, tls: false,
+		since_us: us(3700), last_us: us(3), received: 1200 + state.tick, sent: 4, subscriptions: 1, queued: 0, inflight: 0, takeovers: 0, expiry_s: 0, ...o });
+	const sender = (name, o = {}) => ({ client: name, stream: 'readings', protocol: '3.1.1', websocket: false, tls: false, accepted: 1200 + state.tick,
+		quarantined: 2, duplicates: 0, first_us: us(3700), last_us: us(3), rate: 2.5, ...o });
+	const broker = () => ({ port: 1883, tls_port: 8883, connections: empty ? 0 : 3, sessions: empty ? 0 : 4, subscriptions: empty ? 0 : 5, retained: empty ? 0 : 12,
+		retained_bytes: empty ? 0 : 4300, queued_bytes: empty ? 0 : 90112, received: 5000, sent: 800, dropped: 0, refused: empty ? 0 : 2,
+		received_rate: empty ? 0 : 7.4, sent_rate: empty ? 0 : 1.2, new_sources: true,
+		clients: empty ? [] : [client('gw-2'), client('wall-display-in-the-entrance-hall-0001', { protocol: '5.0', websocket: true, user: 'display', received: 0 }),
+			client('node-red', { protocol: '5.0', tls: true, takeovers: 3, subscriptions: 4 }), client('laptop', { connected: false, peer: '', protocol: '', last_us: us(90000), queued: 1204 })],
+		sources: empty ? [] : [{ pattern: 'zigbee2mqtt/+', topic: 'zigbee2mqtt/0x00158d0001a2b3c4', payload: '{"temperature":21.5,"battery":97,"occupancy":true,"last_seen":"2026-03-01T10:00:00Z"}', count: 40, last_us: us(2) },
+			{ pattern: 'meters/+/total', topic: 'meters/77/total', payload: '12.5', count: 3, last_us: us(30) },
+			{ pattern: 'camera/snapshot', topic: 'camera/snapshot', payload: null, count: 1, last_us: us(300) }],
+		senders: empty ? [] : [sender('gw-2'), sender('phone', { protocol: '5.0', websocket: true, rate: 0, last_us: us(4000) })] });
 	const clients = new Set();
+	const asked = [];
 	const emit = (c, o) => c.res.write(`data: ${JSON.stringify(o)}\n\n`);
 	function cut() {
 		state.batch = state.lsn;
@@ -213,6 +252,12 @@ export function start({ port = 0, empty = false, root = null } = {}) {
 		if (p === '/api/v1/views')
 			return json(res, 200, { views: defs.map((d) => ({ name: d.name, comment: null, stream: 'readings', sql: '', columns: d.cols,
 				bucket: d.cols.some((c) => c.name === 'hour') ? 'hour' : null, bucket_us: d.cols.some((c) => c.name === 'hour') ? 3600e6 : null, options: d.o, version: 1, gold: { files: 1, rows: 1, bytes: 1 } })) });
+		const one = /^\/api\/v1\/views\/(\w+)(\/corrections)?$/.exec(p);
+		if (one && defs.some((d) => d.name === one[1])) {
+			asked.push(req.url);
+			return json(res, 200, one[2] ? { corrections: corrections(one[1]) } :
+				u.searchParams.get('layer') === 'batch' ? batch(one[1], Date.parse(u.searchParams.get('from'))) : answer(one[1]));
+		}
 		if (p === '/api/v1/streams')
 			return json(res, 200, { streams: [stream()] });
 		if (p === '/api/v1/streams/readings' && req.method === 'POST') {
@@ -238,6 +283,8 @@ export function start({ port = 0, empty = false, root = null } = {}) {
 		}
 		if (p === '/api/v1/status')
 			return json(res, 200, status());
+		if (p === '/api/v1/mqtt')
+			return json(res, 200, broker());
 		if (p === '/api/v1/session')
 			return json(res, 200, { scope: 'admin', setup: false, loopback: true });
 		if (p === '/api/v1/sql') {
@@ -251,7 +298,7 @@ export function start({ port = 0, empty = false, root = null } = {}) {
 	});
 	return new Promise((done) => server.listen(port, '127.0.0.1', () => done({
 		url: `http://127.0.0.1:${server.address().port}`, port: server.address().port,
-		clients: () => clients.size,
+		clients: () => clients.size, asked, cut,
 		stop: () => new Promise((r) => {
 			clearInterval(timer);
 			for (const c of clients)

@@ -4,6 +4,8 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { ago, bytes, cell, interval, number, parseTime, seconds, time } from '../../web/lib/format.js';
 import { csv, curl, example } from '../../web/lib/example.js';
+import { find, fit } from '../../web/lib/find.js';
+import { csvOf, markdownOf, sorted } from '../../web/ui/more.js';
 
 const stream = { name: 'badge', columns: [
 	{ name: 'event_id', type: 'text', key: true },
@@ -61,4 +63,23 @@ test('numbers, sizes and spans read well', () => {
 	assert.equal(cell(null, 'text', 'UTC'), '');
 	assert.equal(cell('2026-03-01T08:00:00Z', 'timestamptz', 'Europe/Berlin'), '2026-03-01 09:00:00');
 	assert.equal(time(NaN, 'UTC', 'time'), '–');
+});
+
+test('the palette finds by beginning, word, part and letters in order, best first', () => {
+	const items = ['Explore', 'Streams', 'People in the rooms', 'Theme: dark'].map((text) => ({ text, kind: '', run() {} }));
+	assert.deepEqual(find(items, 'str').map((i) => i.text), ['Streams']);
+	assert.deepEqual(find(items, 'the').map((i) => i.text), ['Theme: dark', 'People in the rooms']);
+	assert.deepEqual(find(items, 'pplrms').map((i) => i.text), ['People in the rooms']);
+	assert.deepEqual(find(items, 'zzz'), []);
+	assert.equal(find(items, ' ').length, 4);
+	assert.ok(fit('people_now', 'now') > fit('snowy', 'now'));
+	assert.equal(find([{ text: 'Entries', also: 'visits_hourly', kind: '', run() {} }], 'visits').length, 1);
+});
+
+test('tables sort numbers as numbers and keep what is empty last; copies are quoted', () => {
+	const rows = [{ v: 10 }, { v: 9 }, { v: null }];
+	assert.deepEqual(sorted(rows, (r) => r.v, 1).map((r) => r.v), [9, 10, null]);
+	assert.deepEqual(sorted(rows, (r) => r.v, -1).map((r) => r.v), [10, 9, null]);
+	assert.equal(csvOf([['a', 'b'], [null, 'x,"y"\n']]), 'a,b\n,"x,""y""\n"');
+	assert.equal(markdownOf([['a', 'b'], ['x|y', 'l\nm']]), '| a | b |\n| --- | --- |\n| x\\|y | l m |');
 });

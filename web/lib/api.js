@@ -46,20 +46,3 @@ export function post(path, body) {
 		JSON.stringify(body), headers: body === undefined ? {} :
 		{ 'content-type': 'application/json' } });
 }
-
-/** Copy a text, also on plain HTTP where there is no clipboard API.
- * @param {string} text @returns {Promise<boolean>} */
-export async function copy(text) {
-	try {
-		await navigator.clipboard.writeText(text);
-		return true;
-	} catch { /* Not a secure context. */ }
-	const area = document.createElement('textarea');
-	area.value = text;
-	area.className = 'vh';
-	document.body.append(area);
-	area.select();
-	const done = document.execCommand('copy');
-	area.remove();
-	return done;
-}

@@ -1,10 +1,11 @@
-/** From a view's rows and its options to what a tile, line, heatmap, bar list
- * or table shows. Pure: no DOM, no clock; tested with node.
+/** From a view's rows and its options to what a tile or a line shows (heatmap,
+ * bar list and table: shapes.js). Pure: no DOM, no clock; tested with node.
  *
  * @typedef {import('./state.js').ViewState} ViewState
  * @typedef {{x: number, xTime: boolean, y: number, series: number,
  *    seriesAll: number[], names: string[]}} Axes  column indexes, -1: none */
 import { isNumeric, isTime, parseTime } from './format.js';
+import { bounds } from './range.js';
 
 export const SERIES_MAX = 6;
 
@@ -33,8 +34,8 @@ export function axes(info, s) {
 		seriesAll: series >= 0 && at(o.series) >= 0 ? [series] : rest };
 }
 
-/** @param {ViewState} s @param {Axes} a */
-function timed(s, a) {
+/** Rows that have a time, with it. @param {ViewState} s @param {Axes} a */
+export function timed(s, a) {
 	const out = [];
 	for (const e of s.rows.values()) {
 		if (e.t === undefined)
@@ -46,7 +47,7 @@ function timed(s, a) {
 }
 
 /** @param {any[]} row @param {Axes} a */
-function seriesName(row, a) {
+export function seriesName(row, a) {
 	if (a.seriesAll.length === 0)
 		return '';
 	return a.seriesAll.map((i) => row[i] === null ? '(none)' :
@@ -54,7 +55,8 @@ function seriesName(row, a) {
 			String(row[i])).join(' · ');
 }
 
-const value = (/** @type {any} */ v) => v === null || v === undefined ? null :
+/** @param {any} v @returns {number|null} */
+export const value = (v) => v === null || v === undefined ? null :
 	typeof v === 'number' ? v : Number.isNaN(Number(v)) ? null : Number(v);
 
 /** Units of which a sum over rooms means nothing. @param {string} unit */
@@ -89,45 +91,38 @@ export function totals(info, s) {
 		prov: cells.map((c) => c.prov) };
 }
 
-/** @param {any} info @param {ViewState} s */
-export function tile(info, s) {
+/** @param {any} info @param {ViewState} s
+ * @param {(t: number) => {v: number, n: number}|null} [usual] of band.js */
+export function tile(info, s, usual) {
 	const all = totals(info, s);
 	const n = all.t.length;
 	if (n === 0)
 		return null;
 	const last = n - 1;
 	const day = 86400000;
-	/* Compare with the same time a day before; else the bucket before. */
-	let ref = all.t.indexOf(all.t[last] - day);
-	const kind = ref >= 0 ? 'day' : 'before';
-	if (ref < 0)
-		ref = last - 1;
+	/* Compare with what is usual on this weekday at this time; else with the
+	 * same time a day before; else with the bucket before. */
+	const norm = usual && (n > 1 || all.t[0] !== 0) ? usual(all.t[last]) : null;
+	let at = all.t.indexOf(all.t[last] - day);
+	const kind = norm ? 'usual' : at >= 0 ? 'day' : 'before';
+	if (at < 0)
+		at = last - 1;
 	const from = Math.max(0, n - 48);
 	return { value: all.v[last], t: all.t[last], prov: all.prov[last],
-		mean: all.mean, timed: n > 1 || all.t[0] !== 0,
-		ref: ref >= 0 ? all.v[ref] : null, kind, refT: ref >= 0 ? all.t[ref] : 0,
+		mean: all.mean, timed: n > 1 || all.t[0] !== 0, kind, of: norm?.n ?? 0,
+		ref: norm ? norm.v : at >= 0 ? all.v[at] : null, refT: at >= 0 ? all.t[at] : 0,
 		spark: { v: all.v.slice(from), prov: all.prov.slice(from) } };
-}
-
-/** Range of time to show. @param {string} range 'auto', '24h', '7d', ...
- *  @param {number} bucketUs @returns {number} ms, Infinity: everything */
-export function span(range, bucketUs) {
-	const fixed = /** @type {Record<string, number>} */ ({ '6h': 21600e3,
-		'24h': 86400e3, '7d': 604800e3, '30d': 2592000e3, all: Infinity });
-	if (range in fixed)
-		return fixed[range];
-	if (bucketUs >= 86400e6)
-		return Infinity;
-	return bucketUs > 900e6 ? 604800e3 : 86400e3;
 }
 
 /** Series over time. For each series two lines: final values, and provisional
  * ones that begin at the last final point so that the line does not break.
+ * With sum there is one, the sum of all.
  * @param {any} info @param {ViewState} s @param {string} range
+ * @param {boolean} [sum]
  * @returns {{x: number[], names: string[], final: (number|null)[][],
  *   live: (number|null)[][], frontier: number|null, hidden: number,
  *   y: string}|null} */
-export function lines(info, s, range) {
+export function lines(info, s, range, sum) {
 	const a = axes(info, s);
 	if (!a.xTime || a.y < 0 || s.rows.size === 0)
 		return null;
@@ -135,18 +130,20 @@ export function lines(info, s, range) {
 	let newest = -Infinity, frontier = -Infinity;
 	for (const e of entries)
 		newest = Math.max(newest, /** @type {number} */ (e.t));
-	const begin = newest - span(range, info.bucket_us || 0);
-	entries = entries.filter((e) => /** @type {number} */ (e.t) >= begin);
+	const [begin, end] = bounds(range, newest, info.bucket_us || 0);
+	entries = entries.filter((e) => e.t !== undefined && e.t >= begin && e.t <= end);
 	/** @type {Map<string, {size: number, at: Map<number, any>}>} */
 	const by = new Map();
 	const times = new Set();
 	for (const e of entries) {
-		const name = seriesName(e.row, a);
+		const name = sum ? 'Sum' : seriesName(e.row, a);
 		const v = value(e.row[a.y]);
 		let one = by.get(name);
 		if (one === undefined)
 			by.set(name, one = { size: 0, at: new Map() });
-		one.at.set(e.t ?? 0, { v, prov: e.prov !== 0 });
+		const had = sum ? one.at.get(e.t ?? 0) : undefined;
+		one.at.set(e.t ?? 0, had ? { v: had.v === null ? v : had.v + (v ?? 0),
+			prov: had.prov || e.prov !== 0 } : { v, prov: e.prov !== 0 });
 		one.size += Math.abs(v ?? 0);
 		times.add(e.t);
 		if (e.prov === 0)
@@ -175,105 +172,28 @@ export function lines(info, s, range) {
 		final.push(f);
 		live.push(l);
 	}
+	if (x.length === 0)
+		return null;
 	/* A late event may make an old point provisional again: the rule stands
-	 * after the last final point all the same. */
+	 * after the last final point all the same. Of a sum, a point is final
+	 * when all its parts are. */
+	if (sum)
+		frontier = x.findLast((_, i) => final[0][i] !== null) ?? -Infinity;
 	return { x: x.map((t) => t / 1000), names, final, live,
 		hidden: by.size - names.length, y: s.columns[a.y],
-		frontier: frontier > -Infinity && frontier < newest ?
+		frontier: frontier > -Infinity && frontier < x[x.length - 1] ?
 			frontier / 1000 : null };
 }
 
-/** A matrix. With a series: series down, time (or category) across. With time
- * only: days down, hours across.
- * @param {any} info @param {ViewState} s @param {number} columnsMax
- * @param {(ms: number, shape: any) => string} fmt */
-export function heat(info, s, columnsMax, fmt) {
+/** Only the rows of a range that the reader chose. @param {any} info
+ * @param {ViewState} s @param {string} range @returns {ViewState} */
+export function clip(info, s, range) {
 	const a = axes(info, s);
-	if (a.x < 0 || a.y < 0 || s.rows.size === 0)
-		return null;
-	const byDay = a.xTime && a.seriesAll.length === 0;
-	/** @type {Map<string, {v: number, n: number, prov: boolean}>} */
-	const cells = new Map();
-	/** @type {Map<string, any>} */ const xs = new Map();
-	/** @type {Map<string, any>} */ const ys = new Map();
-	for (const e of a.xTime ? timed(s, a) : s.rows.values()) {
-		const v = value(e.row[a.y]);
-		if (v === null)
-			continue;
-		const t = a.xTime ? /** @type {number} */ (e.t) : 0;
-		const x = byDay ? fmt(t, 'hour') : String(a.xTime ? t : e.row[a.x]);
-		const y = byDay ? fmt(t, 'ymd') : seriesName(e.row, a);
-		xs.set(x, byDay ? Number(x) : a.xTime ? t : e.row[a.x]);
-		ys.set(y, y);
-		const key = x + '\n' + y;
-		const c = cells.get(key) || { v: 0, n: 0, prov: false };
-		c.v += v;
-		c.n++;
-		c.prov ||= e.prov !== 0;
-		cells.set(key, c);
-	}
-	const order = (/** @type {[string, any]} */ p, /** @type {[string, any]} */ q) =>
-		typeof p[1] === 'number' && typeof q[1] === 'number' ? p[1] - q[1] :
-			String(p[1]).localeCompare(String(q[1]), undefined, { numeric: true });
-	let across = [...xs].sort(order).map((p) => p[0]);
-	let down = [...ys].sort(order).map((p) => p[0]);
-	if (!byDay && a.xTime)
-		across = across.slice(-columnsMax);
-	if (byDay)
-		down = down.slice(-14);
-	const sums = additive(info.options?.unit);
-	const rows = down.map((y) => across.map((x) => {
-		const c = cells.get(x + '\n' + y);
-		return c === undefined ? null :
-			{ v: byDay && sums ? c.v : c.v / c.n, prov: c.prov };
-	}));
-	let low = Infinity, high = -Infinity;
-	for (const c of rows.flat())
-		if (c !== null) {
-			low = Math.min(low, c.v);
-			high = Math.max(high, c.v);
-		}
-	return { rows, low, high, byDay, xTime: a.xTime && !byDay,
-		across: across.map((k) => a.xTime && !byDay ? Number(k) : k), down };
-}
-
-/** Bars: the newest value of each category. @param {any} info
- *  @param {ViewState} s @param {number} max */
-export function bars(info, s, max) {
-	const a = axes(info, s);
-	if (a.y < 0 || s.rows.size === 0)
-		return null;
-	/** @type {Map<string, {v: number, prov: boolean, t: number}>} */
-	const by = new Map();
-	for (const e of a.xTime ? timed(s, a) : s.rows.values()) {
-		const v = value(e.row[a.y]);
-		const name = a.seriesAll.length > 0 && (a.xTime || a.x < 0) ?
-			seriesName(e.row, a) : String(a.x < 0 ? '' : e.row[a.x]);
-		const t = a.xTime ? /** @type {number} */ (e.t) : 0;
-		const had = by.get(name);
-		if (v === null || (had !== undefined && had.t > t))
-			continue;
-		const add = had !== undefined && had.t === t &&
-			!a.xTime ? had.v : 0;
-		by.set(name, { v: v + add, prov: e.prov !== 0, t });
-	}
-	const all = [...by].map(([name, b]) => ({ name, ...b }))
-		.sort((p, q) => q.v - p.v || p.name.localeCompare(q.name));
-	let t = 0;
-	for (const b of all)
-		t = Math.max(t, b.t);
-	return { list: all.slice(0, max), hidden: Math.max(0, all.length - max),
-		high: Math.max(0, ...all.map((b) => b.v)), t };
-}
-
-/** Rows for the plain table, newest first. @param {any} info
- *  @param {ViewState} s @param {number} max */
-export function tableRows(info, s, max) {
-	const a = axes(info, s);
-	let list = [...s.rows.values()];
-	if (a.xTime)
-		list = timed(s, a).sort((p, q) =>
-			/** @type {number} */ (q.t) - /** @type {number} */ (p.t));
-	return { rows: list.slice(0, max).map((e) => ({ row: e.row,
-		prov: e.prov !== 0 })), more: Math.max(0, list.length - max) };
+	if (range === '' || range === 'all' || !a.xTime)
+		return s;
+	const rows = [...s.rows].filter(([, e]) => !Number.isNaN(e.t ??= parseTime(e.row[a.x])));
+	const newest = rows.reduce((n, [, e]) => Math.max(n, e.t ?? n), -Infinity);
+	const [begin, end] = bounds(range, newest, info.bucket_us || 0);
+	return Object.assign(Object.create(s), { rows: new Map(rows.filter(([, e]) =>
+		e.t !== undefined && e.t >= begin && e.t <= end)) });
 }

@@ -94,7 +94,9 @@ const shapes = /** @type {Record<string, Intl.DateTimeFormatOptions>} */ ({
 	time: { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' },
 	clock: { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' },
 	day: { day: 'numeric', month: 'short' },
+	dayname: { weekday: 'long' },
 	weekday: { weekday: 'short', day: 'numeric', month: 'short' },
+	daytime: { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' },
 	full: { weekday: 'short', day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' },
 	stamp: { year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' },
 	hour: { hour: '2-digit', hourCycle: 'h23' },
@@ -102,7 +104,7 @@ const shapes = /** @type {Record<string, Intl.DateTimeFormatOptions>} */ ({
 });
 
 /** @param {number} ms @param {string} tz IANA name
- *  @param {'time'|'clock'|'day'|'weekday'|'full'|'stamp'|'hour'|'ymd'} shape */
+ *  @param {'time'|'clock'|'day'|'dayname'|'weekday'|'daytime'|'full'|'stamp'|'hour'|'ymd'} shape */
 export function time(ms, tz, shape) {
 	if (!Number.isFinite(ms))
 		return '–';

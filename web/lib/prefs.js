@@ -1,6 +1,8 @@
 /* Choices of this browser: theme and time zone. Kept in localStorage when it
- * may be used, else for this page only. */
+ * may be used, else for this page only. A zone in the address goes before the
+ * choice, so that a shared link shows the same. */
 import { signal, effect } from '../vendor/signals.js';
+import { query } from './router.js';
 
 /** @param {string} key @param {string} standard @param {string[]} allowed */
 function stored(key, standard, allowed) {
@@ -29,11 +31,18 @@ export const siteZone = signal(/** @type {string|null} */ (null));
 /** Counts up whenever colours change, so that canvases are drawn again. */
 export const palette = signal(0);
 
+/** The zone of the address, else the choice. */
+export function zoneAsked() {
+	const tz = query.value.get('tz') || '';
+	return ['my', 'site', 'utc'].includes(tz) ? tz : zone.value;
+}
+
 /** IANA name to show times in. */
 export function zoneName() {
-	if (zone.value === 'utc')
+	const asked = zoneAsked();
+	if (asked === 'utc')
 		return 'UTC';
-	if (zone.value === 'site' && siteZone.value !== null)
+	if (asked === 'site' && siteZone.value !== null)
 		return siteZone.value;
 	return Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC';
 }

@@ -26,16 +26,29 @@ export function go(url, replace) {
 	read();
 }
 
-/** Change one query parameter. @param {string} name
- *  @param {string|null} value null removes it */
+/** Change query parameters. @param {string|Record<string, string|null>} name
+ *  @param {string|null} [value] null removes it */
 export function setQuery(name, value) {
 	const q = new URLSearchParams(location.search);
-	if (value === null)
-		q.delete(name);
-	else
-		q.set(name, value);
+	for (const [k, v] of typeof name === 'string' ? [[name, value]] : Object.entries(name))
+		if (v === null || v === undefined)
+			q.delete(/** @type {string} */ (k));
+		else
+			q.set(/** @type {string} */ (k), v);
 	const s = q.toString();
 	go(location.pathname + (s ? '?' + s : ''), true);
+}
+
+/** The part of the address that goes along to other pages: range and zone. */
+export function kept() {
+	const q = new URLSearchParams();
+	for (const name of ['from', 'to', 'tz']) {
+		const v = query.value.get(name);
+		if (v !== null)
+			q.set(name, v);
+	}
+	const s = q.toString();
+	return s ? '?' + s : '';
 }
 
 export function startRouter() {

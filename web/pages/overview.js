@@ -1,9 +1,11 @@
 /* The overview: drawn from the views that the pipeline marks with
  * WITH (overview = ...); nothing here knows what they are about. */
-import { html, useEffect, useState } from '../lib/html.js';
+import { html, later, useEffect } from '../lib/html.js';
 import { catalog, catalogProblem, want, view, status, conn, loadCatalog } from '../lib/live.js';
-import { query, setQuery } from '../lib/router.js';
-import { PageHead, ProblemBox, Segments, Skeleton } from '../ui/parts.js';
+import { query } from '../lib/router.js';
+import { rangeOf } from '../lib/range.js';
+import { PageHead, ProblemBox, Skeleton } from '../ui/parts.js';
+import { Range } from '../ui/range.js';
 import { Tile } from '../ui/tile.js';
 import { Card, keysOf } from '../ui/cards.js';
 
@@ -29,14 +31,11 @@ function widths(cards) {
 	return cards.map((c, i) => n === 1 || (i === 0 && n % 2 === 1));
 }
 
-/* Most visits do not need it: fetched when they do. */
-/** @param {{noViews: boolean}} p */
+/** Most visits do not need it: fetched when they do.
+ * @param {{noViews: boolean}} p */
 function Empty(p) {
-	const [part, setPart] = useState(/** @type {any} */ (null));
-	useEffect(() => {
-		import('../ui/firststeps.js').then((m) => setPart(() => m.FirstSteps));
-	}, []);
-	return part ? html`<${part} ...${p} />` : html`<${Skeleton} height=${340} />`;
+	const part = later('firststeps', () => import('../ui/firststeps.js'));
+	return part ? html`<${part.FirstSteps} ...${p} />` : html`<${Skeleton} height=${340} />`;
 }
 
 function Loading() {
@@ -57,11 +56,8 @@ export function Overview() {
 			loadCatalog();
 	}, []);
 
-	const range = query.value.get('range') || 'auto';
-	const head = html`<${PageHead} title="Overview">${names && html`<${Segments}
-		label="Time range" value=${range}
-		options=${[['auto', 'Auto'], ['24h', '24 h'], ['7d', '7 d'], ['30d', '30 d'], ['all', 'All']]}
-		onChange=${(/** @type {string} */ v) => setQuery('range', v === 'auto' ? null : v)} />`}</${PageHead}>`;
+	const range = rangeOf(query.value);
+	const head = html`<${PageHead} title="Overview">${names && html`<${Range} range=${range} />`}</${PageHead}>`;
 	if (views === null)
 		return html`${head}${catalogProblem.value && conn.value !== 'open' ?
 			html`<${ProblemBox} error=${catalogProblem.value} retry=${loadCatalog} />` :

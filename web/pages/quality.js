@@ -3,7 +3,8 @@ import { html, useState } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { number, parseTime, time } from '../lib/format.js';
 import { zoneName } from '../lib/prefs.js';
-import { ProblemBox, Skeleton, useLoad } from '../ui/parts.js';
+import { ProblemBox, Skeleton } from '../ui/parts.js';
+import { useLoad } from '../ui/more.js';
 import { Rows } from './tail.js';
 
 const PAGE = 200;

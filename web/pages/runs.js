@@ -4,7 +4,8 @@ import { api, post } from '../lib/api.js';
 import { now, status } from '../lib/live.js';
 import { number, parseTime, seconds, time } from '../lib/format.js';
 import { zoneName } from '../lib/prefs.js';
-import { Mark, PageHead, ProblemBox, Skeleton, announce, useLoad } from '../ui/parts.js';
+import { PageHead, ProblemBox, Skeleton, announce } from '../ui/parts.js';
+import { Grid, Mark, useLoad } from '../ui/more.js';
 import { Icon } from '../ui/icons.js';
 import { lanes } from '../lib/gantt.js';
 
@@ -36,7 +37,7 @@ function Gantt({ runs }) {
 		ticks.push(t);
 	const failed = g.lanes.flatMap((l) => l.runs).filter((r) => r.state === 'failed').length;
 	return html`<section class="card"><header><h2>Last 48 hours</h2></header><div class="body">
-		<div class="chart" ref=${ref} style=${{ height: `${Math.max(90, height)}px` }} role="img"
+		<div class="chart" ref=${ref} style=${{ height: `${height}px` }} role="img"
 			aria-label=${`${g.count} runs in the last 48 hours, ${failed} failed. The table below lists them.`}>
 		${width > 0 && html`<svg class="gantt" width=${width} height=${height}
 				onPointerLeave=${() => setTip(null)}>
@@ -51,30 +52,34 @@ function Gantt({ runs }) {
 					onPointerEnter=${() => setTip({ r, x: x(r.begin), y: i * lane + 26 })} />`)}</g>`)}</svg>`}
 		${tip && html`<div class="tip" style=${{ top: `${tip.y}px`, left: `${Math.max(0, Math.min(tip.x, width - 230))}px` }}>
 			<div class="head"><span>${time(tip.r.begin, tz, 'stamp')}</span><span>${tip.r.state}</span></div>
-			<div>${tip.r.kind} ${tip.r.object || ''}: ${number(tip.r.rows)} rows in ${seconds(tip.r.seconds)}</div></div>`}
+			<div>${tip.r.kind} ${tip.r.object || ''}: ${number(tip.r.rows)} rows in ${seconds(tip.r.seconds)}${
+				tip.r.changed > 0 ? `, ${number(tip.r.changed)} changed` : ''}</div></div>`}
 		</div></div></section>`;
 }
 
 /** @param {{runs: any[]}} p */
 function Table({ runs }) {
 	const tz = zoneName();
-	return html`<section class="card flush"><div class="scroll" tabindex="0" role="group" aria-label="Runs, table">
-		<table class="grid"><thead><tr><th scope="col" class="num">Run</th><th scope="col">State</th>
-			<th scope="col">Kind</th><th scope="col">Reason</th><th scope="col">Started</th>
-			<th scope="col" class="num">Took</th><th scope="col" class="num">Rows</th>
-			<th scope="col" class="num">Files</th><th scope="col">Positions</th><th scope="col">Detail</th></tr></thead>
-		<tbody>${runs.map((r) => {
+	const columns = /** @type {import('../ui/more.js').Column[]} */ ([
+		{ name: 'Run', value: (r) => r.id, num: true, class: 'mono muted' },
+		{ name: 'State', value: (r) => r.state, cell: (r) => {
 			const m = marks[r.state] || ['off', r.state];
-			return html`<tr key=${r.id}><td class="num mono muted">${r.id}</td>
-				<td><${Mark} kind=${m[0]}>${m[1]}</${Mark}></td>
-				<td>${r.kind}${r.object ? html` <span class="muted">${r.object}</span>` : ''}</td>
-				<td class="secondary">${r.reason || ''}</td>
-				<td class="secondary">${time(parseTime(r.started_at), tz, 'stamp')}</td>
-				<td class="num">${seconds(r.seconds)}</td><td class="num">${number(r.rows)}</td>
-				<td class="num">${number(r.files)}</td>
-				<td class="mono muted small">${r.lsn_from === null || r.lsn_from === undefined ? '' : `${r.lsn_from}–${r.lsn_to}`}</td>
-				<td class="wrap">${r.detail || ''}</td></tr>`;
-		})}</tbody></table></div></section>`;
+			return html`<${Mark} kind=${m[0]}>${m[1]}</${Mark}>`;
+		} },
+		{ name: 'Kind', value: (r) => r.object ? `${r.kind} ${r.object}` : r.kind,
+			cell: (r) => html`${r.kind}${r.object ? html` <span class="muted">${r.object}</span>` : ''}` },
+		{ name: 'Reason', value: (r) => r.reason || '', class: 'secondary' },
+		{ name: 'Started', value: (r) => r.started_at, class: 'secondary',
+			cell: (r) => time(parseTime(r.started_at), tz, 'stamp') },
+		{ name: 'Took', value: (r) => r.seconds, num: true, cell: (r) => seconds(r.seconds) },
+		{ name: 'Rows', value: (r) => r.rows, num: true, cell: (r) => number(r.rows) },
+		{ name: 'Changed', value: (r) => r.changed, num: true, cell: (r) => r.changed > 0 ?
+			html`<span class="mark">▲</span> ${number(r.changed)}` : number(r.changed) },
+		{ name: 'Files', value: (r) => r.files, num: true, cell: (r) => number(r.files) },
+		{ name: 'Positions', value: (r) => (r.lsn_from ?? null) === null ? '' : `${r.lsn_from}–${r.lsn_to}`, class: 'mono muted small' },
+		{ name: 'Detail', value: (r) => r.detail || '', class: 'wrap' }]);
+	return html`<${Grid} label="Runs" rows=${runs} id=${(/** @type {any} */ r) => r.id} columns=${columns.filter((c) =>
+		c.name !== 'Changed' || runs.some((r) => Number.isFinite(r.changed)))} />`;
 }
 
 /** Enough runs for 48 hours, within reason. */
@@ -98,6 +103,7 @@ function Runs() {
 	const [busy, setBusy] = useState(false);
 	const [answer, setAnswer] = useState(/** @type {any} */ (null));
 	const [shown, setShown] = useState(100);
+	const [older, setOlder] = useState(/** @type {any} */ ({ runs: [], next: undefined }));
 	const cut = async () => {
 		setBusy(true);
 		setAnswer(null);
@@ -112,6 +118,21 @@ function Runs() {
 		}
 		setBusy(false);
 	};
+	/* A newer first page may reach into what was read before. */
+	const last = data?.runs.at(-1)?.id ?? 0;
+	const runs = data ? [...data.runs, ...older.runs.filter((/** @type {any} */ r) => r.id < last)] : [];
+	const next = older.next === undefined ? data?.next : older.next;
+	const more = async () => {
+		setShown(shown + 200);
+		if (runs.length > shown || (next ?? null) === null)
+			return;
+		try {
+			const d = await api(`/api/v1/runs?limit=200&before=${next}`);
+			setOlder({ runs: [...older.runs, ...d.runs], next: d.next ?? null });
+		} catch (e) {
+			setAnswer({ error: e });
+		}
+	};
 	const s = status.value;
 	return html`<${PageHead} title="Runs" sub=${s ? `${number(s.tail_rows)} rows wait for the next batch` : ''}>
 			<button class="btn primary" disabled=${busy} onClick=${cut}><${Icon} name="cut" />${
@@ -122,9 +143,9 @@ function Runs() {
 		data === null ? html`<${Skeleton} height=${320} />` :
 		data.runs.length === 0 ? html`<section class="card state"><h2>No runs yet</h2>
 			<p class="secondary">A batch run moves events from the log to the lake and makes the views final. It starts by itself; “Cut now” starts one at once.</p></section>` :
-		html`<${Gantt} runs=${data.runs} /><${Table} runs=${data.runs.slice(0, shown)} />
-			${data.runs.length > shown && html`<div><button class="btn"
-				onClick=${() => setShown(shown + 200)}>Older runs</button></div>`}`}`;
+		html`<${Gantt} runs=${data.runs} /><${Table} runs=${runs.slice(0, shown)} />
+			${(runs.length > shown || (next ?? null) !== null) && html`<div><button class="btn"
+				onClick=${more}>Older runs</button></div>`}`}`;
 }
 
 export const pages = { runs: Runs };

@@ -3,7 +3,8 @@
 import { html, useState } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { example, curl } from '../lib/example.js';
-import { Code, ProblemBox, Segments } from '../ui/parts.js';
+import { ProblemBox, Segments } from '../ui/parts.js';
+import { Code } from '../ui/more.js';
 import { Icon } from '../ui/icons.js';
 
 /** A typed text as the value it stands for. @param {string} text

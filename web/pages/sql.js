@@ -4,7 +4,8 @@ import { api } from '../lib/api.js';
 import { query, setQuery } from '../lib/router.js';
 import { cell, isNumeric, number, seconds } from '../lib/format.js';
 import { zoneName } from '../lib/prefs.js';
-import { PageHead, ProblemBox, Skeleton, useLoad } from '../ui/parts.js';
+import { PageHead, ProblemBox, Skeleton } from '../ui/parts.js';
+import { useLoad } from '../ui/more.js';
 import { Icon } from '../ui/icons.js';
 
 const ROWS_SHOWN = 500;

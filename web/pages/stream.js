@@ -1,10 +1,11 @@
-/* One stream: live tail, schema, quality, sources, a test event. */
+/* One stream: live tail, schema, quality, sources, lake, a test event. */
 import { html } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { now } from '../lib/live.js';
 import { query, setQuery } from '../lib/router.js';
-import { ago, interval, number, parseTime } from '../lib/format.js';
-import { Mark, PageHead, ProblemBox, Skeleton, Tabs, useLoad } from '../ui/parts.js';
+import { ago, bytes, interval, number, parseTime } from '../lib/format.js';
+import { PageHead, ProblemBox, Skeleton } from '../ui/parts.js';
+import { Mark, Tabs, useLoad } from '../ui/more.js';
 import { fresh, health } from './streams.js';
 import { Tail, Sources } from './tail.js';
 import { Quality } from './quality.js';
@@ -32,13 +33,26 @@ function Schema({ s }) {
 			<p class="muted small">Senders include them; they are kept in bronze only.</p></div></section>`}
 		<dl class="facts"><div><dt>Event time</dt><dd class="small mono">${s.event_time || '–'}</dd></div>
 			<div><dt>Key</dt><dd class="small mono">${(s.key || []).join(', ') || '–'}</dd></div>
-			<div><dt>Duplicates are dropped for</dt><dd class="small">${interval(s.dedupe_window_us)}</dd></div>
-			<div><dt>Kept for</dt><dd class="small">${s.retention_us ? interval(s.retention_us) : 'ever'}</dd></div>
 			<div><dt>Views</dt><dd class="small">${(s.views || []).join(', ') || '–'}</dd></div></dl>`;
 }
 
+/** How long rows stay, and what they take in the lake. @param {{s: any}} p */
+function Layout({ s }) {
+	const tiers = [['Bronze', 'Every row as it came, for replay', s.bronze], ['Silver', 'Typed rows without duplicates', s.silver]];
+	return html`<dl class="facts"><div><dt>Kept for</dt><dd class="small">${s.retention_us ? interval(s.retention_us) : 'ever'}</dd></div>
+			<div><dt>Duplicates are dropped for</dt><dd class="small">${interval(s.dedupe_window_us)}</dd></div>
+			<div><dt>A day's rows are sorted by</dt><dd class="small mono">${s.event_time || 'time received'}</dd></div>
+			<div><dt>Next offset</dt><dd class="small mono">${s.next_offset}</dd></div></dl>
+		<section class="card flush"><div class="scroll" tabindex="0" role="group" aria-label="Lake, table">
+		<table class="grid"><thead><tr><th scope="col">Tier</th><th scope="col" class="num">Files</th><th scope="col" class="num">Rows</th>
+			<th scope="col" class="num">Bytes</th><th scope="col" class="num">Bytes a row</th></tr></thead>
+		<tbody>${tiers.map(([name, what, t]) => html`<tr key=${name}><td>${name}<div class="muted small">${what}</div></td>
+			<td class="num">${number(t?.files)}</td><td class="num">${number(t?.rows)}</td><td class="num">${bytes(t?.bytes)}</td>
+			<td class="num">${t?.rows > 0 ? number(t.bytes / t.rows) : '–'}</td></tr>`)}</tbody></table></div></section>`;
+}
+
 const tabs = /** @type {[string, string][]} */ ([['tail', 'Live tail'], ['schema', 'Schema'],
-	['quality', 'Quality'], ['sources', 'Sources'], ['send', 'Send a test event']]);
+	['quality', 'Quality'], ['sources', 'Sources'], ['layout', 'Retention & layout'], ['send', 'Send a test event']]);
 
 /** @param {{arg: string}} p */
 function Stream({ arg }) {
@@ -67,6 +81,7 @@ function Stream({ arg }) {
 			${tab === 'schema' && html`<${Schema} s=${s} />`}
 			${tab === 'quality' && html`<${Quality} s=${s} />`}
 			${tab === 'sources' && html`<${Sources} s=${s} />`}
+			${tab === 'layout' && html`<${Layout} s=${s} />`}
 			${tab === 'send' && html`<${SendTest} s=${s} />`}</${Tabs}>`;
 }
 

@@ -4,9 +4,11 @@ import { api } from '../lib/api.js';
 import { now, paused } from '../lib/live.js';
 import { ago, number, parseTime, time } from '../lib/format.js';
 import { zoneName } from '../lib/prefs.js';
-import { Mark, ProblemBox, Skeleton } from '../ui/parts.js';
+import { ProblemBox, Skeleton } from '../ui/parts.js';
+import { Grid, Mark } from '../ui/more.js';
 import { Icon } from '../ui/icons.js';
 import { Listener } from '../ui/firststeps.js';
+import { protocol, useBroker } from '../ui/mqtt.js';
 
 const marks = /** @type {Record<string, string>} */ ({ accepted: 'ok',
 	quarantined: 'failing', duplicate: 'late' });
@@ -34,21 +36,31 @@ function useRecent(s, limit, hold) {
 	return { rows, error };
 }
 
+/** A broker's message is kept with its client and topic before it.
+ * @param {any} row @returns {{client: string, topic: string, raw: string}} */
+export function parts(row) {
+	const [client, topic, ...rest] = row.source === 'mqtt' ? row.raw.split('\0') : [];
+	return rest.length > 0 ? { client, topic, raw: rest.join('\0') } : { client: '', topic: '', raw: row.raw };
+}
+
 /** @param {{row: any}} p */
 function Envelope({ row }) {
+	const m = parts(row);
 	return html`<dl class="facts">
 		<div><dt>Position</dt><dd class="small mono">lsn ${row.lsn}, offset ${row.offset}</dd></div>
 		<div><dt>Received</dt><dd class="small">${time(parseTime(row.received_at), zoneName(), 'stamp')}</dd></div>
-		<div><dt>Source</dt><dd class="small mono">${row.source || '–'}${row.line ? `, line ${row.line}` : ''}</dd></div>
+		<div><dt>Source</dt><dd class="small mono">${row.source || '–'}${m.topic ? ` ${m.client}` : row.line ? `, line ${row.line}` : ''}</dd></div>
+		${m.topic && html`<div><dt>Topic</dt><dd class="small mono">${m.topic}</dd></div>`}
 		${row.reason && html`<div><dt>Reason</dt><dd class="small">${row.column ?
 			html`<code>${row.column}</code>: ` : ''}${row.reason}</dd></div>`}
-		<div><dt>Raw</dt><dd class="small mono">${row.raw}</dd></div></dl>`;
+		<div><dt>${m.topic ? 'Payload' : 'Raw'}</dt><dd class="small mono">${m.raw}</dd></div></dl>`;
 }
 
 /** @param {{row: any, wide: number}} p */
 export function Row({ row, wide }) {
 	const [open, setOpen] = useState(false);
 	const kind = marks[row.status] || 'failing';
+	const m = parts(row);
 	return html`<tr class=${open ? 'open' : ''}>
 		<td><button class="btn quiet tiny" aria-expanded=${String(open)}
 			aria-label=${`Details of offset ${row.offset}`} onClick=${() => setOpen(!open)}>
@@ -56,7 +68,7 @@ export function Row({ row, wide }) {
 		<td class="mono muted num hide-s">${row.offset}</td>
 		<td class="muted hide-s">${time(parseTime(row.received_at), zoneName(), 'clock')}</td>
 		<td><${Mark} kind=${kind}>${row.status || 'quarantined'}</${Mark}></td>
-		<td class="mono wrap">${row.raw}${row.reason && !open && html`<div class="muted small">${row.reason}</div>`}</td></tr>
+		<td class="mono wrap">${m.topic && html`<div class="muted small">${m.topic}</div>`}${m.raw}${row.reason && !open && html`<div class="muted small">${row.reason}</div>`}</td></tr>
 		${open && html`<tr class="open"><td colspan=${wide}><${Envelope} row=${row} /></td></tr>`}`;
 }
 
@@ -96,30 +108,54 @@ export function Tail({ s }) {
 		<section class="card flush"><${Rows} rows=${shown} label="Newest rows" /></section>`;
 }
 
+/** Senders over MQTT, as the broker counts them since the start.
+ * @param {any[]} senders @returns {any[]} */
+const ofBroker = (senders) => senders.map((x) => ({ name: `mqtt ${x.client}`, client: x.client,
+	protocol: protocol(x), rows: x.accepted + x.quarantined + x.duplicates, bad: x.quarantined,
+	rate: x.rate, last: x.last_us / 1000 }));
+
+/** All others, out of the newest rows. @param {any[]} rows @returns {any[]} */
+function ofRows(rows) {
+	/** @type {Map<string, any>} */ const by = new Map();
+	for (const r of rows) {
+		const name = r.source || '(unknown)';
+		if (name === 'mqtt')
+			continue;
+		const [kind, ...client] = name.split(' ');
+		const one = by.get(name) || { name, rows: 0, bad: 0, first: Infinity, last: 0,
+			protocol: client.length > 0 ? kind.toUpperCase() : '', client: client.join(' ') || name };
+		one.rows++;
+		one.bad += r.status === 'quarantined' ? 1 : 0;
+		const t = parseTime(r.received_at) || 0;
+		one.first = Math.min(one.first, t);
+		one.last = Math.max(one.last, t);
+		by.set(name, one);
+	}
+	/* By the time between its first and last row; of one row there is none. */
+	for (const one of by.values())
+		one.rate = one.last > one.first ? (one.rows - 1) * 1000 / (one.last - one.first) : null;
+	return [...by.values()];
+}
+
 /** @param {{s: any}} p */
 export function Sources({ s }) {
 	const { rows, error } = useRecent(s, 1000, paused.value);
-	const list = useMemo(() => {
-		/** @type {Map<string, any>} */ const by = new Map();
-		for (const r of rows || []) {
-			const name = r.source || '(unknown)';
-			const one = by.get(name) || { name, rows: 0, bad: 0, last: 0 };
-			one.rows++;
-			one.bad += r.status === 'quarantined' ? 1 : 0;
-			one.last = Math.max(one.last, parseTime(r.received_at) || 0);
-			by.set(name, one);
-		}
-		return [...by.values()].sort((a, b) => b.rows - a.rows);
-	}, [rows]);
+	const broker = useBroker().data;
+	const senders = (broker?.senders || []).filter((/** @type {any} */ x) => x.stream === s.name);
+	const list = useMemo(() => [...ofBroker(senders), ...ofRows(rows || [])]
+		.sort((a, b) => b.last - a.last), [rows, broker]);
 	if (error && rows === null)
 		return html`<${ProblemBox} error=${error} />`;
 	if (rows === null)
 		return html`<${Skeleton} height=${200} />`;
-	return html`<section class="card flush"><div class="scroll" tabindex="0" role="group" aria-label="Sources, table">
-		<table class="grid"><caption>Senders of the newest ${number(rows.length)} rows</caption>
-		<thead><tr><th scope="col">Source</th>
-			<th scope="col" class="num">Rows</th><th scope="col" class="num">Quarantined</th><th scope="col">Last seen</th></tr></thead>
-		<tbody>${list.map((r) => html`<tr key=${r.name}><td class="mono">${r.name}</td>
-			<td class="num">${number(r.rows)}</td><td class="num">${number(r.bad)}</td>
-			<td class="secondary">${ago(r.last, now.value)}</td></tr>`)}</tbody></table></div></section>`;
+	const rate = (/** @type {any} */ r) => r.rate === null ? '–' : `${number(r.rate)}/s`;
+	return html`<p class="muted small">HTTP: senders of the newest ${number(rows.length)} rows. MQTT: clients seen since the start.</p>
+		<${Grid} label="Sources" rows=${list} id=${(/** @type {any} */ r) => r.name} columns=${[
+		{ name: 'Client', value: (/** @type {any} */ r) => r.client, class: 'mono' },
+		{ name: 'Protocol', value: (/** @type {any} */ r) => r.protocol },
+		{ name: 'Rows', value: (/** @type {any} */ r) => r.rows, num: true, cell: (/** @type {any} */ r) => number(r.rows) },
+		{ name: 'Rate', value: (/** @type {any} */ r) => r.rate, num: true, cell: rate },
+		{ name: 'Quarantined', value: (/** @type {any} */ r) => r.bad, num: true, cell: (/** @type {any} */ r) => number(r.bad) },
+		{ name: 'Last seen', value: (/** @type {any} */ r) => new Date(r.last).toISOString(), class: 'secondary',
+			cell: (/** @type {any} */ r) => ago(r.last, now.value) }]} />`;
 }

@@ -1,104 +1,21 @@
-/* One view as a card: line, bar, heatmap or table, with the button that shows
- * the same as a table. */
-import { html, useEffect, useMemo, useState } from '../lib/html.js';
-import { lines, heat, bars, tableRows, axes } from '../lib/derive.js';
+/* One view as a card: line, bar, heatmap or table, with the buttons that show
+ * the sum of its series, and the same as a table. What is usual, what was
+ * corrected, and all drawings but lines come later than the first paint. */
+import { html, later, useEffect, useMemo, useState } from '../lib/html.js';
+import { additive, lines, axes, clip } from '../lib/derive.js';
 import { LineChart } from './line.js';
 import { Icon } from './icons.js';
 import { Skeleton } from './parts.js';
-import { bucketZone, number, short, time, cell, isNumeric } from '../lib/format.js';
+import { bucketZone } from '../lib/format.js';
 import { zoneName } from '../lib/prefs.js';
+import { query, setQuery } from '../lib/router.js';
 import { view } from '../lib/live.js';
 
 /** @param {any} info @returns {string[]} */
 export const keysOf = (info) => info.columns.filter(
 	(/** @type {any} */ c) => c.group).map((/** @type {any} */ c) => c.name);
 
-/** @param {{info: any, state: any, version: number, max?: number}} p */
-export function ViewTable({ info, state, max }) {
-	const tz = zoneName();
-	const t = tableRows(info, state, max || 100);
-	const days = bucketZone(info, tz) !== tz || (info.bucket_us || 0) >= 86400e6;
-	return html`<div class="tablebox" tabindex="0" role="group"
-			aria-label=${`${info.options.title || info.name}, table`}>
-		<table class="grid"><thead><tr>${state.columns.map((/** @type {string} */ c,
-			/** @type {number} */ i) => html`<th key=${c} scope="col"
-			class=${isNumeric(state.types[i]) ? 'num' : ''}>${c}</th>`)}
-			<th scope="col">State</th></tr></thead>
-		<tbody>${t.rows.map((r) => html`<tr>${r.row.map((v, i) => html`<td
-			class=${isNumeric(state.types[i]) ? 'num' : ''}>${cell(v, days && state.columns[i] === info.bucket ?
-				'date' : state.types[i], tz)}</td>`)}
-			<td class="muted">${r.prov ? '◌ provisional' : '● final'}</td></tr>`)}</tbody></table>
-		${t.more > 0 && html`<p class="muted small" style=${{ padding: '8px 16px' }}>
-			${number(t.more)} older rows: <a href=${`/sql?q=${encodeURIComponent(
-				`SELECT * FROM ${info.name}`)}`}>open in Explore</a></p>`}</div>`;
-}
-
-/** @param {{info: any, state: any, version: number, width: number}} p */
-function Heat({ info, state, width }) {
-	const [tip, setTip] = useState(/** @type {any} */ (null));
-	const tz = bucketZone(info, zoneName());
-	const left = width < 420 ? 70 : 100;
-	const h = heat(info, state, Math.max(6, Math.floor((width - left) / 15)),
-		(t, shape) => time(t, tz, shape));
-	if (h === null || width === 0)
-		return html`<div class="chart">${h === null && html`<p class="muted">No data yet.</p>`}</div>`;
-	const cw = (width - left) / h.across.length;
-	const ch = Math.max(14, Math.min(34, 254 / h.down.length));
-	const height = ch * h.down.length + 22;
-	const step = (/** @type {number} */ v) => h.high === h.low ? 3 :
-		Math.min(6, Math.floor((v - h.low) / (h.high - h.low) * 7));
-	const label = (/** @type {any} */ k) => h.xTime ? time(k, tz,
-		(info.bucket_us || 0) >= 86400e6 ? 'day' : 'time') : String(k);
-	const every = Math.ceil(44 / cw);
-	const unit = info.options.unit ? ` ${info.options.unit}` : '';
-	const nice = (/** @type {string} */ y) => h.byDay ?
-		time(Date.parse(y + 'T12:00:00Z'), 'UTC', width < 420 ? 'day' : 'weekday') : y;
-	return html`<div class="chart" style=${{ height: `${Math.max(308, height + 30)}px` }}
-			role="img" aria-label=${`${info.options.title || info.name}: ${h.down.length} by ${
-				h.across.length} cells from ${number(h.low)} to ${number(h.high)}${unit}.`}>
-		<svg class="heat" width=${width} height=${height} onPointerLeave=${() => setTip(null)}>
-			${h.down.map((y, r) => html`<text key=${y} x=${left - 8} y=${r * ch + ch / 2 + 4}
-				text-anchor="end">${nice(y).slice(0, 16)}</text>`)}
-			${h.rows.map((row, r) => row.map((c, i) => c && html`<rect key=${`${r}.${i}`}
-				class=${c.prov ? 'prov' : ''} x=${left + i * cw + .75} y=${r * ch + .75}
-				width=${Math.max(1, cw - 1.5)} height=${ch - 1.5}
-				style=${{ fill: `var(--seq-${step(c.v) + 1})` }}
-				onPointerEnter=${() => setTip({ c, x: left + i * cw, y: r * ch,
-					text: `${nice(h.down[r])}, ${label(h.across[i])}` })} />`))}
-			${cw >= 28 && h.rows.map((row, r) => row.map((c, i) => c && html`<text
-				key=${`t${r}.${i}`} class="cell" x=${left + i * cw + cw / 2} y=${r * ch + ch / 2 + 4}
-				style=${{ fill: `var(--seq-${step(c.v) > 3 ? 'high' : 'low'}-text)`, pointerEvents: 'none' }}
-				>${short(c.v)}</text>`))}
-			${h.across.map((k, i) => i % every === 0 && html`<text key=${`x${k}`}
-				x=${left + i * cw + cw / 2} y=${height - 6} text-anchor="middle">${label(k)}</text>`)}
-		</svg>
-		<div class="heatscale" aria-hidden="true">${number(h.low)}
-			${[1, 2, 3, 4, 5, 6, 7].map((n) => html`<i key=${n}
-				style=${{ background: `var(--seq-${n})` }}></i>`)}${number(h.high)}${unit}</div>
-		${tip && html`<div class="tip" style=${{ top: `${tip.y + ch + 6}px`,
-			left: `${Math.min(tip.x, width - 180)}px` }}>
-			<div class="head"><span>${tip.text}</span></div>
-			<div class="row"><b>${number(tip.c.v)}${unit}</b></div>
-			<div class=${tip.c.prov ? 'mark' : 'muted'}>${tip.c.prov ?
-				'◌ provisional' : '● final'}</div></div>`}</div>`;
-}
-
-/** @param {{info: any, state: any, version: number}} p */
-function Bars({ info, state }) {
-	const b = bars(info, state, 30);
-	if (b === null)
-		return html`<div class="chart"><p class="muted">No data yet.</p></div>`;
-	const unit = info.options.unit ? ` ${info.options.unit}` : '';
-	const top = b.list[0];
-	return html`<ul class="bars" tabindex="0"
-			aria-label=${`${info.options.title || info.name}${top ?
-				`: highest ${top.name} with ${number(top.v)}${unit}` : ''}`}>
-		${b.list.map((r) => html`<li key=${r.name}><span class="name" title=${r.name}>${r.name}</span>
-			<span class="track" aria-hidden="true"><span class=${`fill ${r.prov ? 'prov' : ''}`}
-				style=${{ width: `${b.high > 0 ? Math.max(0, r.v) / b.high * 100 : 0}%` }}></span></span>
-			<span class="num" title=${r.prov ? 'provisional' : 'final'}>${number(r.v)}${unit}</span></li>`)}
-		${b.hidden > 0 && html`<li class="muted">${b.hidden} more in the table</li>`}</ul>`;
-}
+const isDays = (/** @type {any} */ info) => (info.bucket_us || 0) >= 86400e6;
 
 /** The element's width, for drawings that need pixels. */
 function useWidth() {
@@ -115,23 +32,32 @@ function useWidth() {
 	return /** @type {[any, number]} */ ([ref, width]);
 }
 
-/** @param {{info: any, state: any, range: string, version: number, width: number}} p */
-function Drawing({ info, state, range, version, width }) {
-	const kind = info.options.overview;
-	const a = axes(info, state);
-	const overTime = kind === 'line' || (kind === 'bar' && a.xTime &&
-		a.seriesAll.length === 0);
-	const d = useMemo(() => overTime ? lines(info, state, range) : null,
-		[state, version, range, overTime]);
-	if (kind === 'heatmap')
-		return html`<${Heat} info=${info} state=${state} version=${version} width=${width} />`;
-	if (kind === 'bar' && !overTime)
-		return html`<${Bars} info=${info} state=${state} version=${version} />`;
+/** A drawing that is fetched when it is wanted. @param {any} p */
+function Shape({ name, ...p }) {
+	const part = later('shapes', () => import('./shapes.js'));
+	return part ? html`<${part[name]} ...${p} />` : html`<${Skeleton} height=${308} />`;
+}
+
+/** Series over time, with the band of what is usual and the corrections.
+ * @param {{info: any, state: any, version: number, range: string, sum: boolean,
+ *    corrections: any[]}} p */
+function Line({ info, state, version, range, sum, corrections }) {
+	const tz = bucketZone(info, zoneName());
+	const usual = later('band', () => import('../lib/band.js'));
+	const put = later('corrections', () => import('../lib/corrections.js'));
+	const d = useMemo(() => lines(info, state, range, sum), [state, version, range, sum]);
+	const from = usual?.source(info, state);
+	const band = useMemo(() => d && from && info.options.overview === 'line' &&
+		d.names.length === 1 && d.hidden === 0 ? usual.band(info, from, d.x, tz) : null,
+	[d?.x.length, d?.x[0], d?.names[0], state.batchLsn, from, usual?.fetched.value, tz]);
+	const marks = useMemo(() => put && d && corrections.length > 0 ?
+		put.marks(corrections, info, state, d) : [], [corrections, d, put]);
 	if (d === null)
-		return html`<div class="legend"></div><div class="chart"><p class="muted">No data yet.</p></div><div class="under"></div>`;
-	return html`<${LineChart} d=${d} title=${info.options.title || info.name}
-		unit=${info.options.unit || ''} tz=${bucketZone(info, zoneName())}
-		days=${(info.bucket_us || 0) >= 86400e6} asBars=${kind === 'bar'} />`;
+		return html`<div class="legend"></div><div class="chart"><p class="muted">${
+			range ? 'Nothing in this range.' : 'No data yet.'}</p></div><div class="under"></div>`;
+	return html`<${LineChart} d=${d} info=${info} state=${state} sum=${sum} band=${band} marks=${marks}
+		title=${info.options.title || info.name} unit=${info.options.unit || ''} tz=${tz}
+		days=${isDays(info)} asBars=${info.options.overview === 'bar'} />`;
 }
 
 /** @param {{info: any, range: string, wide: boolean}} p */
@@ -140,18 +66,38 @@ export function Card({ info, range, wide }) {
 	const version = v.version.value;
 	const [table, setTable] = useState(false);
 	const [ref, width] = useWidth();
-	const plain = info.options.overview === 'table';
+	const [corrections, setCorrections] = useState(/** @type {any[]} */ ([]));
+	const kind = info.options.overview;
 	const title = info.options.title || info.name;
-	const asTable = plain || table;
+	const asTable = kind === 'table' || table;
+	const a = axes(info, v.state);
+	const overTime = kind === 'line' || (kind === 'bar' && a.xTime && a.seriesAll.length === 0);
+	const state = useMemo(() => overTime && !asTable ? v.state : clip(info, v.state, range),
+		[v.state, version, range, overTime, asTable]);
+	const chosen = (query.value.get('sum') || '').split(',').filter(Boolean);
+	const sum = chosen.includes(info.name);
+	const sums = kind === 'line' && !asTable && a.seriesAll.length > 0 && additive(info.options.unit);
+	const settled = v.state.loaded ? v.state.batchLsn : -1;
+	useEffect(() => {
+		if (kind === 'line' && settled >= 0)
+			import('../lib/corrections.js').then((m) => m.load(info.name))
+				.then(setCorrections, () => {});
+	}, [settled, kind]);
 	return html`<section class=${`card ${wide ? 'wide' : ''} ${asTable ? 'flush' : ''}`}
 			aria-labelledby=${`v-${info.name}`} data-view=${info.name}>
 		<header><h2 id=${`v-${info.name}`} title=${info.comment || info.options.description || ''}>${title}
 			${info.options.unit && html`<span class="muted small"> ${info.options.unit}</span>`}</h2>
-			${!plain && html`<button class="btn quiet tiny" aria-label=${`${table ? 'Show as chart' : 'Show as table'}: ${title}`}
+			${sums && html`<button class="btn quiet tiny" aria-pressed=${String(sum)} title="Add the series up"
+				aria-label=${`Sum: ${title}`} onClick=${() => setQuery('sum', (sum ?
+				chosen.filter((n) => n !== info.name) : [...chosen, info.name]).join() || null)}><${Icon} name="sum" /><span class="hide-s">Sum</span></button>`}
+			${kind !== 'table' && html`<button class="btn quiet tiny" aria-label=${`${table ? 'Show as chart' : 'Show as table'}: ${title}`}
 				onClick=${() => setTable(!table)}><${Icon} name=${table ? 'chart' : 'table'} />
 				<span class="hide-s">${table ? 'Show as chart' : 'Show as table'}</span></button>`}</header>
 		${!v.state.loaded ? html`<div class="body"><${Skeleton} height=${308} /></div>` :
-			asTable ? html`<${ViewTable} info=${info} state=${v.state} version=${version} />` :
-			html`<div class="body"><div ref=${ref}></div><${Drawing} info=${info} state=${v.state}
-				range=${range} version=${version} width=${width} /></div>`}</section>`;
+			asTable ? html`<${Shape} name="ViewTable" info=${info} state=${state} version=${version}
+				corrections=${corrections} />` :
+			html`<div class="body"><div ref=${ref}></div>${overTime ? html`<${Line} info=${info} state=${v.state}
+				version=${version} range=${range} sum=${sum && sums} corrections=${corrections} />` :
+				html`<${Shape} name=${kind === 'heatmap' ? 'Heat' : 'Bars'} info=${info} state=${state}
+				version=${version} width=${width} />`}</div>`}</section>`;
 }

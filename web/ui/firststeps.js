@@ -5,7 +5,8 @@ import { api } from '../lib/api.js';
 import { status, now } from '../lib/live.js';
 import { ago, number, parseTime } from '../lib/format.js';
 import { curl, csv } from '../lib/example.js';
-import { Code, ProblemBox, Skeleton, Tabs, useLoad } from './parts.js';
+import { ProblemBox, Skeleton } from './parts.js';
+import { Code, Tabs, useLoad } from './more.js';
 
 /** "waiting", then "received". @param {{stream?: string}} p */
 export function Listener({ stream }) {

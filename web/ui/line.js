@@ -1,7 +1,9 @@
 /* Series over time with uPlot. The only file that knows uPlot. Each series is
  * drawn twice: final values solid, provisional ones dashed; a thin rule says
- * up to where everything is final. */
-import { html, useEffect, useRef, useState } from '../lib/html.js';
+ * up to where everything is final. Behind them stands the band of what is
+ * usual; a small triangle stands where a batch run changed a number. What the
+ * cursor shows is in tip.js. */
+import { html, later, useEffect, useRef, useState } from '../lib/html.js';
 import plain from '../vendor/uplot.js';
 import { color, palette } from '../lib/prefs.js';
 import { number, short, time } from '../lib/format.js';
@@ -10,6 +12,8 @@ import { number, short, time } from '../lib/format.js';
 const uPlot = /** @type {any} */ (plain);
 
 /** @typedef {NonNullable<ReturnType<typeof import('../lib/derive.js').lines>>} Data */
+/** @typedef {{lo: (number|null)[], hi: (number|null)[]}|null} Band */
+/** @typedef {ReturnType<typeof import('../lib/corrections.js').marks>} Marks */
 
 /* Dashes mean provisional; only the two series that are hardest to tell
  * apart get a second sign, long strokes with short gaps. */
@@ -40,7 +44,8 @@ const zoned = (tz) => (/** @type {number} */ ts) =>
  * @param {any} hooks */
 function options(d, asBars, tz, hooks) {
 	const paths = asBars ? uPlot.paths.bars({ size: [.7, 40], gap: 1, align: 1 }) : undefined;
-	const series = [{}];
+	const edge = { width: 0, points: { show: false } };
+	const series = [{}, { ...edge }, { ...edge }];
 	d.names.forEach((name, i) => {
 		const stroke = color(`--cat-${i + 1}`);
 		const common = { stroke, width: asBars ? 1 : 1.75, points: { show: false },
@@ -56,11 +61,12 @@ function options(d, asBars, tz, hooks) {
 		width: 400, height: 260, series, tzDate: zoned(tz),
 		padding: [10, 18, 0, 0],
 		legend: { show: false },
-		cursor: { y: false, points: { size: 7 }, drag: { x: true, y: false } },
+		bands: [{ series: [1, 2], fill: color('--band') }],
+		cursor: { y: false, points: { size: (/** @type {any} */ u, /** @type {number} */ i) => i < 3 ? 0 : 7 }, drag: { x: true, y: false } },
 		/* A bar stands right of its time: room for the last one. */
 		scales: { x: asBars ? { range: (/** @type {any} */ u, /** @type {number} */ lo,
 			/** @type {number} */ hi) => [lo, hi + step(d.x)] } : {}, y: { range: (/** @type {any} */ u, /** @type {number} */ lo,
-			/** @type {number} */ hi) => range(lo, hi) } },
+			/** @type {number} */ hi) => asBars ? [Math.min(0, lo), Math.max(1e-9, hi) * 1.08] : range(lo, hi) } },
 		axes: [{ ...axis, grid: { show: false }, values: timeAxis(tz), size: 40, space: 62 },
 			{ ...axis, size: 48, gap: 6, values: (/** @type {any} */ u, /** @type {number[]} */ v) =>
 				v.map((n) => short(n)) }],
@@ -109,9 +115,34 @@ function drawFrontier(u, frontier) {
 	c.restore();
 }
 
+/** A triangle above each corrected point. @param {any} u @param {Data} d
+ * @param {Marks} marks */
+function drawMarks(u, d, marks) {
+	const c = u.ctx, r = devicePixelRatio * 5;
+	c.save();
+	c.fillStyle = color('--late');
+	c.strokeStyle = color('--surface');
+	c.lineWidth = devicePixelRatio * 1.5;
+	for (const m of marks) {
+		const v = valueAt(d, m.s, m.i).v;
+		const t = d.x[m.i];
+		if (v === null || t < u.scales.x.min || t > u.scales.x.max)
+			continue;
+		const x = u.valToPos(t, 'x', true), y = Math.max(u.valToPos(v, 'y', true) - r * .8, u.bbox.top + r);
+		c.beginPath();
+		c.moveTo(x, y - r);
+		c.lineTo(x + r, y + r * .7);
+		c.lineTo(x - r, y + r * .7);
+		c.closePath();
+		c.stroke();
+		c.fill();
+	}
+	c.restore();
+}
+
 /** The value of a series at a point, and whether it is final.
  * @param {Data} d @param {number} s @param {number} i */
-function valueAt(d, s, i) {
+export function valueAt(d, s, i) {
 	const f = d.final[s][i], l = d.live[s][i];
 	return f !== null && f !== undefined ? { v: f, final: true } :
 		{ v: l ?? null, final: false };
@@ -138,41 +169,35 @@ export function sentence(d, title, unit, tz, days) {
 	return `${title}. ${parts.join('; ')}.`;
 }
 
-/** @param {{d: Data, at: {i: number, left: number, width: number}, unit: string,
- *    when: string}} p */
-function Tip({ d, at, unit, when }) {
-	const right = at.left > at.width / 2;
-	const rows = d.names.map((name, s) => ({ name, s, ...valueAt(d, s, at.i) }))
-		.filter((r) => r.v !== null);
-	const live = rows.some((r) => !r.final);
-	return html`<div class="tip" style=${{ top: '6px',
-		left: right ? undefined : `${at.left + 62}px`,
-		right: right ? `${at.width - at.left + 18}px` : undefined }}>
-		<div class="head"><span>${when}</span>
-			<span class=${live ? 'mark' : ''}>${live ? '◌ provisional' : '● final'}</span></div>
-		${rows.map((r) => html`<div class="row" key=${r.name}><span class="swatch"
-			style=${{ background: `var(--cat-${r.s + 1})` }}></span>${r.name || d.y}
-			<b>${number(r.v)}${unit ? ` ${unit}` : ''}</b></div>`)}</div>`;
+/** The corrections in words. @param {Data} d @param {Marks} marks
+ * @param {string} tz @param {(t: number) => string} when */
+function changes(d, marks, tz, when) {
+	if (marks.length === 0)
+		return '';
+	return ` ${marks.length} corrected: ${marks.slice(-5).map((m) => `${m.name ? m.name + ' ' : ''}${when(d.x[m.i])} ${
+		number(m.old)} → ${number(m.new)} by run ${m.run} at ${time(m.at, tz, 'full')}`).join('; ')}.`;
 }
 
-/** @param {{d: Data, title: string, unit: string, tz: string, days: boolean,
- *    asBars?: boolean}} p */
-export function LineChart({ d, title, unit, tz, days, asBars }) {
+/** @param {{d: Data, info: any, state: any, sum: boolean, band: Band, marks: Marks,
+ *    title: string, unit: string, tz: string, days: boolean, asBars?: boolean}} p */
+export function LineChart({ d, info, state, sum, band, marks, title, unit, tz, days, asBars }) {
 	const box = useRef(/** @type {HTMLElement|null} */ (null));
 	const plot = useRef(/** @type {any} */ (null));
-	const data = useRef(d);
+	const data = useRef({ d, marks });
 	const [at, setAt] = useState(/** @type {any} */ (null));
+	const [told, setTold] = useState('');
 	const shape = [d.names.join('\n'), palette.value, tz, asBars].join('|');
 
-	data.current = d;
+	data.current = { d, marks };
 	useEffect(() => {
 		const el = /** @type {HTMLElement} */ (box.current);
 		const u = new uPlot(options(d, asBars === true, tz, {
-			drawAxes: [(/** @type {any} */ p) => drawFrontier(p, data.current.frontier)],
+			drawAxes: [(/** @type {any} */ p) => drawFrontier(p, data.current.d.frontier)],
+			draw: [(/** @type {any} */ p) => drawMarks(p, data.current.d, data.current.marks)],
 			setCursor: [(/** @type {any} */ p) => setAt(p.cursor.idx === null ||
 				p.cursor.idx === undefined || p.cursor.left < 0 ? null :
 				{ i: p.cursor.idx, left: p.cursor.left, width: p.over.clientWidth })],
-		}), flat(data.current, asBars), el);
+		}), flat(d, band, asBars), el);
 		plot.current = u;
 		const seen = new ResizeObserver(() => u.setSize({
 			width: Math.max(120, el.clientWidth), height: el.clientHeight }));
@@ -188,8 +213,9 @@ export function LineChart({ d, title, unit, tz, days, asBars }) {
 		const u = plot.current;
 		const whole = !u || u.data[0].length === 0 ||
 			(u.scales.x.min <= u.data[0][0] && u.scales.x.max >= u.data[0].at(-1));
-		u?.setData(flat(d, asBars), whole);
-	}, [d]);
+		u?.setData(flat(d, band, asBars), whole);
+	}, [d, band]);
+	useEffect(() => plot.current?.redraw(false), [marks]);
 
 	/** @param {KeyboardEvent} e */
 	const key = (e) => {
@@ -204,25 +230,34 @@ export function LineChart({ d, title, unit, tz, days, asBars }) {
 		setAt({ i, left: u.valToPos(d.x[i], 'x'), width: u.over.clientWidth });
 	};
 	const shown = at && at.i < d.x.length ? at : null;
+	const tip = shown && later('tip', () => import('./tip.js'));
 	const when = (/** @type {number} */ t) => time(t * 1000, tz, days ? 'weekday' : 'full');
+	const end = band && band.lo.findLastIndex((v) => v !== null);
 	return html`<div class="legend" aria-hidden="true">${d.names.map((n, i) => html`
 			<span class="key" key=${n}><span class="swatch"
 				style=${{ background: `var(--cat-${i + 1})` }}></span>${n || d.y}</span>`)}
+			${band && html`<span class="key"><span class="swatch band"></span>Usual on this weekday, P10–P90</span>`}
+			${marks.length > 0 && html`<span class="key"><span class="mark">▲</span>Corrected</span>`}
 			${d.hidden > 0 && html`<span>+ ${d.hidden} more in the table</span>`}</div>
 		<div class="chart" role="img" tabindex="0" aria-label=${sentence(d, title, unit, tz, days) +
-			(shown ? ` At ${when(d.x[shown.i])}: ${
+			(band && end ? ` Usual on this weekday at ${when(d.x[end])}: ${number(band.lo[end])} to ${number(band.hi[end])}.` : '') +
+			changes(d, marks, tz, when) + (shown ? ` At ${when(d.x[shown.i])}: ${told ||
 				d.names.map((n, s) => `${n} ${number(valueAt(d, s, shown.i).v)}`).join(', ')}.` : '')}
 			onKeyDown=${key} onBlur=${() => setAt(null)} ref=${box}>
-			${shown && html`<${Tip} d=${d} at=${shown} unit=${unit} when=${when(d.x[shown.i])} />`}</div>
+			${tip && html`<${tip.Tip} d=${d} info=${info} state=${state} sum=${sum} band=${band} marks=${marks}
+				at=${shown} unit=${unit} tz=${tz} days=${days} tell=${setTold} />`}</div>
 		<div class="under">${d.frontier !== null ? html`<span aria-hidden="true">│</span> Final up to ${
 			when(d.frontier)}; dashed is live and may still change` :
 			d.live.every((s) => s.every((v) => v === null)) ? 'All final' : 'All live, no batch run yet'}</div>`;
 }
 
-/** uPlot's own shape: x, then final and live of each series. Bars do not
- * join, so the shared point is left out. @param {Data} d
+/** uPlot's own shape: x, the band, then final and live of each series. Bars do
+ * not join, so the shared point is left out. @param {Data} d @param {Band} band
  * @param {boolean} [asBars] */
-function flat(d, asBars) {
-	return [d.x, ...d.names.flatMap((_, i) => [d.final[i], asBars ?
-		d.live[i].map((v, k) => d.final[i][k] === null ? v : null) : d.live[i]])];
+function flat(d, band, asBars) {
+	const none = d.x.map(() => null);
+	const same = band && band.lo.length === d.x.length;
+	return [d.x, same ? band.hi : none, same ? band.lo : none,
+		...d.names.flatMap((_, i) => [d.final[i], asBars ?
+			d.live[i].map((v, k) => d.final[i][k] === null ? v : null) : d.live[i]])];
 }

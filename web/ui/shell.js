@@ -1,12 +1,13 @@
 /* The frame: rail, bar with the freshness pill, banners, progress. */
-import { html, useState, useEffect, useRef } from '../lib/html.js';
+import { html, later, signal, useState, useEffect, useRef } from '../lib/html.js';
 import { Icon, Logo } from './icons.js';
-import { LiveRegion, Segments, announce } from './parts.js';
+import { LiveRegion, announce } from './parts.js';
 import { conn, status, heardAt, now, paused, updated } from '../lib/live.js';
-import { path, go } from '../lib/router.js';
-import { theme, zone, siteZone } from '../lib/prefs.js';
+import { path, go, kept } from '../lib/router.js';
 import { number } from '../lib/format.js';
-import { post } from '../lib/api.js';
+
+/** The dialog that is open: '' | 'find' | 'keys'. */
+export const dialog = signal('');
 
 /** Pages that exist: address, text, icon, key after g. */
 export const pages = /** @type {[string, string, any, string][]} */ ([
@@ -14,6 +15,7 @@ export const pages = /** @type {[string, string, any, string][]} */ ([
 	['/sql', 'Explore', 'sql', 'e'],
 	['/streams', 'Streams', 'streams', 's'],
 	['/runs', 'Runs', 'runs', 'u'],
+	['/mqtt', 'MQTT', 'mqtt', 'm'],
 ]);
 
 /** @param {string} href */
@@ -23,7 +25,7 @@ const current = (href) => href === '/' ? path.value === '/' :
 /** @param {{list: typeof pages}} p */
 function Links({ list }) {
 	return html`<ul>${list.map(([href, text, icon, key]) => html`<li key=${href}>
-		<a href=${href} aria-current=${current(href) ? 'page' : undefined}>
+		<a href=${href + kept()} aria-current=${current(href) ? 'page' : undefined}>
 			<${Icon} name=${icon} /><span>${text}</span>
 			<kbd aria-hidden="true">g ${key}</kbd></a></li>`)}</ul>`;
 }
@@ -67,44 +69,16 @@ function Pill() {
 		${f.extra && html`<span class="rate">${f.extra}</span>`}</span>`;
 }
 
+/* Theme, zone, log out: what is behind the button comes when it is opened. */
 function View() {
 	const [open, setOpen] = useState(false);
 	const box = useRef(/** @type {HTMLElement|null} */ (null));
-	useEffect(() => {
-		if (!open)
-			return undefined;
-		const away = (/** @type {Event} */ e) => {
-			if (e instanceof KeyboardEvent ? e.key === 'Escape' :
-			    !box.current?.contains(/** @type {Node} */ (e.target)))
-				setOpen(false);
-		};
-		addEventListener('pointerdown', away);
-		addEventListener('keydown', away);
-		return () => {
-			removeEventListener('pointerdown', away);
-			removeEventListener('keydown', away);
-		};
-	}, [open]);
-	const zones = /** @type {[string, string][]} */ ([['my', 'Mine'], ['utc', 'UTC']]);
-	if (siteZone.value !== null)
-		zones.splice(0, 0, ['site', 'Site']);
+	const panel = open && later('display', () => import('./display.js'));
 	return html`<div class="menu" ref=${box}>
 		<button class="btn quiet" aria-expanded=${String(open)} aria-label="Display"
 			title="Theme and time zone"
 			onClick=${() => setOpen(!open)}><${Icon} name="settings" /></button>
-		${open && html`<div class="panel">
-			<div class="row"><span>Theme</span><${Segments} label="Theme"
-				value=${theme.value} options=${[['auto', 'Auto'], ['light', 'Light'], ['dark', 'Dark']]}
-				onChange=${(/** @type {string} */ v) => { theme.value = v; }} /></div>
-			<div class="row"><span>Times in</span><${Segments} label="Time zone"
-				value=${zone.value} options=${zones}
-				onChange=${(/** @type {string} */ v) => { zone.value = v; }} /></div>
-			${status.value?.auth === 'session' && html`<button class="btn"
-				onClick=${async () => {
-					await post('/api/v1/logout', undefined).catch(() => {});
-					location.assign('/login');
-				}}><${Icon} name="out" />Log out</button>`}
-		</div>`}</div>`;
+		${panel && html`<${panel.Display} box=${box} close=${() => setOpen(false)} />`}</div>`;
 }
 
 function Bar() {
@@ -113,6 +87,8 @@ function Bar() {
 		<span class="instance">${s?.instance || location.host}</span>
 		${s?.progress && html`<${Progress} p=${s.progress} />`}
 		<span class="space"></span>
+		<button class="btn quiet" aria-label="Search" aria-haspopup="dialog" title="Search and commands (Ctrl K)"
+			onClick=${() => { dialog.value = 'find'; }}><${Icon} name="search" /></button>
 		<${Pill} />
 		<button class="btn quiet" aria-label=${paused.value ?
 			'Resume live updates' : 'Pause live updates'}
@@ -146,23 +122,38 @@ function Banners() {
 			New events are refused: ${failure}</div>`}</aside>`;
 }
 
-/* g, then a letter, goes to a page; not while typing. */
+/* g, then a letter, goes to a page; ? tells the keys; Ctrl K finds. Letters
+ * do nothing while one types or a dialog is open. */
 function useKeys() {
 	useEffect(() => {
 		let g = 0;
 		const key = (/** @type {KeyboardEvent} */ e) => {
 			const t = /** @type {HTMLElement} */ (e.target);
-			if (e.ctrlKey || e.metaKey || e.altKey ||
+			const find = (e.ctrlKey || e.metaKey) && e.key.toLowerCase() === 'k';
+			if (find) {
+				e.preventDefault();
+				dialog.value = dialog.peek() === 'find' ? '' : 'find';
+				return;
+			}
+			if (e.ctrlKey || e.metaKey || e.altKey || dialog.peek() !== '' ||
 			    t.closest?.('input, textarea, select'))
 				return;
 			const page = pages.find((p) => p[3] === e.key);
 			if (Date.now() - g < 1000 && page)
-				go(page[0]);
+				go(page[0] + kept());
+			else if (e.key === '?')
+				dialog.value = 'keys';
 			g = e.key === 'g' ? Date.now() : 0;
 		};
 		addEventListener('keydown', key);
 		return () => removeEventListener('keydown', key);
 	}, []);
+}
+
+/** The palette and the list of keys. */
+function Dialogs() {
+	const part = dialog.value && later('palette', () => import('./palette.js'));
+	return part ? html`<${part.Dialogs} />` : null;
 }
 
 /** @param {{children: any}} p */
@@ -172,5 +163,5 @@ export function Shell({ children }) {
 		<div class="shell"><${Rail} />
 			<div class="column"><${Bar} /><${Banners} />
 				<main id="main" tabindex="-1">${children}</main></div></div>
-		<${LiveRegion} />`;
+		<${Dialogs} /><${LiveRegion} />`;
 }

@@ -1,8 +1,12 @@
-/* A number with its trend. */
-import { html } from '../lib/html.js';
+/* A number with its trend, compared with what is usual. */
+import { html, later } from '../lib/html.js';
 import { tile } from '../lib/derive.js';
 import { bucketZone, number, short, time } from '../lib/format.js';
 import { zoneName } from '../lib/prefs.js';
+
+/** Rows of a view, for the page that shows any. @param {any} info */
+export const rowsOf = (info) => `/sql?q=${encodeURIComponent(`SELECT * FROM ${info.name}${
+	info.bucket ? ` ORDER BY ${info.bucket} DESC` : ''} LIMIT 200`)}`;
 
 /** Two lines over one area: final solid, provisional dashed.
  * @param {{v: number[], prov: boolean[]}} p */
@@ -31,23 +35,26 @@ function Spark({ v, prov }) {
 
 /** @param {{info: any, state: any, version: number}} p */
 export function Tile({ info, state }) {
-	const d = state.loaded ? tile(info, state) : null;
 	const tz = bucketZone(info, zoneName());
+	const band = later('band', () => import('../lib/band.js'));
+	const d = state.loaded ? tile(info, state, band ? (t) => (band.fetched.value,
+		band.usual(info, band.source(info, state), t, tz)) : undefined) : null;
 	const title = info.options.title || info.name;
 	const day = (info.bucket_us || 0) >= 86400e6;
 	const at = (/** @type {number} */ t) => time(t, tz, day ? 'weekday' : 'time');
 	/* A bucket that still fills is not compared as if it were full. */
 	const sign = d && d.ref !== null && d.value > d.ref ? '+' : '';
-	const before = d && (d.kind === 'day' ? 'a day before' : `at ${at(d.refT)}`);
+	const before = d && (d.kind === 'usual' ? `usual ${time(d.t, tz, 'dayname')}` :
+		d.kind === 'day' ? 'a day before' : `at ${at(d.refT)}`);
 	return html`<section class="card tile" aria-labelledby=${`v-${info.name}`}
 		data-view=${info.name} title=${info.comment || info.options.description || ''}>
-		<h2 id=${`v-${info.name}`}>${title}</h2>
+		<h2 id=${`v-${info.name}`}><a href=${rowsOf(info)}>${title}</a></h2>
 		${d && html`<span class="chip" title=${d.prov ?
 			'The live part may still change; the next batch run settles it.' :
 			'A batch run covers this value.'}>${d.prov ? '◌ live' : '● final'}</span>`}
 		<div class="value">${d ? short(d.value) : state.loaded ? '–' : ' '}
 			${d && info.options.unit && html`<small>${info.options.unit}</small>`}</div>
-		<div class="delta">${d && d.timed ? html`${at(d.t)}${d.prov ? ' so far' : ''}${d.ref !== null &&
+		<div class="delta" title=${d?.kind === 'usual' ? `Median of the same time on ${d.of} weeks before` : ''}>${d && d.timed ? html`${at(d.t)}${d.prov ? ' so far' : ''}${d.ref !== null &&
 			(d.prov ? html` · <b>${short(d.ref)}</b> ${before}` :
 			html` · <b>${sign}${number(d.value - d.ref)}</b> to ${before}`)}${
 			d.mean ? ' · mean' : ''}` : d ? 'In total' : state.loaded ? 'No data yet' : ' '}</div>

@@ -48,7 +48,12 @@ module "$work/htm/dist/htm.mjs" htm.js
 # uPlot ships its minified form as a script only: export its one name.
 { cat "$work/uplot/dist/uPlot.iife.min.js"; echo 'export default uPlot;'; } \
 	> "$here/uplot.js"
-cp "$work/uplot/dist/uPlot.min.css" "$here/uplot.css"
+# Without the rules of what is not used: legend, title.
+awk 'BEGIN { RS = "}" }
+!/u-legend|u-inline|u-title|u-series|uplot \{font/ && NF {
+	gsub(/\/\*[^*]*\*\//, ""); gsub(/\n/, ""); printf "%s}", $0
+}
+END { print "" }' "$work/uplot/dist/uPlot.min.css" > "$here/uplot.css"
 
 {
 	echo '# Code of others in this folder'

@@ -8,6 +8,15 @@ static const char live_pipeline[] =
     "CREATE MATERIALIZED VIEW groups AS SELECT g, count(*) AS n FROM ev"
     " GROUP BY g;";
 
+/* The same where nearly every patch is computed from rows. */
+static const char large_pipeline[] =
+    "ALTER SYSTEM SET live_interval = '10 ms';"
+    "ALTER SYSTEM SET holistic_state_bytes = '4 KiB';"
+    "CREATE TABLE ev (g text NOT NULL, n int8);"
+    "CREATE MATERIALIZED VIEW groups AS SELECT g,"
+    " count(DISTINCT 'a row of the stream, with a name that takes some"
+    " room, number ' || _offset::text) AS n FROM ev GROUP BY g;";
+
 enum { GROUPS = 9 };
 /* On the loop. */
 struct watcher {
@@ -208,6 +217,8 @@ watch(struct fixture *f)
 			    (long long)w->n[i]);
 	expect_view(f, "groups", TN_LAYER_MERGED, tn_buf_cstr(&want));
 	assert_true(w->cuts > 0);
+	assert_true(f->pipeline == live_pipeline ||
+	    tn_serving_recomputed(f->a.serving, 0) > 0);
 	w->close = true;
 	ask_watcher(w);
 	tn_buf_fini(&want);
@@ -231,7 +242,7 @@ test_live(void **state)
 		print_message("TARN_SEED=%llu\n",
 		    (unsigned long long)random_state);
 		make_dir(&f);
-		f.pipeline = live_pipeline;
+		f.pipeline = i % 2 == 0 ? live_pipeline : large_pipeline;
 		f.arg = &w;
 		run_script(&f, watch);
 		remove_dir(&f);

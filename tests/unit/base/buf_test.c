@@ -13,6 +13,9 @@ void *__wrap_realloc(void *p, size_t n);
 void *
 __wrap_realloc(void *p, size_t n)
 {
+	/* The first 4 KiB are a small allocation. */
+	if (n <= 4096)
+		return __real_realloc(p, n);
 	if (reallocs_left == 0) {
 		refused = true;
 		return NULL;
@@ -53,7 +56,9 @@ test_limit(void **state)
 	assert_null(tn_buf_reserve(&b, 1));
 	tn_buf_str(&b, "more");
 	assert_int_equal(b.n, 0);
+	assert_int_equal(tn_buf_status(&b), TN_ELIMIT);
 	tn_buf_clear(&b);
+	assert_int_equal(tn_buf_status(&b), TN_OK);
 	tn_buf_printf(&b, "%100d", 5);
 	assert_false(b.failed);
 	assert_int_equal(b.n, 100);
@@ -87,6 +92,8 @@ test_allocations_fail(void **state)
 		(void)tn_buf_cstr(&b);
 		reallocs_left = -1;
 		assert_int_equal(b.failed, refused);
+		assert_int_equal(tn_buf_status(&b), refused ? TN_ENOMEM :
+		    TN_OK);
 		if (b.failed)
 			assert_null(b.p);
 		tn_buf_fini(&b);

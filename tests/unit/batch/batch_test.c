@@ -5,11 +5,7 @@
  * failures, call by call, are in tests/unit/app/engine_faults_test.c. */
 #include "test.h"
 
-#include <pthread.h>
-#include <unistd.h>
-
-#include "batch/batch_int.h"
-#include "os/os.h"
+#include "batch_help.h"
 
 /* ---- parts that fail ------------------------------------------------- */
 
@@ -57,184 +53,26 @@ WRAP(DAYS, tn_lake_put_days, (struct tn_lake *l,
     const struct tn_lake_write *w, struct tn_batch *const *b, uint32_t n,
     struct tn_lake_files *out), (l, w, b, n, out))
 
-/* ---- the rooms below ------------------------------------------------- */
-
-static const char sql[] =
-    "CREATE TABLE ev (n int8 PRIMARY KEY, ts timestamptz NOT NULL)"
-    " WITH (event_time = 'ts');"
-    "CREATE MATERIALIZED VIEW days AS SELECT date_trunc('day', ts) AS d,"
-    " count(*) AS n FROM ev GROUP BY d;";
-
-struct rig {
-	char dir[64];
-	struct tn_catalog *catalog;
-	struct tn_lake *lake;
-	struct tn_log *log;
-	struct tn_serving_model *model;
-	struct tn_net_loop *loop;
-	struct tn_net_pool *pool;
-	struct tn_serving *serving;
-	struct tn_batch_jobs *batch;
-	uint32_t seals, unseals, publications, told;
-	uint32_t rows;
-};
-
-static void
-seal(void *speed, uint64_t *lsn, struct tn_serving_refs *refs)
-{
-	struct rig *g = speed;
-
-	g->seals++;
-	*lsn = tn_log_last(g->log);
-	memset(refs, 0, sizeof *refs);
-	refs->refs = tn_zalloc(sizeof *refs->refs);
-	refs->names = tn_zalloc(sizeof *refs->names);
-}
-
-static void
-unseal(void *speed)
-{
-	((struct rig *)speed)->unseals++;
-}
-
-static void
-published(void *speed)
-{
-	((struct rig *)speed)->publications++;
-}
-
-static void
-told(void *arg, uint64_t lsn)
-{
-	struct rig *g = arg;
-
-	assert_int_equal(lsn, tn_log_last(g->log));
-	g->told++;
-}
-
-static void
-no_tail(void *speed, struct tn_serving_ask *ask)
-{
-	(void)speed;
-	ask->base = NULL;
-	ask->done(ask);
-}
-
-static void
-rig_open(struct rig *g)
-{
-	struct tn_sql_source source = { "test.sql", tn_slice_of(sql) };
-	struct tn_sql_pipeline *p = NULL;
-	struct tn_diag d = { .line = 0 };
-	char path[100];
-	struct tn_log_opts lo = { .dir = path, .segment_bytes = 16 << 20 };
-	struct tn_serving_opts so = { .speed = { no_tail, g } };
-	struct tn_batch_opts bo = { .speed = { seal, unseal, published, g },
-	    .published = told, .arg = g, .young_files_max = 2,
-	    .garbage_us = 1 };
-
-	assert_int_equal(tn_sql_load(&p, &source, 1, &d), TN_OK);
-	(void)snprintf(path, sizeof path, "%s/catalog.db", g->dir);
-	assert_int_equal(tn_catalog_open(&g->catalog, path, &d), TN_OK);
-	(void)snprintf(path, sizeof path, "%s/lake", g->dir);
-	assert_int_equal(tn_lake_open(&g->lake, path, &d), TN_OK);
-	(void)snprintf(path, sizeof path, "%s/log", g->dir);
-	assert_int_equal(tn_log_open(&g->log, &lo, &d), TN_OK);
-	assert_int_equal(tn_serving_model_new(&g->model, p, g->catalog, &d),
-	    TN_OK);
-	g->loop = tn_net_loop_new();
-	g->pool = tn_net_pool_new("query", 1, 16);
-	so.loop = g->loop;
-	so.pool = bo.pool = g->pool;
-	so.model = bo.model = g->model;
-	so.catalog = bo.catalog = g->catalog;
-	so.lake = bo.lake = g->lake;
-	so.log = bo.log = g->log;
-	g->serving = bo.serving = tn_serving_new(&so);
-	g->batch = tn_batch_new(&bo);
-}
-
-static void
-rig_close(struct rig *g)
-{
-	tn_batch_free(g->batch);
-	tn_net_pool_free(g->pool);
-	tn_net_loop_settle(g->loop);
-	tn_serving_free(g->serving);
-	tn_net_loop_free(g->loop);
-	tn_serving_model_free(g->model);
-	tn_log_close(g->log);
-	tn_lake_close(g->lake);
-	tn_catalog_close(g->catalog);
-}
-
-static void
-rig_make(struct rig *g)
-{
-	memset(g, 0, sizeof *g);
-	memset(&fault, 0, sizeof fault);
-	strcpy(g->dir, "/tmp/tarn-batch-XXXXXX");
-	assert_non_null(mkdtemp(g->dir));
-	rig_open(g);
-}
-
-static void
-rig_drop(struct rig *g)
-{
-	char command[100];
-
-	rig_close(g);
-	(void)snprintf(command, sizeof command, "rm -rf %s", g->dir);
-	assert_int_equal(system(command), 0);
-}
+/* ---- events and answers ------------------------------------------------ */
 
 /* A block of ${rows} fresh events on three days. */
 static void
 append(struct rig *g, uint32_t rows)
 {
-	struct tn_buf raw = { 0 }, spec = { 0 };
-	uint32_t lengths[100], lines[100];
-	struct tn_codec_spec s;
-	struct tn_log_block b = { .version = 1, .rows = rows,
-	    .received_us = INT64_C(1772800000000000),
-	    .source = tn_slice_of("test"), .lengths = lengths,
-	    .lines = lines };
+	struct tn_buf text = { 0 };
 
-	assert_true(rows <= 100);
-	tn_codec_spec_init(&s, TN_CODEC_NDJSON);
-	tn_codec_spec_text(&s, &spec);
-	for (uint32_t i = 0; i < rows; i++) {
-		size_t before = raw.n;
-		tn_buf_printf(&raw, "{\"n\":%u,\"ts\":\"2026-03-0%uT00:00:00Z"
-		    "\"}", g->rows++, i % 3 + 1);
-		lengths[i] = (uint32_t)(raw.n - before);
-		lines[i] = i + 1;
-	}
-	b.stream = g->model->streams[0].id;
-	b.raw = (struct tn_slice){ raw.p, raw.n };
-	b.spec = (struct tn_slice){ spec.p, spec.n };
-	assert_int_equal(tn_log_append(g->log, &b, 1, NULL, 0), TN_OK);
-	tn_buf_fini(&raw);
-	tn_buf_fini(&spec);
-	tn_codec_spec_fini(&s);
+	for (uint32_t i = 0; i < rows; i++)
+		tn_buf_printf(&text, "{\"n\":%u,\"ts\":\"2026-03-0%uT00:00:"
+		    "00Z\"}\n", g->rows++, i % 3 + 1);
+	append_text(g, 0, tn_buf_cstr(&text));
+	tn_buf_fini(&text);
 }
 
-static enum tn_status
-run(struct rig *g, enum tn_batch_kind kind)
+static void
+make(struct rig *g)
 {
-	struct tn_batch_request q = { .kind = kind, .reason = "request" };
-	struct tn_batch_report r;
-	enum tn_status st;
-
-	memset(&r, 0, sizeof r);
-	st = tn_batch_run(g->batch, &q, &r);
-	assert_int_equal(st, r.status);
-	if (st != TN_OK)
-		assert_true(r.diag.message[0] != '\0');
-	if (r.differences > 0)
-		print_message("%s", tn_buf_cstr(&r.text));
-	tn_buf_fini(&r.text);
-	return st;
+	memset(&fault, 0, sizeof fault);
+	rig_make(g, days_sql);
 }
 
 /* ---- what is there --------------------------------------------------- */
@@ -313,7 +151,7 @@ test_parts(void **state)
 	(void)state;
 	for (int part = 0; part < PARTS; part++) {
 		uint32_t files;
-		rig_make(&g);
+		make(&g);
 		append(&g, 10);
 		assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
 		assert_int_equal(silver_rows(&g), 10);
@@ -350,7 +188,7 @@ test_doubt(void **state)
 		const char **paths = NULL;
 		uint32_t count = 0, removed = 0, before;
 		struct tn_arena *a = tn_arena_new(4096);
-		rig_make(&g);
+		make(&g);
 		append(&g, 10);
 		assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
 		append(&g, 10);
@@ -386,7 +224,7 @@ test_compaction(void **state)
 	uint32_t before;
 
 	(void)state;
-	rig_make(&g);
+	make(&g);
 	for (int i = 0; i < 2; i++) {
 		append(&g, 9);
 		assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
@@ -425,7 +263,7 @@ test_queue(void **state)
 	uint32_t posted = 0;
 
 	(void)state;
-	rig_make(&g);
+	make(&g);
 	append(&g, 50);
 	while (st == TN_OK && posted < 100000) {
 		st = tn_batch_post(g.batch, &q);

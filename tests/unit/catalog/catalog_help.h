@@ -105,13 +105,61 @@ publish_one(struct tn_catalog *c, uint32_t n, uint64_t drop, uint64_t *id)
 {
 	struct tn_catalog_file f = make_file(n);
 	struct tn_catalog_offset o = { .stream = 7, .next = n };
+	struct tn_catalog_correction x = { .view = 7, .time_us = n,
+	    .key = "{}", .column = "n", .before = "1", .after = "2" };
 	struct tn_catalog_publication p = { .lsn = n, .now_us = n * 10,
 	    .add = &f, .add_count = 1, .drop = &drop,
-	    .drop_count = drop != 0, .offsets = &o, .offset_count = 1 };
+	    .drop_count = drop != 0, .offsets = &o, .offset_count = 1,
+	    .corrections = &x, .correction_count = 1 };
 	enum tn_status st = tn_catalog_publish(c, &p);
 
 	*id = f.id;
 	return st;
 }
+
+/* A catalog.db as the first release made it: every table of its schema, one
+ * run that is done, one file. Never changed. */
+UNUSED static const char first_schema[] =
+    "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;"
+    "CREATE TABLE object (id INTEGER PRIMARY KEY, kind INTEGER NOT NULL,"
+    " name TEXT NOT NULL, version INTEGER NOT NULL, comment TEXT,"
+    " UNIQUE (kind, name));"
+    "CREATE TABLE definition (object INTEGER NOT NULL REFERENCES object(id),"
+    " version INTEGER NOT NULL, text TEXT NOT NULL,"
+    " PRIMARY KEY (object, version));"
+    "CREATE TABLE file (id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " tier INTEGER NOT NULL, object INTEGER NOT NULL,"
+    " version INTEGER NOT NULL, partition TEXT NOT NULL,"
+    " path TEXT NOT NULL UNIQUE, rows INTEGER NOT NULL,"
+    " bytes INTEGER NOT NULL, crc INTEGER NOT NULL,"
+    " time_min INTEGER NOT NULL, time_max INTEGER NOT NULL,"
+    " lsn_min INTEGER NOT NULL, lsn_max INTEGER NOT NULL,"
+    " added INTEGER NOT NULL, dropped INTEGER, dropped_us INTEGER);"
+    "CREATE INDEX file_visible ON file (tier, object, partition, lsn_min)"
+    " WHERE dropped IS NULL;"
+    "CREATE TABLE cut (sequence INTEGER PRIMARY KEY, lsn INTEGER NOT NULL,"
+    " published_us INTEGER NOT NULL);"
+    "CREATE TABLE stream_offset (stream INTEGER PRIMARY KEY,"
+    " next INTEGER NOT NULL);"
+    "CREATE TABLE run (id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " kind TEXT NOT NULL, reason TEXT NOT NULL, object TEXT NOT NULL,"
+    " state INTEGER NOT NULL, started_us INTEGER NOT NULL,"
+    " ended_us INTEGER NOT NULL, lsn_from INTEGER NOT NULL,"
+    " lsn_to INTEGER NOT NULL, rows INTEGER NOT NULL,"
+    " files INTEGER NOT NULL, detail TEXT NOT NULL);"
+    "CREATE TABLE token (id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " name TEXT NOT NULL, scope TEXT NOT NULL, hash TEXT NOT NULL,"
+    " created_us INTEGER NOT NULL, expires_us INTEGER NOT NULL,"
+    " used_us INTEGER NOT NULL);"
+    "CREATE TABLE value (key TEXT PRIMARY KEY, text TEXT NOT NULL);"
+    "CREATE TABLE unknown_field (stream INTEGER NOT NULL,"
+    " field TEXT NOT NULL, seen_us INTEGER NOT NULL,"
+    " PRIMARY KEY (stream, field));"
+    "INSERT INTO run VALUES (4, 'cut', 'timer', '', 1, 10, 20, 0, 3, 50, 1,"
+    " 'done');"
+    "INSERT INTO cut VALUES (1, 3, 20);"
+    "INSERT INTO file VALUES (1, 2, 1, 1, 'all', 'silver/t/a.parquet', 50,"
+    " 9, 1, 0, 0, 1, 3, 1, NULL, NULL);"
+    "PRAGMA user_version = 1;";
 
 #endif

@@ -385,6 +385,114 @@ tokens_and_values(void **state)
 	tn_catalog_close(c);
 }
 
+/* ---- corrections ----------------------------------------------------- */
+
+static uint32_t
+corrections(struct tn_catalog *c, struct tn_arena *a,
+    struct tn_catalog_correction **out, int64_t from, int64_t to,
+    uint32_t limit)
+{
+	struct tn_catalog_corrections_of q = { .view = 3, .from_us = from,
+	    .to_us = to, .limit = limit };
+	uint32_t count = 0;
+
+	assert_int_equal(tn_catalog_corrections(c, &q, a, out, &count),
+	    TN_OK);
+	return count;
+}
+
+/* Publish ${n} corrections of view 3 and one of view 4 at ${now_us}. */
+static void
+publish_corrections(struct tn_catalog *c, uint32_t n, int64_t now_us,
+    int64_t keep_us)
+{
+	struct tn_catalog_run run = { .kind = "cut", .reason = "timer",
+	    .object = "" };
+	struct tn_catalog_correction *x = tn_zalloc((n + 1) * sizeof *x);
+	struct tn_catalog_publication p = { .now_us = now_us,
+	    .corrections = x, .correction_count = n + 1,
+	    .corrections_keep_us = keep_us, .run_changed = n };
+
+	for (uint32_t i = 0; i <= n; i++)
+		x[i] = (struct tn_catalog_correction){ .view = i < n ? 3 : 4,
+		    .time_us = i == 0 ? INT64_MIN : (int64_t)i,
+		    .key = "{\"k\":1}", .column = "n", .before = "1",
+		    .after = "null" };
+	assert_int_equal(tn_catalog_run_begin(c, &run, &p.run), TN_OK);
+	assert_int_equal(tn_catalog_publish(c, &p), TN_OK);
+	tn_free(x);
+}
+
+/* Goal: corrections come back with their run, of their view and time only,
+ * newest first, up to the limit; old ones go when the publication says so; the
+ * run tells how many rows changed. */
+static void
+corrections_kept(void **state)
+{
+	struct tn_catalog *c = open_catalog(*state);
+	struct tn_arena *a = tn_arena_new(1024);
+	struct tn_catalog_correction *x;
+	struct tn_catalog_run *runs;
+	uint32_t count;
+
+	publish_corrections(c, 3, 1000, 50);
+	assert_int_equal(corrections(c, a, &x, INT64_MIN, INT64_MAX, 9), 3);
+	assert_int_equal(x[0].run, 1);
+	assert_int_equal(x[0].at_us, 1000);
+	assert_int_equal(x[0].time_us, 2);
+	assert_int_equal(x[2].time_us, 1000);    /* No bucket. */
+	assert_string_equal(x[0].key, "{\"k\":1}");
+	assert_string_equal(x[0].column, "n");
+	assert_string_equal(x[0].before, "1");
+	assert_string_equal(x[0].after, "null");
+	assert_int_equal(corrections(c, a, &x, 1, 2, 9), 1);
+	assert_int_equal(x[0].time_us, 1);
+	assert_int_equal(corrections(c, a, &x, 1, INT64_MAX, 2), 2);
+	assert_int_equal(corrections(c, a, &x, 3, 3, 9), 0);
+	assert_int_equal(tn_catalog_runs(c, 0, 9, a, &runs, &count), TN_OK);
+	assert_int_equal(runs[0].changed, 3);
+	publish_corrections(c, 1, 1050, 50);
+	assert_int_equal(corrections(c, a, &x, INT64_MIN, INT64_MAX, 9), 4);
+	assert_int_equal(x[0].run, 2);
+	publish_corrections(c, 1, 1051, 50);
+	assert_int_equal(corrections(c, a, &x, INT64_MIN, INT64_MAX, 9), 2);
+	assert_int_equal(x[1].run, 2);
+	publish_corrections(c, 99999, 1052, 1000000);
+	assert_int_equal(corrections(c, a, &x, INT64_MIN, INT64_MAX,
+	    UINT32_MAX), 99999);
+	tn_arena_free(a);
+	tn_catalog_close(c);
+}
+
+/* Goal: the time of a cut is that of its first publication, not that of a
+ * compaction or recompute after it, also after a restart. */
+static void
+time_of_cut(void **state)
+{
+	struct tn_catalog *c = open_catalog(*state);
+	struct tn_catalog_publication p = { .lsn = 5, .now_us = 100 };
+	const struct tn_catalog_snapshot *s;
+
+	assert_int_equal(tn_catalog_publish(c, &p), TN_OK);
+	p.now_us = 200;
+	assert_int_equal(tn_catalog_publish(c, &p), TN_OK);
+	for (int again = 0; again < 2; again++) {
+		s = tn_catalog_snapshot(c);
+		assert_int_equal(s->published_us, 200);
+		assert_int_equal(s->cut_us, 100);
+		tn_catalog_snapshot_put(s);
+		tn_catalog_close(c);
+		c = open_catalog(*state);
+	}
+	p.lsn = 6;
+	p.now_us = 300;
+	assert_int_equal(tn_catalog_publish(c, &p), TN_OK);
+	s = tn_catalog_snapshot(c);
+	assert_int_equal(s->cut_us, 300);
+	tn_catalog_snapshot_put(s);
+	tn_catalog_close(c);
+}
+
 /* ---- other files ----------------------------------------------------- */
 
 static void
@@ -427,7 +535,7 @@ refused(const char *dir, enum tn_status want, const char *code)
 static void
 foreign_files(void **state)
 {
-	run_sql(*state, "CREATE TABLE theirs (x); PRAGMA user_version = 2;");
+	run_sql(*state, "CREATE TABLE theirs (x); PRAGMA user_version = 99;");
 	refused(*state, TN_EUNSUPPORTED, "newer_catalog");
 	run_sql(*state, "PRAGMA user_version = 0;");
 	refused(*state, TN_EUNSUPPORTED, "not_a_catalog");
@@ -456,10 +564,77 @@ mode_of_file(void **state)
 	tn_catalog_close(c);
 }
 
+/* ---- damage ---------------------------------------------------------- */
+
+/* Change the database behind the catalog's back. */
+static void
+tamper(const char *dir, const char *sql)
+{
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(db_path(dir), &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+/* Goal: what answers depend on can not change unseen: a changed path, number,
+ * name or cut is refused at the next open with the file's name, and once it
+ * is put back the catalog opens. */
+static void
+sealed(void **state)
+{
+	static const char *const changes[][2] = {
+		{ "UPDATE file SET path = path || 'x'",
+		  "UPDATE file SET path = substr(path, 1, length(path) - 1)" },
+		{ "UPDATE file SET crc = crc + 1", "UPDATE file SET crc = crc - 1" },
+		{ "UPDATE cut SET lsn = lsn + 1", "UPDATE cut SET lsn = lsn - 1" },
+		{ "UPDATE stream_offset SET next = next + 8",
+		  "UPDATE stream_offset SET next = next - 8" },
+		{ "UPDATE object SET name = 'bodge'",
+		  "UPDATE object SET name = 'badge'" },
+		{ "UPDATE definition SET text = 'V1'",
+		  "UPDATE definition SET text = 'v1'" },
+	};
+	struct tn_catalog_file f = { .tier = TN_TIER_SILVER, .object = 1,
+	    .version = 1, .path = "silver/badge/1.parquet", .rows = 5 };
+	struct tn_catalog_offset o = { 1, 77 };
+	struct tn_catalog_publication p = { .lsn = 9, .now_us = 1, .add = &f,
+	    .add_count = 1, .offsets = &o, .offset_count = 1 };
+	struct tn_catalog *c = open_catalog(*state);
+	struct tn_catalog_object x;
+
+	assert_int_equal(tn_catalog_define(c, TN_CATALOG_STREAM, "badge",
+	    "v1", NULL, &x), TN_OK);
+	assert_int_equal(tn_catalog_publish(c, &p), TN_OK);
+	tn_catalog_close(c);
+	for (size_t i = 0; i < TN_COUNT(changes); i++) {
+		struct tn_diag d = { .message = "" };
+
+		tamper(*state, changes[i][0]);
+		assert_int_equal(tn_catalog_open(&c, db_path(*state), &d),
+		    TN_ECORRUPT);
+		assert_string_equal(d.code, "catalog_damaged");
+		assert_non_null(strstr(d.message, db_path(*state)));
+		tamper(*state, changes[i][1]);
+		tn_catalog_close(open_catalog(*state));
+	}
+	/* A catalog of before the seal opens, and gets one. */
+	tamper(*state, "DELETE FROM value WHERE key = 'seal'");
+	c = open_catalog(*state);
+	p.lsn = 10;
+	p.add_count = 0;
+	assert_int_equal(tn_catalog_publish(c, &p), TN_OK);
+	tn_catalog_close(c);
+	tamper(*state, "UPDATE file SET rows = 6");
+	assert_int_equal(tn_catalog_open(&c, db_path(*state), NULL),
+	    TN_ECORRUPT);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		FOLDER_TEST(sealed),
 		FOLDER_TEST(define),
 		FOLDER_TEST(publish_and_find),
 		FOLDER_TEST(all_or_nothing),
@@ -467,6 +642,8 @@ main(void)
 		FOLDER_TEST(forget_only_dropped),
 		FOLDER_TEST(runs),
 		FOLDER_TEST(tokens_and_values),
+		FOLDER_TEST(corrections_kept),
+		FOLDER_TEST(time_of_cut),
 		FOLDER_TEST(foreign_files),
 		FOLDER_TEST(mode_of_file),
 	};

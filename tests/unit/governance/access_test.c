@@ -365,6 +365,67 @@ tokens(void **state)
 	}
 }
 
+static int64_t
+used_at(struct fixture *f, uint64_t id)
+{
+	struct tn_arena *a = tn_arena_new(1024);
+	struct tn_catalog_token *list;
+	int64_t used = -1;
+	uint32_t n;
+
+	assert_int_equal(tn_catalog_tokens(f->cat, a, &list, &n), TN_OK);
+	for (uint32_t i = 0; i < n; i++)
+		if (list[i].id == id)
+			used = list[i].used_us;
+	tn_arena_free(a);
+	return used;
+}
+
+/* Goal: the catalog learns of a token's use at once the first time, then at
+ * most once an hour, also over a restart; a few tokens a call. */
+static void
+tokens_used(void **state)
+{
+	struct fixture *f = *state;
+	char token[40][64];
+	uint64_t id[40];
+	int64_t first;
+	int noted = 0;
+
+	for (int i = 0; i < 40; i++)
+		assert_int_equal(tn_governance_token_create(f->x, "t",
+		    TN_SCOPE_READ, i == 39 ? wall_us : 0, token[i], &id[i]),
+		    TN_OK);
+	tn_governance_tokens_note(f->x);
+	assert_int_equal(used_at(f, id[0]), 0);
+	first = wall_us;
+	(void)tn_governance_bearer(f->x, tn_slice_of(token[0]));
+	(void)tn_governance_bearer(f->x, tn_slice_of(token[39]));
+	assert_int_equal(used_at(f, id[0]), 0);
+	tn_governance_tokens_note(f->x);
+	assert_int_equal(used_at(f, id[0]), first);
+	assert_int_equal(used_at(f, id[39]), 0);         /* Ended: not used. */
+	for (int minutes = 10; minutes <= 70; minutes += 10) {
+		wall_us = first + minutes * MINUTE;
+		if (minutes == 30)
+			restart(f);
+		(void)tn_governance_bearer(f->x, tn_slice_of(token[0]));
+		tn_governance_tokens_note(f->x);
+		assert_int_equal(used_at(f, id[0]), minutes < 60 ? first :
+		    first + HOUR);
+	}
+	for (int i = 1; i < 39; i++)
+		(void)tn_governance_bearer(f->x, tn_slice_of(token[i]));
+	tn_governance_tokens_note(f->x);
+	for (int i = 1; i < 39; i++)
+		noted += used_at(f, id[i]) != 0;
+	assert_in_range(noted, 1, 20);
+	for (int i = 0; i < 5; i++)
+		tn_governance_tokens_note(f->x);
+	for (int i = 1; i < 39; i++)
+		assert_int_equal(used_at(f, id[i]), wall_us);
+}
+
 /* Goal: names of tokens have limits. */
 static void
 token_names(void **state)
@@ -500,6 +561,7 @@ main(void)
 		ACCESS_TEST(long_address),
 		ACCESS_TEST(owner_comes_in),
 		ACCESS_TEST(tokens),
+		ACCESS_TEST(tokens_used),
 		ACCESS_TEST(token_names),
 		ACCESS_TEST(nothing_in_clear),
 		ACCESS_TEST(threads),

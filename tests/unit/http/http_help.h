@@ -34,6 +34,7 @@ struct rig {
 	uint32_t body_idle_ms;
 	uint32_t connections_max;
 	size_t pending_bytes_max;
+	struct tn_http_mqtt mqtt;
 	/* Made. */
 	char dir[64];
 	pthread_t thread;
@@ -103,7 +104,10 @@ rig_published(void *arg, uint64_t lsn)
 static void
 rig_recall(void *arg, struct tn_governance_rows *rows)
 {
-	tn_ingest_recall(((struct rig *)arg)->ingest, rows);
+	static const struct tn_diag none;
+
+	rig_must(tn_ingest_recall(((struct rig *)arg)->ingest, rows), &none,
+	    "recall");
 }
 
 static void
@@ -197,7 +201,7 @@ rig_door(struct rig *g)
 	    .settings = settings, .setting_count = TN_COUNT(settings),
 	    .connections_max = g->connections_max,
 	    .header_ms = g->header_ms, .body_idle_ms = g->body_idle_ms,
-	    .instance = "unit" };
+	    .instance = "unit", .mqtt = g->mqtt };
 
 	rig_must(tn_http_new(&g->http, &o, &d), &d, "http");
 	g->port = tn_http_port(g->http);

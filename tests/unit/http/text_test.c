@@ -286,7 +286,7 @@ routes(void **state)
 {
 	static const char *const open_paths[] = { "/api/v1/login",
 	    "/api/v1/logout", "/api/v1/setup", "/api/v1/session", "/livez",
-	    "/readyz", "/healthz", "/api/openapi.json", "/docs" };
+	    "/readyz", "/healthz", "/api/openapi.json", "/docs", "/mqtt" };
 
 	(void)state;
 	for (uint32_t i = 0; i < tn_http_route_count; i++) {

@@ -16,6 +16,16 @@ random_u64(void)
 	return z ^ z >> 31;
 }
 
+/* Memory is never out here. */
+static bool
+add_key(struct keyset *k, struct tn_hash128 key, uint64_t lsn)
+{
+	bool fresh = false;
+
+	assert_int_equal(tn_ingest_keyset_add(k, key, lsn, &fresh), TN_OK);
+	return fresh;
+}
+
 static uint32_t
 random_below(uint32_t n)
 {
@@ -107,7 +117,7 @@ commit(struct model *m, struct keyset *k, uint64_t lsn)
 		uint32_t u = random_below(UNIVERSE);
 		if (random_below(2) == 0)
 			tn_ingest_keyset_fetch(k, key_of(u));
-		bool fresh = tn_ingest_keyset_add(k, key_of(u), lsn);
+		bool fresh = add_key(k, key_of(u), lsn);
 		assert_int_equal(fresh, m->lsn[u] == 0);
 		if (!fresh)
 			continue;
@@ -150,7 +160,7 @@ window_model(void **state)
 		tn_ingest_keyset_files(k, write_files(m, lsn, 2), 2, lsn);
 		assert_int_equal(tn_ingest_keyset_count(k), 0);
 		for (uint32_t u = 0; u < UNIVERSE; u++)
-			assert_int_equal(tn_ingest_keyset_add(k, key_of(u),
+			assert_int_equal(add_key(k, key_of(u),
 			    lsn), m->lsn[u] == 0);
 		tn_ingest_keyset_free(k);
 	}
@@ -168,21 +178,21 @@ leaving(void **state)
 
 	(void)state;
 	tn_ingest_keyset_free(NULL);
-	assert_true(tn_ingest_keyset_add(k, h, 3));
-	assert_false(tn_ingest_keyset_add(k, h, 4));
+	assert_true(add_key(k, h, 3));
+	assert_false(add_key(k, h, 4));
 	tn_ingest_keyset_files(k, NULL, 0, 2);
-	assert_false(tn_ingest_keyset_add(k, h, 5));
+	assert_false(add_key(k, h, 5));
 	tn_ingest_keyset_files(k, NULL, 0, 3);
 	assert_int_equal(tn_ingest_keyset_count(k), 0);
-	assert_true(tn_ingest_keyset_add(k, h, 6));
+	assert_true(add_key(k, h, 6));
 	/* Far more publications than sets, all behind. */
 	for (uint64_t lsn = 7; lsn < 60; lsn++) {
 		h.hi = lsn;
-		assert_true(tn_ingest_keyset_add(k, h, lsn));
+		assert_true(add_key(k, h, lsn));
 		tn_ingest_keyset_files(k, NULL, 0, 5);
 	}
 	assert_int_equal(tn_ingest_keyset_count(k), 54);
-	assert_false(tn_ingest_keyset_add(k, h, 60));
+	assert_false(add_key(k, h, 60));
 	tn_ingest_keyset_free(k);
 }
 
@@ -200,7 +210,7 @@ large(void **state)
 	for (uint64_t i = 0; i < n; i++) {
 		struct tn_hash128 h = { random_u64(), random_u64() };
 		tn_ingest_keyset_fetch(k, h);
-		assert_true(tn_ingest_keyset_add(k, h, 1));
+		assert_true(add_key(k, h, 1));
 		at = n - i - 1;
 		if (at < TN_COUNT(last))
 			last[at] = h;
@@ -211,7 +221,7 @@ large(void **state)
 	random_state = seed;
 	for (uint64_t i = 0; i < n; i++) {
 		struct tn_hash128 h = { random_u64(), random_u64() };
-		assert_int_equal(tn_ingest_keyset_add(k, h, 2),
+		assert_int_equal(add_key(k, h, 2),
 		    i >= n - TN_COUNT(last));
 	}
 	tn_ingest_keyset_free(k);

@@ -1,4 +1,4 @@
-/* wrap: tn_try_alloc tn_try_realloc */
+/* wrap: tn_try_alloc tn_try_realloc tn_arena_try_alloc */
 /* fault: disks that fail, memory that runs out, files that are damaged. */
 #include "test.h"
 #include "os/os.h"
@@ -180,6 +180,16 @@ __wrap_tn_try_realloc(void *p, size_t n)
 {
 	return allocs_left >= 0 && allocs_left-- == 0 ? NULL :
 	    __real_tn_try_realloc(p, n);
+}
+
+void *__real_tn_arena_try_alloc(struct tn_arena *a, size_t n);
+void *__wrap_tn_arena_try_alloc(struct tn_arena *a, size_t n);
+
+void *
+__wrap_tn_arena_try_alloc(struct tn_arena *a, size_t n)
+{
+	return allocs_left >= 0 && allocs_left-- == 0 ? NULL :
+	    __real_tn_arena_try_alloc(a, n);
 }
 
 static enum tn_status

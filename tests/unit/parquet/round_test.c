@@ -248,6 +248,38 @@ footers_carry_pairs(void **state)
 	tn_parquet_close(r);
 }
 
+static void
+file_at_level(struct gen *g, int level, struct tn_buf *out)
+{
+	tn_buf_clear(out);
+	g->opts.zstd_level = level;
+	gen_file(g, PATH);
+	assert_int_equal(tn_os_read_file(PATH, out, 64 << 20), TN_OK);
+}
+
+/* Goal: without a level a file is packed with level 1, as the setting's
+ * default is; another level makes another file. */
+static void
+level_of_no_level(void **state)
+{
+	struct tn_buf none = { 0 }, one = { 0 }, most = { 0 };
+	struct gen g;
+
+	(void)state;
+	gen_one(&g, TN_T_TEXT, SORTED, 20000);
+	file_at_level(&g, 0, &none);
+	file_at_level(&g, 1, &one);
+	file_at_level(&g, 19, &most);
+	assert_int_equal(none.n, one.n);
+	assert_memory_equal(none.p, one.p, one.n);
+	assert_true(most.n != one.n ||
+	    memcmp(most.p, one.p, one.n) != 0);
+	gen_fini(&g);
+	tn_buf_fini(&none);
+	tn_buf_fini(&one);
+	tn_buf_fini(&most);
+}
+
 struct share {
 	struct tn_parquet_reader *r;
 	const struct gen *g;
@@ -306,6 +338,7 @@ main(void)
 		cmocka_unit_test(dictionaries_are_kept),
 		cmocka_unit_test(large_texts_are_split),
 		cmocka_unit_test(footers_carry_pairs),
+		cmocka_unit_test(level_of_no_level),
 		cmocka_unit_test(threads_share_a_reader),
 	};
 

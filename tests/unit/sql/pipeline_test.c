@@ -403,6 +403,9 @@ help_is_whole(void **state)
 	assert_non_null(strstr(tn_buf_cstr(&b), "stream badge"));
 	assert_non_null(strstr(tn_buf_cstr(&b), "view visits_hourly"));
 	assert_non_null(strstr(tn_buf_cstr(&b), "2 tables, 1 view: good"));
+	/* Which way its exact aggregates go. */
+	assert_non_null(strstr(tn_buf_cstr(&b), "exact: count(DISTINCT) kept"));
+	assert_non_null(strstr(tn_buf_cstr(&b), "holistic_state_bytes"));
 	tn_buf_fini(&b);
 	tn_sql_pipeline_free(p);
 }

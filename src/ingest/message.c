@@ -1,0 +1,325 @@
+/* message: the intake of a broker's messages, a row or a few each. They need
+ * no body of their own: those of one route travel together and are one block.
+ *
+ *   loop      message: payload into the route's open batch
+ *             end of a turn, or a chunk's worth: batch to the decoder
+ *   decoder   rows of each message, gate, pack          (decode.c)
+ *   writer    one commit with what else there is, memos as notes (write.c)
+ *   loop      done() of each message, in order
+ *
+ * A small batch stays open over turns as long as another of its route is on its
+ * way: it would only wait for that one's sync, and a block and a commit for
+ * each handful of messages cost more than the messages. The first part of a
+ * burst leaves before the turn's end, to be synced while the rest is decoded.
+ *
+ * A route always uses the same decoder, so its messages are committed in the
+ * order of giving. A route that was freed calls nobody any more; batches on
+ * their way keep it alive. */
+#include "ingest/ingest_int.h"
+
+#include <string.h>
+
+#include "os/os.h"
+
+#define BURST_BYTES 16384
+
+struct tn_ingest_route *
+tn_ingest_route_new(struct tn_ingest *g, uint32_t stream,
+    const char *pattern)
+{
+	struct tn_ingest_route *r = tn_zalloc(sizeof *r);
+	struct tn_diag d = { .line = 0 };
+	enum tn_status st;
+
+	tn_assert(stream < g->o.model->stream_count);
+	r->g = g;
+	r->refs = 1;
+	r->epoch = 1;
+	r->stream = stream;
+	r->decoder = stream % g->decoder_count;
+	tn_codec_spec_init(&r->spec, TN_CODEC_MESSAGE);
+	st = tn_codec_spec_message(&r->spec, tn_slice_of(pattern), &d);
+	tn_assert(st == TN_OK);         /* sql has parsed it. */
+	r->next = g->routes;
+	g->routes = r;
+	return r;
+}
+
+const struct tn_codec_topic *
+tn_ingest_route_topic(const struct tn_ingest_route *r)
+{
+	return r->spec.topic;
+}
+
+uint32_t
+tn_ingest_route_stream(const struct tn_ingest_route *r)
+{
+	return r->stream;
+}
+
+static void
+unref_route(struct tn_ingest_route *r)
+{
+	if (--r->refs > 0)
+		return;
+	tn_codec_spec_fini(&r->spec);
+	tn_free(r);
+}
+
+static void
+free_batch(struct message_batch *b)
+{
+	unref_route(b->route);
+	tn_buf_fini(&b->bytes);
+	tn_buf_fini(&b->note_bytes);
+	tn_free(b->messages);
+	tn_free(b->memos);
+	tn_free(b->note_at);
+	tn_free(b);
+}
+
+void
+tn_ingest_route_free(struct tn_ingest_route *r)
+{
+	struct tn_ingest_route **at = &r->g->routes;
+
+	while (*at != r)
+		at = &(*at)->next;
+	*at = r->next;
+	r->dead = true;
+	if (r->open != NULL) {
+		for (uint32_t i = 0; i < r->open->memo_count; i++)
+			r->open->memos[i]->listed = false;
+		free_batch(r->open);
+		r->open = NULL;
+	}
+	unref_route(r);
+}
+
+/* ---- gathering ------------------------------------------------------- */
+
+static struct message_batch *
+open_batch(struct tn_ingest_route *r)
+{
+	struct message_batch *b = r->open;
+
+	if (b != NULL)
+		return b;
+	b = tn_zalloc(sizeof *b);
+	b->route = r;
+	b->bytes.max = SIZE_MAX;
+	b->note_bytes.max = SIZE_MAX;
+	r->refs++;
+	r->open = b;
+	return b;
+}
+
+static struct given *
+add_given(struct message_batch *b)
+{
+	if (b->count == b->cap) {
+		b->cap = b->cap == 0 ? 16 : b->cap * 2;
+		b->messages = tn_realloc(b->messages,
+		    b->cap * sizeof *b->messages);
+	}
+	return &b->messages[b->count++];
+}
+
+static void
+list_memo(struct message_batch *b, struct tn_ingest_memo *m)
+{
+	if (m == NULL || m->listed)
+		return;
+	if (b->memo_count == b->memo_cap) {
+		b->memo_cap = b->memo_cap == 0 ? 16 : b->memo_cap * 2;
+		b->memos = tn_realloc(b->memos,
+		    b->memo_cap * sizeof *b->memos);
+	}
+	b->memos[b->memo_count++] = m;
+	m->listed = true;
+}
+
+static uint8_t *
+put(uint8_t *to, struct tn_slice s)
+{
+	if (s.n > 0)
+		memcpy(to, s.p, s.n);
+	return to + s.n;
+}
+
+/* All of it or, when memory is out, nothing of the batch. */
+static void
+put_message(struct tn_buf *out, const struct tn_ingest_message *m)
+{
+	size_t n = m->client.n + m->topic.n + m->payload.n;
+	uint8_t *to = tn_buf_reserve(out, n);
+
+	if (to == NULL)
+		return;
+	(void)put(put(put(to, m->client), m->topic), m->payload);
+	out->n += n;
+}
+
+/* Memos become bytes now: their owners may change or go afterwards. */
+static void
+write_memos(struct message_batch *b)
+{
+	b->note_at = tn_alloc((b->memo_count + 1) * 2 * sizeof *b->note_at);
+	for (uint32_t i = 0; i < b->memo_count; i++) {
+		struct tn_buf value = { .max = SIZE_MAX };
+		b->note_at[2 * i] = b->note_bytes.n;
+		b->memos[i]->write(b->memos[i], &b->note_bytes, &value);
+		b->note_at[2 * i + 1] = b->note_bytes.n;
+		tn_buf_add(&b->note_bytes, value.p, value.n);
+		b->memos[i]->listed = false;
+		tn_buf_fini(&value);
+	}
+	b->note_at[2 * b->memo_count] = b->note_bytes.n;
+}
+
+static void
+run_decode(struct tn_net_job *job)
+{
+	tn_ingest_decode_messages((struct message_batch *)job);
+}
+
+static void
+send_batch(struct tn_ingest_route *r)
+{
+	struct message_batch *b = r->open;
+	struct tn_ingest *g = r->g;
+
+	r->open = NULL;
+	tn_os_crash_point("mqtt_messages_sent");
+	write_memos(b);
+	b->epoch = r->epoch;
+	tn_ingest_more(g, b->bytes.n);
+	r->on_way++;
+	b->job.run = run_decode;
+	if (!tn_net_actor_post_internal(g->decoders[r->decoder], &b->job))
+		tn_assert(!"the loop stops before the decoders");
+}
+
+void
+tn_ingest_messages_send(struct tn_ingest *g)
+{
+	for (struct tn_ingest_route *r = g->routes; r != NULL; r = r->next)
+		if (r->open != NULL && !g->stopping)
+			send_batch(r);
+}
+
+void
+tn_ingest_messages_turn(struct tn_ingest *g)
+{
+	for (struct tn_ingest_route *r = g->routes; r != NULL; r = r->next)
+		if (r->open != NULL && !r->broken && !g->stopping &&
+		    (r->on_way == 0 || r->open->bytes.n >= BURST_BYTES))
+			send_batch(r);
+}
+
+void
+tn_ingest_message(struct tn_ingest *g, const struct tn_ingest_message *m)
+{
+	struct tn_ingest_route *r = m->route;
+	struct message_batch *b = open_batch(r);
+
+	tn_assert(tn_net_on_loop() && r->g == g && !r->dead);
+	*add_given(b) = (struct given){ .client_n = (uint32_t)m->client.n,
+	    .topic_n = (uint32_t)m->topic.n,
+	    .payload_n = (uint32_t)m->payload.n, .done = m->done,
+	    .arg = m->arg };
+	put_message(&b->bytes, m);
+	list_memo(b, m->memo);
+	if (!r->broken && (b->bytes.n >= (r->on_way == 0 ? BURST_BYTES :
+	    TN_INGEST_SMALL) || b->bytes.failed))
+		send_batch(r);
+}
+
+enum tn_status
+tn_ingest_memo_get(struct tn_ingest *g, struct tn_slice key,
+    struct tn_arena *a, struct tn_slice *value)
+{
+	return tn_log_note_get(g->o.log, key, tn_os_wall_us(), a, value);
+}
+
+bool
+tn_ingest_messages_late(struct chunk *c)
+{
+	struct message_batch *b = c->messages;
+	struct tn_ingest_route *r;
+
+	if (b == NULL)
+		return false;
+	r = b->route;
+	if (b->status != TN_OK) {       /* The decoder had no memory. */
+		r->failed = b->epoch;
+		r->failed_status = b->status;
+		r->failed_why = b->why;
+	} else if (b->epoch == r->failed) {
+		b->status = r->failed_status;
+		b->why = r->failed_why;
+	}
+	return b->status != TN_OK;
+}
+
+/* ---- the way back ---------------------------------------------------- */
+
+static void
+count_marks(const struct chunk *c, const struct given *x,
+    struct tn_ingest_outcome *o)
+{
+	const struct tn_governance_rows *r = c->rows;
+	uint32_t by_mark[3] = { 0 };
+
+	for (uint32_t i = 0; r != NULL && i < x->count; i++)
+		by_mark[r->marks[x->first + i]]++;
+	o->accepted = by_mark[TN_MARK_ACCEPTED];
+	o->quarantined = by_mark[TN_MARK_QUARANTINED];
+	o->duplicates = by_mark[TN_MARK_DUPLICATE];
+}
+
+/* Reasons are in order of rows, and so are the messages: *at only moves on. */
+static const char *
+find_reason(const struct chunk *c, const struct given *x, uint32_t *at)
+{
+	const struct tn_governance_rows *r = c->rows;
+
+	if (r == NULL)
+		return NULL;
+	while (*at < r->reason_count && r->reasons[*at].row < x->first)
+		++*at;
+	return *at < r->reason_count &&
+	    r->reasons[*at].row < x->first + x->count ?
+	    r->reasons[*at].message : NULL;
+}
+
+void
+tn_ingest_messages_done(struct chunk *c)
+{
+	struct message_batch *b = c->messages;
+	int64_t now_us = tn_os_wall_us();
+	uint32_t at = 0;
+
+	tn_os_crash_point("mqtt_messages_done");
+	b->route->on_way--;
+	if (b->status != TN_OK)
+		b->route->broken = true;
+	for (uint32_t i = 0; i < b->count && !b->route->dead; i++) {
+		const struct given *x = &b->messages[i];
+		struct tn_ingest_outcome o = { .status = b->status,
+		    .why = b->why, .now_us = now_us };
+		if (b->status == TN_OK) {
+			count_marks(c, x, &o);
+			o.reason = o.quarantined > 0 ?
+			    find_reason(c, x, &at) : NULL;
+		}
+		x->done(x->arg, &o);
+	}
+	/* Now that all have told their owners, memos are right again. */
+	if (b->route->broken && b->route->on_way == 0) {
+		b->route->broken = false;
+		b->route->epoch++;
+	}
+	free_batch(b);
+	c->messages = NULL;
+}

@@ -1,0 +1,561 @@
+/* Shared inside mqtt. Everything is of the loop thread, but for the store's
+ * own thread, which sees only its jobs.
+ *
+ *   conn.c     one connection: bytes to packets, the order of acks, limits
+ *   connect.c  CONNECT, authentication, CONNACK
+ *   ws.c       WebSocket frames around a connection
+ *   will.c     what a client leaves behind
+ *   broker.c   publishing: streams, subscribers, retained; when an ack is due
+ *   subscribe.c  filters taken and dropped, retained messages that they ask for
+ *   session.c  sessions: packet identifiers, queues, resending
+ *   keep.c     sessions and retained messages to the store and back
+ *   ring.c     what was committed to streams and may come again
+ *   trie.c     topics, level by level
+ *   tree.c     topic filters to subscriptions
+ *   retain.c   retained messages
+ *   message.c  a message, counted
+ *   store.c    what must survive, on its own thread, one sync for many
+ *   bridge.c   connections out, to other brokers; bridge_spec.c: their setting
+ *   views.c    views that publish their rows
+ *   source.c   topics that no stream takes
+ *   seen.c     who sends to which stream
+ *
+ * Rule of durability: what a client is told (PUBACK, PUBREC, PUBCOMP, CONNACK
+ * session present, SUBACK of a session that lives on) is on disk first, and
+ * a message that must survive is sent on only once it is. */
+#ifndef TN_MQTT_INT_H
+#define TN_MQTT_INT_H
+
+#include "codec/codec.h"
+#include "mqtt/mqtt.h"
+
+#include <string.h>
+
+struct bridge;
+struct conn;
+struct session;
+struct work;
+
+/* ---- messages (message.c) -------------------------------------------- */
+
+/* One application message, shared by all that send it. Immutable. */
+struct message {
+	uint32_t refs;
+	uint64_t id;                 /* In the store; 0: not yet. */
+	uint32_t kept;               /* Entries of queues in the store. */
+	uint32_t queued;             /* Entries of queues. */
+	struct tn_slice topic;       /* These lie behind the struct. */
+	struct tn_slice payload;
+	/* Properties to be sent on: all but topic alias, subscription
+	 * identifiers and message expiry; present 0 when there are none. */
+	struct tn_codec_mqtt_props props;
+	uint8_t qos;
+	bool retain;
+	bool derived;                /* From a view: not kept, it comes again. */
+	int64_t expires_us;          /* Wall clock; 0: never. */
+	uint64_t from;               /* For no-local: hash of the client's
+	                              * identifier; 0: Tarn itself. */
+	size_t bytes;
+};
+/* Of a PUBLISH, copied. Its topic is the whole one (no alias). */
+struct message *tn_mqtt_message_new(const struct tn_codec_mqtt_packet *p,
+    int64_t now_us);
+/* A will's message: of a CONNECT. */
+struct message *tn_mqtt_message_of_will(const struct tn_codec_mqtt_packet *p,
+    int64_t now_us);
+/* As kept in the store, and back; NULL when the bytes are bad. */
+void tn_mqtt_message_save(const struct message *m, struct tn_buf *out);
+struct message *tn_mqtt_message_load(struct tn_slice bytes);
+void tn_mqtt_message_unref(struct message *m);
+
+/* ---- topics, level by level (trie.c) --------------------------------- */
+
+struct share;
+struct subscription;
+struct node {
+	struct node *parent;
+	char *level;                 /* Behind the struct. */
+	uint32_t level_bytes;
+	struct node **slots;         /* Open addressing by hash of level. */
+	uint32_t cap, count;
+	struct node *plus, *hash;
+	struct subscription **subs;
+	uint32_t sub_count, sub_cap;
+	struct share *shares;
+	struct message *retained;
+	struct held *held;           /* With it: retain.c. */
+};
+/* The child of a plain level, or NULL. */
+struct node *tn_mqtt_node_find(const struct node *n, struct tn_slice level);
+/* The node of a filter or topic below ${root}, made if wanted, else NULL when
+ * it is not there. */
+struct node *tn_mqtt_node_walk(struct node *root, struct tn_slice filter,
+    bool make);
+/* Free the node and its parents as far as nothing needs them. */
+void tn_mqtt_node_prune(struct node *n);
+
+/* ---- subscriptions (tree.c) ------------------------------------------ */
+
+struct subscription {
+	struct session *session;
+	struct subscription *next_of_session;
+	struct share *share;             /* $share group; NULL: ordinary. */
+	char *filter;                    /* As subscribed, with $share/... */
+	uint8_t qos;
+	bool no_local, retain_as_published;
+	uint8_t retain_handling;
+	uint32_t id;                     /* Subscription identifier, 0: none. */
+};
+struct tree;
+struct tree *tn_mqtt_tree_new(size_t bytes_max);
+void tn_mqtt_tree_free(struct tree *t);
+/* Adds or replaces (*fresh tells) the session's subscription to this filter;
+ * the tree owns it. TN_ELIMIT: too many levels (128). TN_EFULL: over
+ * bytes_max. */
+TN_MUST_USE enum tn_status tn_mqtt_tree_put(struct tree *t,
+    struct session *s, const struct tn_codec_mqtt_filter *f, uint32_t id,
+    struct subscription **out, bool *fresh);
+/* False: there was none. */
+bool tn_mqtt_tree_drop(struct tree *t, struct session *s,
+    struct tn_slice filter);
+bool tn_mqtt_tree_has(const struct session *s, struct tn_slice filter);
+void tn_mqtt_tree_drop_all(struct tree *t, struct session *s);
+/* Calls back once for each session that is to get the topic, with all of its
+ * matching ordinary subscriptions (an array, highest QoS first), and once for
+ * each share group's chosen member (round robin among connected members, else
+ * among all). */
+void tn_mqtt_tree_match(struct tree *t, struct tn_slice topic,
+    void (*each)(void *arg, struct session *s,
+    struct subscription *const *subs, uint32_t count), void *arg);
+/* Would anybody get it? */
+bool tn_mqtt_tree_takes(struct tree *t, struct tn_slice topic);
+uint32_t tn_mqtt_tree_count(const struct tree *t);
+
+/* ---- retained (retain.c) --------------------------------------------- */
+
+struct retained;
+struct retained *tn_mqtt_retained_new(uint32_t max, size_t bytes_max);
+void tn_mqtt_retained_free(struct retained *r);
+/* Keeps a reference. An empty payload takes the topic's message away.
+ * TN_EFULL: over a limit; the topic has none then. */
+TN_MUST_USE enum tn_status tn_mqtt_retained_put(struct retained *r,
+    struct message *m);
+void tn_mqtt_retained_match(struct retained *r, struct tn_slice filter,
+    int64_t now_us, void (*each)(void *arg, struct message *m), void *arg);
+/* Drop what has expired, a few at a time; calls back for the store. */
+void tn_mqtt_retained_expire(struct retained *r, int64_t now_us,
+    void (*gone)(void *arg, struct message *m), void *arg);
+/* The topic's payload; empty when there is none. */
+struct tn_slice tn_mqtt_retained_payload(struct retained *r,
+    struct tn_slice topic);
+uint32_t tn_mqtt_retained_count(const struct retained *r);
+size_t tn_mqtt_retained_bytes(const struct retained *r);
+
+/* ---- the store (store.c) --------------------------------------------- */
+
+/* Writes gather during a turn and are committed together by the store's
+ * thread with one sync; then each waiter is called on the loop, in order.
+ * Without room the waiters wait. The first other failure is final: waiters
+ * get TN_EIO, nothing is kept from then on, and what needs it is refused
+ * (0x83, with the reason). */
+struct store;
+TN_MUST_USE enum tn_status tn_mqtt_store_open(struct store **out,
+    struct tn_net_loop *l, const char *path, struct tn_diag *d);
+void tn_mqtt_store_put(struct store *s, struct tn_slice key,
+    struct tn_slice value);
+void tn_mqtt_store_drop(struct store *s, struct tn_slice key);
+/* Called on the loop, later, once all puts and drops so far are on disk. */
+void tn_mqtt_store_sync(struct store *s,
+    void (*synced)(void *arg, enum tn_status st), void *arg);
+/* All pairs whose key begins so, in order; before the loop runs. */
+TN_MUST_USE enum tn_status tn_mqtt_store_each(struct store *s,
+    struct tn_slice prefix, bool (*each)(void *arg, struct tn_slice key,
+    struct tn_slice value), void *arg);
+/* There is no room on the disk; what gathers waits for some. */
+bool tn_mqtt_store_waits(const struct store *s);
+bool tn_mqtt_store_idle(const struct store *s);
+/* So much has gathered that senders are to wait. */
+bool tn_mqtt_store_is_full(const struct store *s);
+uint64_t tn_mqtt_store_bytes(const struct store *s);
+/* After the loop has stopped and all else is settled: writes what gathered
+ * and calls the last waiters. */
+void tn_mqtt_store_close(struct store *s);
+
+/* ---- sessions (session.c) -------------------------------------------- */
+
+/* A message on its way to one session. Packet identifiers of QoS 1 and 2 are
+ * given when it is queued, and kept with it, so that a resend after a restart
+ * bears the same one.
+ *
+ *   QUEUED --send--> SENT --PUBACK--> gone                       (QoS 1)
+ *                    SENT --PUBREC--> STORING --on disk, PUBREL-->
+ *                    RELEASED --PUBCOMP--> gone                  (QoS 2) */
+enum out_step { OUT_QUEUED, OUT_SENT, OUT_STORING, OUT_RELEASED };
+struct out {
+	struct out *prev, *next;     /* In order of arrival. */
+	struct session *session;     /* NULL: dropped while held. */
+	struct message *message;     /* NULL once released. */
+	uint64_t order;              /* Of the session; key in the store. */
+	uint32_t *sub_ids;
+	uint32_t sub_id_count;
+	uint16_t packet;
+	uint8_t qos;
+	uint8_t step;
+	bool retain;
+	bool again;                  /* Sent before: DUP. */
+	bool held;                   /* Not on disk yet: broker.c frees it. */
+};
+struct will {
+	struct message *message;
+	uint32_t delay_s;
+	bool expires;                /* From when it is published. */
+	uint32_t expiry_s;
+	int64_t due_us;              /* Monotonic; 0: the client is there. */
+};
+/* What of QoS 1 and 2 was committed to a stream without a primary key and may
+ * come again: the last packet identifiers with hashes of topic and payload. It
+ * is written in the commit of the messages themselves. */
+struct ring {
+	struct tn_ingest_memo memo;  /* First. */
+	struct ring *next;
+	struct session *session;
+	struct tn_ingest_route *route;
+	uint16_t *packets;
+	uint32_t *hashes;
+	uint32_t count, cap, at;     /* at: the oldest, when full. */
+};
+struct session {
+	struct session *next_of_bucket;
+	struct tn_mqtt *m;
+	uint32_t refs;               /* One while it lives, one a publish of
+	                              * its client on its way. */
+	char *client_id;
+	uint32_t client_id_bytes;
+	uint64_t hash;               /* Of client_id, never 0. */
+	uint64_t number;             /* In the store, and for ever. */
+	struct conn *conn;           /* NULL: not connected. */
+	uint32_t expiry_s;           /* 0: ends with the connection;
+	                              * UINT32_MAX: never. */
+	int64_t expires_us;          /* Wall clock, when not connected. */
+	bool kept;                   /* In the store: expiry_s > 0. */
+	bool restored;               /* Older than this process. */
+	bool unsure;                 /* Restored, and nobody knows what was
+	                              * sent: it ended while connected. */
+	struct subscription *subs;
+	uint32_t sub_count;
+	struct out *first, *last;    /* All that is on its way. */
+	struct out *unsent;          /* The first OUT_QUEUED one, or NULL. */
+	struct out *late, *late_last;    /* QoS 0 that waits for the socket:
+	                              * retained messages that a subscription
+	                              * asked for, and what came after them. */
+	uint32_t late_count;
+	uint32_t out_count;          /* Of the list. */
+	uint32_t inflight;           /* Sent and not done, of QoS 1 and 2. */
+	uint16_t next_packet;
+	uint64_t next_order;
+	uint16_t *received;          /* QoS 2 from the client, between PUBLISH
+	                              * and PUBREL. */
+	uint32_t received_count, received_cap;
+	struct ring *rings;
+	struct will *will;
+	char *user;
+	uint32_t takeovers;
+	uint64_t messages_in, messages_out, dropped;
+	int64_t since_us, last_us;   /* Wall clock. */
+	uint64_t match_epoch;        /* The tree's scratch. */
+	uint32_t match_at;
+};
+/* A new one without connection; NULL: too many. */
+struct session *tn_mqtt_session_new(struct tn_mqtt *m,
+    struct tn_slice client_id, uint32_t expiry_s);
+struct session *tn_mqtt_session_find(struct tn_mqtt *m, struct tn_slice id);
+/* Everything of it goes, in the store too. Not connected. */
+void tn_mqtt_session_end(struct session *s);
+/* The same without the store: at the end of the program. */
+void tn_mqtt_session_free(struct session *s);
+void tn_mqtt_session_unref(struct session *s);
+/* Write the record (subscriptions, expiry); nothing when it is not kept. */
+void tn_mqtt_session_store(struct session *s);
+/* The expiry has changed, maybe from or to 0. */
+void tn_mqtt_session_keep(struct session *s, uint32_t expiry_s);
+/* Queue or, for QoS 0, send. NULL: nothing to wait for (QoS 0, dropped, a
+ * full queue); else an entry that is held until the caller lets it go. */
+struct delivery {
+	struct message *message;
+	struct subscription *const *subs;    /* Highest QoS first. */
+	uint32_t count;
+	bool retained;               /* For a new subscription. */
+};
+struct out *tn_mqtt_session_give(struct session *s,
+    const struct delivery *d);
+/* It is on disk (or need not be): it may be sent. Frees dropped ones. */
+void tn_mqtt_session_let_go(struct out *o);
+/* It could not be kept: nobody gets it. */
+void tn_mqtt_session_take_back(struct out *o);
+/* Send what can be sent. */
+void tn_mqtt_session_kick(struct session *s);
+/* A connection took the session up again: send again what was sent. */
+void tn_mqtt_session_resume(struct session *s);
+/* The connection is gone: nothing is in flight. */
+void tn_mqtt_session_detach(struct session *s);
+/* Answers of the client. False: no such identifier in that step. */
+bool tn_mqtt_session_puback(struct session *s, uint16_t id);
+bool tn_mqtt_session_pubrec(struct session *s, uint16_t id, uint8_t reason);
+bool tn_mqtt_session_pubcomp(struct session *s, uint16_t id);
+/* QoS 2 from the client. */
+bool tn_mqtt_session_received(const struct session *s, uint16_t id);
+void tn_mqtt_session_receive(struct session *s, uint16_t id);
+bool tn_mqtt_session_release(struct session *s, uint16_t id);
+/* Append to the queue as it is; an entry that was loaded. */
+void tn_mqtt_session_append(struct session *s, struct out *o);
+
+/* ---- what is kept (keep.c) ------------------------------------------- */
+
+/* All do nothing for a session that is not kept. */
+void tn_mqtt_keep_out(struct session *s, struct out *o);
+/* The entries that were sent, so that a restart knows: DUP, and no expiry. */
+void tn_mqtt_keep_sent(struct session *s);
+void tn_mqtt_keep_out_drop(struct session *s, const struct out *o);
+/* An entry in the store needs the message no more. */
+void tn_mqtt_keep_message_less(struct session *s, struct message *msg);
+void tn_mqtt_keep_received(struct session *s, uint16_t id, bool there);
+/* All of the session; nothing of it any more. */
+void tn_mqtt_keep_all(struct session *s);
+void tn_mqtt_keep_none(struct session *s);
+/* The topic's retained message, or none when its payload is empty. */
+void tn_mqtt_keep_retained(struct tn_mqtt *m, const struct message *msg);
+/* What the store holds, at start. Damaged entries are told and left out. */
+TN_MUST_USE enum tn_status tn_mqtt_keep_load(struct tn_mqtt *m,
+    struct tn_diag *d);
+
+/* ---- what was committed before (ring.c) ------------------------------ */
+
+/* Was this very message of the session committed to the route's stream? */
+bool tn_mqtt_ring_has(struct session *s, struct tn_ingest_route *r,
+    uint16_t id, uint32_t hash);
+/* Does the sender count identifiers up (one that takes the lowest free one
+ * does not), as far as can be told from two or more? */
+bool tn_mqtt_ring_ascends(struct session *s, struct tn_ingest_route *r);
+/* It is being committed; the memo goes with it. */
+struct tn_ingest_memo *tn_mqtt_ring_add(struct session *s,
+    struct tn_ingest_route *r, uint16_t id, uint32_t hash);
+/* It was not committed after all. */
+void tn_mqtt_ring_drop(struct session *s, struct tn_ingest_route *r,
+    uint16_t id, uint32_t hash);
+void tn_mqtt_rings_free(struct session *s);
+
+/* ---- connections (conn.c, connect.c, ws.c) --------------------------- */
+
+enum conn_step {
+	CONN_NEW,                    /* Waits for CONNECT. */
+	CONN_CHECKING,               /* The password, on the pool. */
+	CONN_OPEN,
+	CONN_CLOSING,                /* Sends what is left; hears nothing. */
+};
+/* PUBACK, PUBREC and PUBCOMP leave in the order of what they answer. */
+struct ack {
+	uint16_t packet;
+	uint8_t type;
+	uint8_t reason;
+	bool ready;
+	char *text;                  /* Reason string, or NULL. */
+};
+/* Where the topic that was published last goes: broker.c. */
+#define LAST_TOPIC_MAX 256
+struct last_topic {
+	uint8_t *topic;              /* NULL until the first one. */
+	uint32_t n;                  /* Its bytes; 0: none is known. */
+	uint32_t count;
+	struct route *routes[2];
+};
+struct conn {
+	struct conn *prev, *next;
+	struct tn_mqtt *m;
+	struct tn_net_stream *stream;    /* NULL: closed. */
+	uint32_t refs;               /* One of the stream, others of work. */
+	enum conn_step step;
+	struct session *session;
+	uint8_t version;
+	bool websocket, tls;
+	enum tn_governance_scope scope;  /* Given by how it came. */
+	bool may_publish, may_subscribe;
+	bool problem_info;           /* Reason strings are wanted. */
+	bool bridge;                 /* 3.1.1 of another broker: nothing back
+	                              * that it sent, retain flags stay. */
+	struct bridge *out;          /* We are its client (bridge.c), or NULL. */
+	bool resumed;                /* Of it: what the other broker sends may
+	                              * be a repetition it does not know of. */
+	bool no_will;                /* It said DISCONNECT. */
+	bool stalled;                /* Not read: look again. */
+	bool clogged;                /* Because it does not read its answers. */
+	uint16_t keep_alive_s;
+	int64_t heard_us;            /* Monotonic. */
+	struct tn_buf in;            /* What is not taken yet. */
+	struct ws *ws;
+	struct ack *acks;            /* A ring: acks_first .. + count. */
+	uint32_t ack_cap, ack_count;
+	uint64_t ack_first;          /* Number of the oldest. */
+	uint32_t works;              /* Publishes on their way. */
+	uint32_t asked;              /* (UN)SUBSCRIBEs on their way. */
+	uint32_t unacked;            /* QoS 1 and 2 from the client, as its
+	                              * send quota counts them. */
+	uint32_t receive_max;        /* Of the client, or ours if smaller. */
+	uint32_t packet_bytes_max;   /* Of the client; 0: no limit. */
+	char **aliases;              /* From the client, by alias - 1. */
+	struct last_topic last;
+	struct tn_codec_mqtt_packet *hello;  /* CONNECT, while checking. */
+	struct tn_arena *hello_arena;
+};
+enum way { TN_MQTT_TCP, TN_MQTT_TLS, TN_MQTT_WEBSOCKET };
+struct conn *tn_mqtt_conn_new(struct tn_mqtt *m, struct tn_net_stream *s,
+    enum way way, enum tn_governance_scope scope);
+void tn_mqtt_conn_ref(struct conn *c);
+void tn_mqtt_conn_unref(struct conn *c);
+/* Bytes of packets, from the stream or out of WebSocket frames. */
+void tn_mqtt_conn_bytes(struct conn *c, struct tn_slice in);
+/* Go on with what was not taken: ingest has room again. */
+void tn_mqtt_conn_go_on(struct conn *c);
+/* Append a packet; dropped when closing, or too large for the client (then
+ * false). */
+bool tn_mqtt_conn_send(struct conn *c, const struct tn_codec_mqtt_packet *p);
+size_t tn_mqtt_conn_queued(const struct conn *c);
+/* All connections go at once, silently: at the end of the program. */
+void tn_mqtt_conns_free(struct tn_mqtt *m);
+/* Close for a reason: told by DISCONNECT in 5.0 (0: say nothing). */
+void tn_mqtt_conn_end(struct conn *c, uint8_t reason);
+/* A place in the order of acks, and its filling. */
+uint64_t tn_mqtt_conn_ack_begin(struct conn *c, uint8_t type,
+    uint16_t packet);
+void tn_mqtt_conn_ack_end(struct conn *c, uint64_t number, uint8_t reason,
+    const char *text);
+/* connect.c */
+void tn_mqtt_connect(struct conn *c, const struct tn_codec_mqtt_packet *p);
+void tn_mqtt_connect_refuse(struct conn *c, uint8_t reason);
+/* The stream is gone, or DISCONNECT came: the session goes on alone. */
+void tn_mqtt_disconnected(struct conn *c);
+/* ws.c: frames in; bytes out with a frame's head before them. */
+struct ws *tn_mqtt_ws_new(void);
+void tn_mqtt_ws_free(struct ws *w);
+void tn_mqtt_ws_bytes(struct conn *c, struct tn_slice in);
+void tn_mqtt_ws_send(struct conn *c, struct tn_slice bytes);
+
+/* ---- wills (will.c) --------------------------------------------------- */
+
+/* The client has gone; wanted: without saying so. */
+void tn_mqtt_will_begin(struct session *s, bool wanted);
+/* Is it due? The session may be used afterwards. */
+void tn_mqtt_will_tick(struct session *s, int64_t mono_us);
+/* It is not to be published. */
+void tn_mqtt_will_drop(struct session *s);
+/* The client is back, or the session ends: published then. */
+void tn_mqtt_will_cancel(struct session *s, bool ends);
+
+/* ---- publishing (broker.c) ------------------------------------------- */
+
+/* A client's PUBLISH, its topic resolved. TN_EFULL: not now, come again with
+ * the same packet. Others: it was taken or the connection is ending. */
+TN_MUST_USE enum tn_status tn_mqtt_publish(struct conn *c,
+    const struct tn_codec_mqtt_packet *p);
+/* PUBREL of a client. */
+void tn_mqtt_publish_release(struct conn *c, uint16_t id);
+/* A message of nobody's packet: a will, a view's row. Takes the reference. */
+void tn_mqtt_publish_own(struct tn_mqtt *m, struct message *msg);
+/* Frees what was kept for further publishes and not used since the last call;
+ * all of it, when none is on its way and it is called twice. */
+void tn_mqtt_works_trim(struct tn_mqtt *m);
+/* SUBSCRIBE and UNSUBSCRIBE (subscribe.c). */
+void tn_mqtt_subscribe(struct conn *c, const struct tn_codec_mqtt_packet *p);
+void tn_mqtt_unsubscribe(struct conn *c,
+    const struct tn_codec_mqtt_packet *p);
+
+/* ---- connections out (bridge.c) -------------------------------------- */
+
+/* Of the setting in m->o.bridge; begins to connect. After _keep_load. */
+TN_MUST_USE enum tn_status tn_mqtt_bridges_new(struct tn_mqtt *m,
+    struct tn_diag *d);
+/* Each second: connect again, PINGREQ, gauges. */
+void tn_mqtt_bridges_tick(struct tn_mqtt *m, int64_t mono_us);
+/* Say DISCONNECT; nothing is begun any more. */
+void tn_mqtt_bridges_drain(struct tn_mqtt *m);
+/* After tn_mqtt_conns_free. */
+void tn_mqtt_bridges_end(struct tn_mqtt *m);
+/* Its connection got a packet that is neither PUBLISH nor PUBREL, */
+void tn_mqtt_bridge_packet(struct conn *c,
+    const struct tn_codec_mqtt_packet *p);
+/* something that is no packet, a message that was taken, */
+void tn_mqtt_bridge_malformed(struct conn *c);
+void tn_mqtt_bridge_took(struct conn *c);
+/* and has ended. */
+void tn_mqtt_bridge_closed(struct conn *c, enum tn_status why);
+/* Names of sessions that no client may have. */
+bool tn_mqtt_bridge_name(struct tn_slice client_id);
+
+/* ---- views that publish (views.c) ------------------------------------- */
+
+struct publishers;
+struct publishers *tn_mqtt_publishers_new(struct tn_mqtt *m);
+void tn_mqtt_publishers_free(struct publishers *p);
+
+/* ---- topics that no stream takes (source.c) --------------------------- */
+
+struct sources;
+struct sources *tn_mqtt_sources_new(void);
+void tn_mqtt_sources_free(struct sources *s);
+void tn_mqtt_source_saw(struct sources *s, struct tn_slice topic,
+    struct tn_slice payload);
+
+/* ---- who sends to which stream (seen.c) ------------------------------- */
+
+struct seen;
+struct seen *tn_mqtt_seen_new(void);
+void tn_mqtt_seen_free(struct seen *s);
+void tn_mqtt_saw(struct seen *s, const struct conn *c,
+    const struct session *from, uint32_t stream,
+    const struct tn_ingest_outcome *o);
+
+/* ---- the whole (mqtt.c) ---------------------------------------------- */
+
+struct route {
+	struct tn_ingest_route *ingest;
+	const struct tn_codec_topic *topic;
+	struct part *last;           /* Newest on its way, or NULL: broker.c. */
+	bool keyed;                  /* The stream has a primary key. */
+};
+#define TN_MQTT_RATE_S 10        /* Rates are over so many seconds. */
+struct tn_mqtt {
+	struct tn_mqtt_opts o;
+	struct tn_net_listener *plain, *tls;
+	struct store *store;
+	struct tree *tree;
+	struct retained *retained;
+	struct route *routes;
+	uint32_t route_count;
+	struct session **buckets;    /* By hash of the client's identifier. */
+	uint32_t bucket_count, session_count;
+	struct conn *conns;
+	uint32_t conn_count;
+	struct bridge *bridges;
+	struct tn_mqtt_bridges *bridge_specs;
+	struct tn_net_timer *tick;   /* Each second. */
+	struct tn_net_timer *retry;  /* For stalled connections. */
+	struct tn_arena *arena;      /* Of the packet at hand. */
+	struct tn_buf scratch;
+	struct publishers *publishers;
+	struct sources *sources;     /* source.c; NULL: not counted. */
+	struct seen *seen;
+	/* Messages by the end of each of the last seconds, a ring. */
+	uint64_t ticks_in[TN_MQTT_RATE_S + 1], ticks_out[TN_MQTT_RATE_S + 1];
+	uint64_t tick_count;
+	uint64_t next_session, next_message, next_assigned;
+	size_t queued_bytes;         /* Of messages in queues. */
+	uint32_t work;               /* Publishes on their way. */
+	struct work *spare;          /* For the next ones: broker.c. */
+	uint32_t spare_count, spare_idle;    /* idle: the lowest count
+	                                      * since the last tick. */
+	bool draining;
+	struct tn_counter *connected, *sessions, *subscriptions, *kept;
+	struct tn_counter *queued, *received[3], *sent[3], *dropped, *refused;
+};
+int64_t tn_mqtt_now_us(void);        /* Wall clock. */
+
+#endif
