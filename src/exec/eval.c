@@ -35,11 +35,9 @@ spread_text(struct tn_eval *ev, struct tn_column *c)
 
 	if (s.n * ev->rows > TN_EXEC_TEXT_MAX)
 		return false;
-	bytes = tn_arena_try_alloc(ev->a, s.n * ev->rows + 1);
-	if (bytes == NULL) {
-		tn_exec_no_memory(ev, s.n * ev->rows);
+	bytes = tn_exec_text_alloc(ev, s.n * ev->rows + 1);
+	if (bytes == NULL)
 		return false;
-	}
 	offsets = tn_arena_alloc(ev->a, ((size_t)ev->rows + 1) * 4);
 	offsets[0] = 0;
 	for (uint32_t i = 0; i < ev->rows; i++) {

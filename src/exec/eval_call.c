@@ -117,6 +117,18 @@ tn_exec_no_memory(const struct tn_eval *ev, size_t n)
 	*ev->env->no_memory = true;
 }
 
+/* Folds cannot take rows back: for them it is an allocation that aborts. */
+void *
+tn_exec_text_alloc(const struct tn_eval *ev, size_t n)
+{
+	void *p = ev->env->no_memory == NULL ? tn_arena_alloc(ev->a, n) :
+	    tn_arena_try_alloc(ev->a, n);
+
+	if (p == NULL)
+		tn_exec_no_memory(ev, n);
+	return p;
+}
+
 /* ---- results --------------------------------------------------------- */
 
 void *
@@ -177,9 +189,8 @@ tn_exec_room(struct tn_call *c, size_t n)
 		cap = (size_t)c->n * 8 + 64;
 	while (cap < c->bytes_n + n)
 		cap *= 2;
-	p = tn_arena_try_alloc(c->ev->a, cap);
+	p = tn_exec_text_alloc(c->ev, cap);
 	if (p == NULL) {
-		tn_exec_no_memory(c->ev, cap);
 		c->text_full = true;
 		return NULL;
 	}

@@ -167,6 +167,9 @@ void tn_exec_fail(struct tn_call *c, uint32_t row, const char *fmt, ...)
     TN_PRINTF(3, 4);
 /* No memory for ${n} bytes of text: the whole evaluation is worth nothing. */
 void tn_exec_no_memory(const struct tn_eval *ev, size_t n);
+/* Bytes of texts in ev->a. NULL only where the caller of eval hears of it
+ * (env->no_memory). */
+void *tn_exec_text_alloc(const struct tn_eval *ev, size_t n);
 /* Room for n values of the result type. */
 void *tn_exec_values(struct tn_call *c);
 /* Set ${out} from type, n, constant, valid and ${values}. */
