@@ -274,7 +274,8 @@ bounded(void **state)
 	for (int twice = 0; twice < 2; twice++) {
 		for (int hour = 0; hour < 8; hour++) {
 			char time[8];
-			(void)snprintf(time, sizeof time, "0%d:10", hour);
+			(void)snprintf(time, sizeof time, "0%d:10",
+			    (int)((unsigned)hour % 10));
 			event(&g, "berlin", time, 1);
 		}
 		cut(&g);
