@@ -242,7 +242,9 @@ put_page(struct chunk *k, bool dict, uint32_t values)
 	size_t before = k->out->n;
 	enum tn_status st;
 
-	if (s->body.failed || s->body.n > TN_PQ_PAGE_BYTES_MAX)
+	if (s->body.failed)
+		return tn_buf_status(&s->body);
+	if (s->body.n > TN_PQ_PAGE_BYTES_MAX)
 		return TN_ELIMIT;
 	tn_buf_clear(&s->packed);
 	st = tn_zstd_compress(&s->packed, (struct tn_slice){ s->body.p,
@@ -252,7 +254,7 @@ put_page(struct chunk *k, bool dict, uint32_t values)
 	put_header(k, dict, values);
 	k->w->raw_bytes += k->out->n - before + s->body.n;
 	tn_buf_add(k->out, s->packed.p, s->packed.n);
-	return k->out->failed ? TN_ELIMIT : TN_OK;
+	return tn_buf_status(k->out);
 }
 
 static enum tn_status
