@@ -133,7 +133,7 @@ lines_alloc(size_t bytes)
 	void *p = aligned_alloc(LINE_BYTES, whole);
 
 	if (p == NULL)
-		abort();
+		tn_alloc_fail(whole);
 	return memset(p, 0, whole);
 }
 

@@ -20,6 +20,7 @@
 #include "net/stream_int.h"
 
 #include <sched.h>
+#include <stdlib.h>
 #include <uv.h>
 
 enum {
@@ -184,12 +185,22 @@ tn_net_loop_hub(struct tn_net_loop *l)
 	return l->hub;
 }
 
+/* libuv asks for little, and in places ends the process without a word when
+ * it gets nothing. Ours ends it too, and says why. */
+static void *
+uv_calloc(size_t count, size_t n)
+{
+	return count != 0 && n > SIZE_MAX / count ? NULL : tn_zalloc(count * n);
+}
+
 struct tn_net_loop *
 tn_net_loop_new(void)
 {
 	struct tn_net_loop *l = tn_zalloc(sizeof *l);
-	int rc = uv_loop_init(&l->uv);
+	int rc = uv_replace_allocator(tn_alloc, tn_realloc, uv_calloc, free);
 
+	tn_assert(rc == 0);
+	rc = uv_loop_init(&l->uv);
 	if (rc != 0)
 		tn_say(TN_ERROR, "net", "no event loop: %s", uv_strerror(rc));
 	tn_assert(rc == 0);

@@ -79,8 +79,13 @@ tn_sql_tree_parse(struct tn_arena *a, const struct tn_sql_text *t,
 
 	*stmts = NULL;
 	tn_sql_parse(t->p, &result);
-	if (result.error != NULL) {
+	if (result.error != NULL && result.error->message != NULL) {
 		st = syntax_error(t, result.error, d);
+		goto out;
+	}
+	if (result.error != NULL || result.parse_tree == NULL) {
+		st = tn_diag_set(d, TN_ENOMEM, "no_memory",
+		    "no memory to read the statements");
 		goto out;
 	}
 	if (json_depth(result.parse_tree) > TN_SQL_DEPTH_MAX) {

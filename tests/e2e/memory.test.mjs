@@ -88,7 +88,7 @@ test('the Nth allocation of a start fails', { timeout: soak ? 3600000 : 120000 }
   await f.post(first, 'keyed');
   await first.kill();
   let started = 0, ended = 0;
-  for (const n of numbers(r, 2000, step('TARN_STRIDE', 67))) {
+  for (const n of numbers(r, 3000, step('TARN_STRIDE', 67))) {
     const t = f.tarn({ LD_PRELOAD: nomem, TARN_NOMEM_AT: String(n) });
     await t.start().then(() => started++, () => ended++);
     fair(t, `start, allocation ${n}`);
