@@ -4,6 +4,8 @@
 set -u
 : "${TARN_SEED:=$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}"
 export TARN_SEED
+# A failure on another thread than the test's is said, too.
+export CMOCKA_TEST_ABORT=1
 passed=0 failed=0
 for t in "$@"; do
 	if out=$("$t" 2>&1); then
