@@ -11,7 +11,7 @@ echo "seed: TARN_SEED=$TARN_SEED"
 make -s -j"$(nproc)" VARIANT=release unit > "$out/unit" 2>&1
 unit_rc=$?
 cat "$out/unit"
-[ -d tests/node_modules/playwright-core ] && [ -d tests/node_modules/mqtt ] || (cd tests && npm install --no-audit --no-fund --loglevel=error) || exit 1
+[ -d tests/node_modules/playwright-core ] && [ -d tests/node_modules/mqtt ] && [ -d tests/node_modules/icebird ] && [ -d tests/node_modules/avsc ] || (cd tests && npm install --no-audit --no-fund --loglevel=error) || exit 1
 node --test --test-concurrency=1 --test-reporter=spec tests/e2e/*.test.mjs tests/web/*.test.mjs > "$out/e2e" 2>&1
 e2e_rc=$?
 cat "$out/e2e"

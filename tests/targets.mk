@@ -68,14 +68,15 @@ bench: deps
 soak: deps
 	@packaging/deps.sh test
 	@$(MAKE) -s -j$(JOBS) VARIANT=release all tools
-	@SOAK=1 node --test tests/e2e/differential.test.mjs tests/e2e/kill.test.mjs tests/e2e/mqtt_faults.test.mjs
-# MQTT clients that are too large for make test: Node-RED.
+	@SOAK=1 node --test tests/e2e/differential.test.mjs tests/e2e/kill.test.mjs tests/e2e/mqtt_faults.test.mjs tests/e2e/objects.test.mjs
+# What is too large for make test: Node-RED, Python's readers of Iceberg and Delta.
 interop: deps
 	@packaging/deps.sh test
 	@$(MAKE) -s -j$(JOBS) VARIANT=release all
-	@[ -d tests/node_modules/mqtt ] || (cd tests && npm install --no-audit --no-fund --loglevel=error)
+	@[ -d tests/node_modules/icebird ] || (cd tests && npm install --no-audit --no-fund --loglevel=error)
 	@[ -d tests/tools/node-red/node_modules ] || (cd tests/tools/node-red && npm install --no-audit --no-fund --loglevel=error)
-	@node --test --test-reporter=spec tests/e2e/mqtt_clients.test.mjs
+	@tests/tools/interop.sh
+	@INTEROP=1 node --test --test-reporter=spec tests/e2e/mqtt_clients.test.mjs tests/e2e/tables.test.mjs
 # States of a real disk that a power loss can leave; needs root and loop devices.
 # STATES of each file system, FS="ext4 xfs btrfs". make test looks at 24.
 STATES ?= 200

@@ -12,6 +12,7 @@ import { api, hooks } from './lib/api.js';
 const lazy = /** @type {Record<string, () => Promise<any>>} */ ({
 	streams: () => import('./pages/streams.js'),
 	stream: () => import('./pages/stream.js'),
+	lake: () => import('./pages/lake.js'),
 	runs: () => import('./pages/runs.js'),
 	sql: () => import('./pages/sql.js'),
 	mqtt: () => import('./pages/mqtt.js'),

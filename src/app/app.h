@@ -19,7 +19,8 @@ enum tn_app_exit {
  * for showing and as a number for use (bytes, rows, microseconds). */
 enum tn_app_setting {
 	TN_SET_HTTP_LISTEN, TN_SET_INSTANCE, TN_SET_CUT_INTERVAL,
-	TN_SET_CUT_ROWS, TN_SET_YOUNG_FILES, TN_SET_KEEP_DROPPED,
+	TN_SET_CUT_ROWS, TN_SET_YOUNG_FILES,
+	TN_SET_COMPACT_BYTES, TN_SET_COMPACT_RATE, TN_SET_SNAPSHOT_KEEP,
 	TN_SET_SEGMENT_BYTES, TN_SET_LOG_LEVEL, TN_SET_LAKE_LEVEL,
 	TN_SET_DECODERS, TN_SET_CHUNK_BYTES, TN_SET_ROW_BYTES,
 	TN_SET_PENDING_BYTES, TN_SET_BACKLOG_BYTES, TN_SET_ERRORS,
@@ -29,7 +30,8 @@ enum tn_app_setting {
 	TN_SET_CONNECTIONS, TN_SET_HEADER_TIMEOUT, TN_SET_BODY_TIMEOUT,
 	TN_SET_SQL_BYTES, TN_SET_SLICE_ROWS,
 	TN_SET_CORRECTIONS, TN_SET_CORRECTIONS_KEEP,
-	TN_SET_HOLISTIC_BYTES, TN_SET_MEMORY,
+	TN_SET_RETENTION_WAIT, TN_SET_DISK_RESERVE,
+	TN_SET_HOLISTIC_BYTES, TN_SET_MEMORY, TN_SET_MEMORY_FULL,
 	TN_SET_ADDRESS_CONNECTIONS,
 	TN_SET_MQTT_LISTEN, TN_SET_MQTT_TLS_LISTEN, TN_SET_MQTT_TLS_CERT,
 	TN_SET_MQTT_TLS_KEY, TN_SET_MQTT_TLS_CLIENT_CA,
@@ -40,6 +42,11 @@ enum tn_app_setting {
 	TN_SET_MQTT_SUBSCRIPTION_BYTES,
 	TN_SET_MQTT_EXPIRY, TN_SET_MQTT_KEEP_ALIVE, TN_SET_MQTT_CONNECT,
 	TN_SET_MQTT_UNSENT, TN_SET_MQTT_SOURCES, TN_SET_MQTT_BRIDGE,
+	TN_SET_INBOX_SETTLE, TN_SET_INBOX_SCAN, TN_SET_INBOX_FILES,
+	TN_SET_INBOX_TABLE, TN_SET_COPY_PATHS,
+	TN_SET_OBJECTS, TN_SET_OBJECT_BYTES, TN_SET_OBJECT_UPLOADS,
+	TN_SET_OBJECT_INDEX, TN_SET_OBJECT_RETENTION,
+	TN_SET_LAKE_TABLES, TN_SET_LAKE_URL,
 	TN_SET_COUNT
 };
 struct tn_app_settings {
@@ -52,6 +59,8 @@ TN_MUST_USE enum tn_status tn_app_settings_apply(struct tn_app_settings *s,
     const struct tn_sql_pipeline *p, struct tn_diag *d);
 const char *tn_app_setting_name(enum tn_app_setting i);
 const char *tn_app_setting_doc(enum tn_app_setting i);
+/* Of lake_tables, a set of enum tn_lake_format; -1: not understood. */
+int tn_app_table_formats(const char *text);
 const char *tn_app_setting_default(enum tn_app_setting i);
 void tn_app_settings_help(struct tn_buf *out);
 
@@ -76,6 +85,12 @@ struct tn_app_file {
 uint32_t tn_app_bundle(const struct tn_app_file **files);
 TN_MUST_USE enum tn_status tn_app_load_bundle(const char *folder,
     struct tn_sql_pipeline **out, struct tn_diag *d);
+/* tarn help objects */
+void tn_app_objects_help(struct tn_buf *out);
+/* The pipeline of a folder, with the built-in stream of objects, as the other
+ * one has it. */
+TN_MUST_USE enum tn_status tn_app_load_dir(const char *dir,
+    struct tn_sql_pipeline **out, struct tn_diag *d);
 
 /* ---- commands -------------------------------------------------------- */
 
@@ -89,6 +104,7 @@ struct tn_app_args {
 	const char *url;         /* --url, TARN_URL */
 	const char *token_file;  /* --token-file; else TARN_TOKEN */
 	const char *format;
+	const char *output;      /* -o FILE: of tarn sql */
 	const char *options[32]; /* Load options "name=value". */
 	uint32_t option_count;
 	const char *words[256];  /* What is left: names, files, SQL. */
@@ -101,6 +117,8 @@ int tn_app_check(const struct tn_app_args *a);
 int tn_app_load(const struct tn_app_args *a);
 int tn_app_sql(const struct tn_app_args *a);
 int tn_app_batch(const struct tn_app_args *a);     /* recompute, verify, cut */
+int tn_app_backup(const struct tn_app_args *a);
+int tn_app_restore(const struct tn_app_args *a);
 int tn_app_doctor(const struct tn_app_args *a);
 int tn_app_token(const struct tn_app_args *a);
 int tn_app_health(const struct tn_app_args *a);

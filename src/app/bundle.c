@@ -5,8 +5,26 @@
 
 #include <string.h>
 
+#include "objects/objects.h"
+
 extern const struct tn_app_file tn_app_bundle_files[] __attribute__((weak));
 extern const uint64_t tn_app_bundle_count __attribute__((weak));
+
+static struct tn_sql_builtin
+objects_table(void)
+{
+	return (struct tn_sql_builtin){ { "built in: objects",
+	    tn_slice_of(tn_objects_sql) }, "objects" };
+}
+
+enum tn_status
+tn_app_load_dir(const char *dir, struct tn_sql_pipeline **out,
+    struct tn_diag *d)
+{
+	struct tn_sql_builtin more = objects_table();
+
+	return tn_sql_load_dir_with(out, dir, &more, d);
+}
 
 uint32_t
 tn_app_bundle(const struct tn_app_file **files)
@@ -21,6 +39,7 @@ tn_app_load_bundle(const char *folder, struct tn_sql_pipeline **out,
     struct tn_diag *d)
 {
 	const struct tn_app_file *files;
+	struct tn_sql_builtin more = objects_table();
 	struct tn_sql_source sources[64];
 	uint32_t n = tn_app_bundle(&files), count = 0;
 	size_t length = strlen(folder);
@@ -37,5 +56,5 @@ tn_app_load_bundle(const char *folder, struct tn_sql_pipeline **out,
 	if (count == 0)
 		return tn_diag_set(d, TN_ENOTFOUND, "no_bundle",
 		    "this build holds no pipeline \"%s\"", folder);
-	return tn_sql_load(out, sources, count, d);
+	return tn_sql_load_with(out, sources, count, &more, d);
 }

@@ -24,7 +24,7 @@ tn_app_check(const struct tn_app_args *a)
 		    "  hint: tarn check config/office\n");
 		return TN_EXIT_USAGE;
 	}
-	st = tn_sql_load_dir(&p, a->words[0], &d);
+	st = tn_app_load_dir(a->words[0], &p, &d);
 	tn_app_settings_init(&set);
 	if (st == TN_OK)
 		st = tn_app_settings_apply(&set, p, &d);
@@ -59,6 +59,21 @@ ask(const struct tn_app_args *a, struct tn_app_call *c, const char *path,
 	tn_free(url);
 	tn_free(token);
 	return rc;
+}
+
+void
+tn_app_print_diag(const struct tn_diag *d)
+{
+	if (d->file[0] != '\0' && d->line > 0)
+		fprintf(stderr, "%s:%u:%u: ", d->file, (unsigned)d->line,
+		    (unsigned)d->column);
+	else if (d->file[0] != '\0')
+		fprintf(stderr, "%s: ", d->file);
+	else
+		fprintf(stderr, "tarn: ");
+	fprintf(stderr, "%s\n", d->message);
+	if (d->hint[0] != '\0')
+		fprintf(stderr, "  hint: %s\n", d->hint);
 }
 
 /* ---- sql ------------------------------------------------------------- */
@@ -162,11 +177,55 @@ print_table(const struct tn_json *o)
 	tn_free(width);
 }
 
+/* To a file that is whole or not there. */
+static int
+write_output(const char *path, const struct tn_buf *body)
+{
+	struct tn_buf full = { 0 };
+	enum tn_status st;
+
+	if (strchr(path, '/') == NULL)
+		tn_buf_str(&full, "./");
+	tn_buf_str(&full, path);
+	st = tn_os_write_file(tn_buf_cstr(&full), body->p, body->n, 0640);
+	tn_buf_fini(&full);
+	if (st == TN_OK)
+		return TN_EXIT_OK;
+	fprintf(stderr, "tarn: cannot write %s: %s\n", path,
+	    tn_status_text(st));
+	return TN_EXIT_FAILED;
+}
+
+/* -o json is --format json; other words are files. */
+static bool
+is_format(const char *word)
+{
+	static const char *const names[] = { "table", "csv", "json",
+	    "ndjson", "parquet" };
+
+	for (size_t i = 0; word != NULL && i < TN_COUNT(names); i++)
+		if (strcmp(word, names[i]) == 0)
+			return true;
+	return false;
+}
+
+static const char *
+choose_format(const struct tn_app_args *a)
+{
+	if (a->json)
+		return "json";
+	if (is_format(a->output))
+		return a->output;
+	if (a->format != NULL)
+		return a->format;
+	return isatty(1) == 1 && a->output == NULL ? "table" : "csv";
+}
+
 int
 tn_app_sql(const struct tn_app_args *a)
 {
-	const char *format = a->json ? "json" : a->format != NULL ?
-	    a->format : isatty(1) == 1 ? "table" : "csv";
+	const char *format = choose_format(a);
+	const char *output = is_format(a->output) ? NULL : a->output;
 	struct tn_app_call c = { .method = "POST", .type = "application/sql",
 	    .accept = strcmp(format, "csv") == 0 ? "text/csv" :
 	    strcmp(format, "ndjson") == 0 ? "application/x-ndjson" :
@@ -181,16 +240,25 @@ tn_app_sql(const struct tn_app_args *a)
 		    "  hint: tarn sql 'SELECT count(*) FROM badge'\n");
 		return TN_EXIT_USAGE;
 	}
+	if (strcmp(format, "parquet") == 0) {
+		fprintf(stderr, "tarn: sql prints table, csv, json or ndjson\n"
+		    "  hint: COPY (SELECT ...) TO 'x.parquet' writes Parquet "
+		    "on the server\n");
+		return TN_EXIT_USAGE;
+	}
 	c.body = tn_slice_of(a->words[0]);
 	rc = ask(a, &c, "/api/v1/sql", &r);
 	arena = tn_arena_new(65536);
-	if (rc == TN_EXIT_OK && strcmp(format, "table") == 0 &&
+	if (rc == TN_EXIT_OK && output != NULL)
+		rc = write_output(output, &r.body);
+	else if (rc == TN_EXIT_OK && strcmp(format, "table") == 0 &&
 	    tn_codec_json_parse(arena, (struct tn_slice){ r.body.p,
 	    r.body.n }, &o, NULL) == TN_OK)
 		print_table(o);
 	else if (rc == TN_EXIT_OK)
 		fwrite(r.body.p, 1, r.body.n, stdout);
-	if (rc == TN_EXIT_OK && strcmp(format, "json") == 0)
+	if (rc == TN_EXIT_OK && strcmp(format, "json") == 0 &&
+	    output == NULL)
 		putchar('\n');
 	tn_arena_free(arena);
 	tn_buf_fini(&r.body);
@@ -221,9 +289,15 @@ tn_app_batch(const struct tn_app_args *a)
 	int rc;
 
 	tn_buf_printf(&path, "/api/v1/%s", cut ? "batch/run" : a->command);
-	if (a->word_count > 0 && !cut) {
-		tn_buf_str(&path, "?view=");
-		tn_app_escape(&path, a->words[0]);
+	for (uint32_t i = 0; !cut && i < a->word_count; i++) {
+		size_t name = strcspn(a->words[i], "=");
+		bool view = i == 0 && a->words[i][name] == '\0';
+		tn_buf_printf(&path, "%c%.*s=", i == 0 ? '?' : '&',
+		    view ? 4 : (int)name, view ? "view" : a->words[i]);
+		if (view)
+			tn_app_escape(&path, a->words[i]);
+		else if (a->words[i][name] == '=')
+			tn_app_escape(&path, a->words[i] + name + 1);
 	}
 	rc = ask(a, &c, tn_buf_cstr(&path), &r);
 	if (rc == TN_EXIT_OK && tn_codec_json_parse(arena,

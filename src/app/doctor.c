@@ -89,7 +89,7 @@ look_at_config(const struct tn_app_args *a)
 	if (a->config == NULL)
 		return say(0, "pipeline", "the bundled office pipeline "
 		    "(--config DIR for your own)");
-	st = tn_sql_load_dir(&p, a->config, &d);
+	st = tn_app_load_dir(a->config, &p, &d);
 	if (st != TN_OK) {
 		snprintf(words, sizeof words, "%s:%u:%u %s", d.file,
 		    (unsigned)d.line, (unsigned)d.column, d.message);

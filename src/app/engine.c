@@ -6,7 +6,7 @@
  * The wiring between rooms that do not see each other is here: committed rows
  * go from ingest to speed, a published cut goes to speed, serving and ingest,
  * the log is trimmed on the writer. */
-#include "app/run_int.h"
+#include "app/call_int.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -235,6 +235,18 @@ lake_without_catalog(struct app *a, const char *catalog, struct tn_diag *d)
 	    "%s is missing, but the lake beside it holds files", catalog);
 }
 
+#define RESERVE_PARTS 16             /* Of a small disk. */
+
+uint64_t
+tn_app_disk_reserve(const struct app *a)
+{
+	uint64_t want = (uint64_t)a->set.number[TN_SET_DISK_RESERVE];
+	uint64_t size = tn_os_disk_size(a->data);
+
+	return size > 0 && want > size / RESERVE_PARTS ?
+	    size / RESERVE_PARTS : want;
+}
+
 static enum tn_status
 open_stores(struct app *a, struct tn_diag *d)
 {
@@ -243,7 +255,8 @@ open_stores(struct app *a, struct tn_diag *d)
 	struct tn_log_opts lo = { .dir = log,
 	    .segment_bytes = (uint64_t)a->set.number[TN_SET_SEGMENT_BYTES],
 	    .zstd_level = (int)a->set.number[TN_SET_LOG_LEVEL],
-	    .notes_max = (uint32_t)a->set.number[TN_SET_IDEMPOTENCY_KEYS] };
+	    .notes_max = (uint32_t)a->set.number[TN_SET_IDEMPOTENCY_KEYS],
+	    .disk_reserve = tn_app_disk_reserve(a) };
 	enum tn_status st = lake_without_catalog(a, catalog, d);
 
 	if (st == TN_OK)
@@ -318,11 +331,17 @@ make_batch(struct app *a)
 	    .pool = a->pool, .speed = { seal, unseal, speed_published,
 	    a->speed }, .published = published, .arg = a,
 	    .young_files_max = (uint32_t)n[TN_SET_YOUNG_FILES],
+	    .compact_file_bytes = (uint64_t)n[TN_SET_COMPACT_BYTES],
+	    .compact_rate = (uint64_t)n[TN_SET_COMPACT_RATE],
 	    .slice_rows = (uint64_t)n[TN_SET_SLICE_ROWS],
 	    .zstd_level = (int)n[TN_SET_LAKE_LEVEL],
-	    .garbage_us = n[TN_SET_KEEP_DROPPED],
+	    .table_formats = tn_app_table_formats(
+		a->set.text[TN_SET_LAKE_TABLES]),
+	    .garbage_us = n[TN_SET_SNAPSHOT_KEEP],
 	    .corrections_max = (uint32_t)n[TN_SET_CORRECTIONS],
-	    .corrections_keep_us = n[TN_SET_CORRECTIONS_KEEP] };
+	    .corrections_keep_us = n[TN_SET_CORRECTIONS_KEEP],
+	    .retention_wait_us = n[TN_SET_RETENTION_WAIT] > 0 ?
+		n[TN_SET_RETENTION_WAIT] : -1 };
 
 	a->batch = tn_batch_new(&o);
 }
@@ -365,6 +384,7 @@ tn_app_engine_open(struct app *a, struct tn_diag *d)
 	    a->set.number[TN_SET_QUERY_THREADS], POOL_JOBS);
 	make_layers(a);
 	st = catch_up(a, d);
+	tn_app_calls_open(a);
 	if (st == TN_OK)
 		tn_app_memory_watch(a);
 	return st;
@@ -375,6 +395,10 @@ tn_app_engine_close(struct app *a)
 {
 	/* Quiet from the top: after this nobody asks batch for a cut, and a
 	 * cut under way may still talk to the writer and to speed. */
+	tn_app_calls_close(a);
+	tn_app_backup_close(a);
+	tn_inbox_stop(a->inbox);
+	tn_objects_stop(a->objects);
 	if (a->ingest != NULL)
 		tn_ingest_flush(a->ingest);
 	if (a->speed != NULL)
@@ -389,6 +413,8 @@ tn_app_engine_close(struct app *a)
 	if (a->loop != NULL)
 		tn_net_loop_settle(a->loop);
 	tn_app_mqtt_close(a);
+	tn_inbox_free(a->inbox);
+	tn_objects_free(a->objects);
 	tn_ingest_free(a->ingest);
 	tn_serving_free(a->serving);
 	tn_speed_free(a->speed);

@@ -1,5 +1,6 @@
 /* tarn load: files into a stream through the HTTP door, streamed, with a
- * progress bar when a person looks on. */
+ * progress bar when a person looks on. A Parquet file is read here and sent as
+ * NDJSON, piece by piece, as the drop folder does it. */
 #include "app/app.h"
 
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "codec/codec.h"
+#include "inbox/inbox.h"
 #include "os/os.h"
 
 #define ERRORS_SHOWN 10
@@ -16,6 +18,11 @@
 
 struct source {
 	FILE *file;
+	struct tn_inbox_source *parquet; /* Instead of file. */
+	struct tn_buf piece;             /* Of it, sent up to here: */
+	size_t piece_at;
+	enum tn_status failed;
+	struct tn_diag diag;
 	const char *name;
 	uint64_t bytes;          /* Of the whole file; 0 unknown. */
 	uint64_t sent;
@@ -31,7 +38,8 @@ static void
 draw_bar(struct source *s, bool last)
 {
 	int64_t now = tn_os_mono_us();
-	double part = s->bytes > 0 ? (double)s->sent / (double)s->bytes : 0;
+	double part = s->parquet != NULL ? tn_inbox_source_part(s->parquet) :
+	    s->bytes > 0 ? (double)s->sent / (double)s->bytes : 0;
 	double seconds = (double)(now - s->begun_us) / 1e6 + 1e-9;
 	char bar[BAR_WIDTH + 1];
 
@@ -58,6 +66,32 @@ read_source(void *arg, void *p, size_t n)
 	s->sent += got;
 	draw_bar(s, false);
 	return got;
+}
+
+/* Rows of a Parquet file as NDJSON. */
+static size_t
+read_parquet(void *arg, void *p, size_t n)
+{
+	struct source *s = arg;
+	size_t left;
+
+	if (s->piece_at == s->piece.n) {
+		tn_buf_clear(&s->piece);
+		s->piece_at = 0;
+		s->failed = tn_inbox_source_read(s->parquet, &s->piece,
+		    &s->diag);
+		if (s->failed == TN_END)
+			s->failed = TN_OK;
+		if (s->failed != TN_OK)
+			return SIZE_MAX;
+	}
+	left = s->piece.n - s->piece_at;
+	n = left < n ? left : n;
+	memcpy(p, s->piece.p + s->piece_at, n);
+	s->piece_at += n;
+	s->sent += n;
+	draw_bar(s, false);
+	return n;
 }
 
 static bool
@@ -166,6 +200,82 @@ take_answer(const struct tn_app_args *a, const char *name,
 	return rc;
 }
 
+static bool
+is_parquet(const char *name)
+{
+	char magic[4] = "";
+	FILE *f = strcmp(name, "-") == 0 ? NULL : fopen(name, "rb");
+	bool yes = f != NULL && fread(magic, 1, 4, f) == 4 &&
+	    memcmp(magic, "PAR1", 4) == 0;
+
+	if (f != NULL)
+		fclose(f);
+	return yes || ends_with(name, ".parquet") ||
+	    ends_with(name, ".parquet.gz") || ends_with(name, ".parquet.zst");
+}
+
+/* Only what a file with names and types can have. */
+static enum tn_status
+check_options(const struct tn_app_args *a, const struct tn_inbox_format *f,
+    struct tn_diag *d)
+{
+	struct tn_inbox_options o = { .count = 0 };
+	struct tn_codec_spec *spec = NULL;
+	char names[TN_COUNT(a->options)][64];
+	enum tn_status st;
+
+	for (uint32_t i = 0; i < a->option_count; i++) {
+		const char *eq = strchr(a->options[i], '=');
+		snprintf(names[i], sizeof names[i], "%.*s",
+		    (int)(eq - a->options[i]), a->options[i]);
+		o.items[o.count++] = (struct tn_inbox_option){ names[i],
+		    tn_slice_of(eq + 1) };
+	}
+	st = tn_inbox_spec(f, &o, &spec, d);
+	if (st == TN_OK)
+		tn_codec_spec_fini(spec);
+	tn_free(spec);
+	return st;
+}
+
+static int
+load_parquet(const struct tn_app_args *a, const char *name, const char *url,
+    const char *token, struct total *t)
+{
+	static const struct tn_inbox_options none = { .count = 0 };
+	const char *tmp = getenv("TMPDIR");
+	struct source s = { .name = name, .begun_us = tn_os_mono_us(),
+	    .bar = isatty(2) == 1 && !a->quiet };
+	struct tn_app_call call = { .method = "POST", .url = url,
+	    .type = "application/x-ndjson", .token = token,
+	    .read = read_parquet, .arg = &s };
+	const struct tn_inbox_work work = { .folder = tmp != NULL ? tmp :
+	    "/tmp" };
+	struct tn_app_reply reply = { .status = 0 };
+	int rc = TN_EXIT_FAILED;
+
+	s.failed = tn_inbox_source_open(&s.parquet, name, name, &none, &work,
+	    &s.diag);
+	if (s.failed == TN_OK)
+		s.failed = check_options(a, tn_inbox_source_format(s.parquet),
+		    &s.diag);
+	if (s.failed == TN_OK) {
+		tn_app_http(&call, &reply);
+		draw_bar(&s, true);
+	}
+	if (s.failed == TN_OK) {
+		rc = take_answer(a, name, &reply, t);
+	} else {
+		fprintf(stderr, "tarn: %s: %s\n", name, s.diag.message);
+		if (s.diag.hint[0] != '\0')
+			fprintf(stderr, "  hint: %s\n", s.diag.hint);
+	}
+	tn_buf_fini(&reply.body);
+	tn_buf_fini(&s.piece);
+	tn_inbox_source_close(s.parquet);
+	return rc;
+}
+
 static int
 load_file(const struct tn_app_args *a, const char *name, const char *url,
     const char *token, struct total *t)
@@ -229,7 +339,9 @@ tn_app_load(const struct tn_app_args *args)
 	url = load_url(&a);
 	token = tn_app_url_token(&a);
 	for (uint32_t i = 1; i <= files && rc == TN_EXIT_OK; i++)
-		rc = load_file(&a, a.words[i], url, token, &t);
+		rc = is_parquet(a.words[i]) ?
+		    load_parquet(&a, a.words[i], url, token, &t) :
+		    load_file(&a, a.words[i], url, token, &t);
 	if (!a.quiet)
 		fprintf(stderr, "%llu accepted, %llu quarantined, "
 		    "%llu duplicates\n", (unsigned long long)t.accepted,

@@ -11,8 +11,8 @@ static const char overview[] =
     "on http://127.0.0.1:8420\n"
     "  tarn run --config DIR                    your pipeline\n"
     "  tarn check DIR                           is this pipeline good?\n"
-    "  tarn load STREAM FILE...                 CSV or NDJSON, also .gz and "
-    ".zst\n"
+    "  tarn load STREAM FILE...                 CSV, NDJSON or Parquet, also "
+    ".gz and .zst\n"
     "  tarn sql 'SELECT ...' --format csv       ask a running tarn\n\n"
     "Commands\n"
     "  run        take events, serve views       --config DIR --data DIR "
@@ -22,16 +22,22 @@ static const char overview[] =
     "ADDR:PORT\n"
     "  check      0 good, 1 not, with file:line:column\n"
     "  load       STREAM FILE... [name=value]    options: tarn help load\n"
-    "  sql        'SELECT ...'                   --format table|csv|json\n"
+    "  sql        'SELECT ...' | 'COPY ...' | 'CALL ...'   --format "
+    "table|csv|json|ndjson -o FILE\n"
     "  cut        log to lake now\n"
-    "  recompute  VIEW                           its states anew from "
-    "silver\n"
-    "  verify     [VIEW]                         compare with the raw bytes, "
-    "1 when different\n"
+    "  recompute  VIEW [from=T] [to=T] [dry_run=true]   its states anew "
+    "from silver\n"
+    "  verify     [VIEW] [sample=0.1] [seed=N] [details=true]  compare with the "
+    "raw bytes,\n"
+    "                                            1 when different\n"
+    "  backup     DEST                           of a running tarn (--url) "
+    "or of --data\n"
+    "  restore    SRC --data DIR                 into an empty folder, "
+    "checked\n"
     "  token      create NAME [SCOPE] | list | revoke ID\n"
     "  doctor     look at this machine and the data folder\n"
     "  health     0 when a running tarn is ready\n"
-    "  version, help [sql | settings | load | TOPIC]\n\n"
+    "  version, help [sql | settings | load | objects | TOPIC]\n\n"
     "Environment: TARN_CONFIG TARN_DATA TARN_HTTP TARN_MQTT TARN_URL TARN_TOKEN\n"
     "Exit codes: 0 ok, 1 failed check, 2 usage, 3 some rows quarantined, "
     "4 not reachable,\n            5 refused, 6 conflict\n";
@@ -41,6 +47,11 @@ static const char load_help[] =
     "  tarn load badge events.ndjson.gz\n"
     "  tarn load rooms room_1.csv rename=people:'Room 1' constant=room:1\n"
     "  cat events.ndjson | tarn load badge -\n\n"
+    "A Parquet file's columns go by their names. Files can also be put into\n"
+    "DATA/inbox/STREAM/: each content is loaded exactly once, then moved to "
+    "done/ or\nrejected/; the options stand in FILE.options.json or "
+    "options.json beside it, as\n{\"delimiter\":\";\",\"rename\":"
+    "{\"column\":\"field\"},\"constant\":{\"column\":\"text\"}}.\n\n"
     "Options, the same as query parameters of POST /api/v1/streams/STREAM:\n"
     "  format=csv|json|ndjson     else by the file's name, or its first "
     "byte\n"
@@ -56,21 +67,6 @@ static const char load_help[] =
     "  time_format='%m/%d/%y %H:%M:%S'   how times are written\n"
     "  time_zone=+01:00           for times without a zone; UTC otherwise\n";
 
-void
-tn_app_print_diag(const struct tn_diag *d)
-{
-	if (d->file[0] != '\0' && d->line > 0)
-		fprintf(stderr, "%s:%u:%u: ", d->file, (unsigned)d->line,
-		    (unsigned)d->column);
-	else if (d->file[0] != '\0')
-		fprintf(stderr, "%s: ", d->file);
-	else
-		fprintf(stderr, "tarn: ");
-	fprintf(stderr, "%s\n", d->message);
-	if (d->hint[0] != '\0')
-		fprintf(stderr, "  hint: %s\n", d->hint);
-}
-
 /* ---- arguments ------------------------------------------------------- */
 
 static bool
@@ -81,7 +77,7 @@ take_option(struct tn_app_args *a, const char *name, const char *value)
 		{ "--http", &a->http }, { "--mqtt", &a->mqtt },
 		{ "--web-dir", &a->web_dir },
 		{ "--url", &a->url }, { "--token-file", &a->token_file },
-		{ "--format", &a->format }, { "-o", &a->format },
+		{ "--format", &a->format }, { "-o", &a->output },
 	};
 
 	for (size_t i = 0; i < TN_COUNT(known); i++)
@@ -177,6 +173,8 @@ show_help(const struct tn_app_args *a)
 		tn_app_settings_help(&b);
 	else if (strcmp(topic, "load") == 0)
 		tn_buf_str(&b, load_help);
+	else if (strcmp(topic, "objects") == 0)
+		tn_app_objects_help(&b);
 	else
 		tn_buf_str(&b, overview);
 	fputs(tn_buf_cstr(&b), stdout);
@@ -204,6 +202,7 @@ static const struct command {
 	{ "load", tn_app_load }, { "sql", tn_app_sql },
 	{ "cut", tn_app_batch }, { "recompute", tn_app_batch },
 	{ "verify", tn_app_batch }, { "token", tn_app_token },
+	{ "backup", tn_app_backup }, { "restore", tn_app_restore },
 	{ "doctor", tn_app_doctor }, { "health", tn_app_health },
 	{ "version", show_version }, { "help", show_help },
 	{ "--version", show_version }, { "--help", show_help },

@@ -2,7 +2,10 @@
  * and what is done before the doors must close.
  *
  *   start   memory_max, else half of what the machine or container has; limits
- *           of rooms that are larger than their part of it are lowered
+ *           of rooms that are larger than their part of it are lowered; the
+ *           allocator keeps little of what is freed
+ *   look    (every 100 ms) what the process has and nobody counted is counted
+ *           as the program's; doors that stay closed turn /readyz to 503
  *   press   (from 70 of 100 on; looked at with every block and every 100 ms)
  *           caches are dropped and a cut is asked for, which moves the tail's
  *           states and keys to the lake; not when a cut would free little,
@@ -20,6 +23,9 @@
 #define LEAST_BYTES (64 * MIB)       /* A person may set. */
 #define LEAST_CHOSEN (128 * MIB)     /* We choose. */
 #define CONNECTION_BYTES (40 * 1024) /* libmicrohttpd's pool and ours. */
+#define BLOCK_PARTS 1024
+#define BLOCK_LEAST (64 * 1024)
+#define HEAP_BYTES (64 * MIB)        /* Of the budget, for each heap. */
 #define LOOK_MS 100
 #define AGAIN_US INT64_C(1000000)
 #define KEY_BYTES 48                 /* Of a key in its set. */
@@ -94,6 +100,18 @@ lower(struct tn_app_settings *s, size_t at, int64_t max)
 	snprintf(s->text[i], sizeof s->text[i], "%lld", (long long)most);
 }
 
+/* Free memory that the allocator keeps is in nobody's reach: with a small
+ * budget it keeps little, with a large one it is quick. */
+static void
+keep_little(int64_t max)
+{
+	int64_t block = max / BLOCK_PARTS, heaps = max / HEAP_BYTES;
+
+	block = block < BLOCK_LEAST ? BLOCK_LEAST : block;
+	heaps = heaps < 1 ? 1 : heaps > INT16_MAX ? INT16_MAX : heaps;
+	tn_os_memory_keep((size_t)block, (uint32_t)heaps);
+}
+
 void
 tn_app_memory_setup(struct tn_app_settings *s)
 {
@@ -113,7 +131,9 @@ tn_app_memory_setup(struct tn_app_settings *s)
 	}
 	for (size_t i = 0; i < TN_COUNT(lowered); i++)
 		lower(s, i, n);
+	keep_little(n);
 	tn_budget_setup((uint64_t)n);
+	tn_budget_seen(tn_os_anonymous_bytes());
 }
 
 void
@@ -178,12 +198,30 @@ say_level(struct app *a)
 	}
 }
 
+/* Doors that stay closed are for a person to look at. */
+static void
+tell_health(struct app *a)
+{
+	int64_t now = tn_os_mono_us();
+
+	if (tn_budget_level() != TN_BUDGET_FULL)
+		a->memory_full_us = 0;
+	else if (a->memory_full_us == 0)
+		a->memory_full_us = now;
+	if (a->http != NULL)
+		tn_http_set_closed(a->http, a->memory_full_us != 0 &&
+		    now - a->memory_full_us >= a->set.number[
+		    TN_SET_MEMORY_FULL] ? a->memory_full_us : 0);
+}
+
 static void
 look(void *arg)
 {
 	struct app *a = arg;
 
+	tn_budget_seen(tn_os_anonymous_bytes());
 	say_level(a);
+	tell_health(a);
 	if (tn_budget_level() == TN_BUDGET_CALM)
 		return;
 	tn_serving_shrink(a->serving);

@@ -1,6 +1,6 @@
 /* tarn run: the engine (engine.c), the door, the loop, and the words a person
  * sees at start and stop. */
-#include "app/run_int.h"
+#include "app/call_int.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -9,11 +9,20 @@
 #include <unistd.h>
 
 #define DRAIN_MS 10000
+#define COMPACT_MS 50            /* Between steps of compaction. */
 
 static void
 cut_time(void *arg)
 {
 	tn_app_engine_cut(arg, "timer");
+}
+
+static void
+compact_time(void *arg)
+{
+	struct app *a = arg;
+
+	tn_batch_tick(a->batch);
 }
 
 static enum tn_status
@@ -24,16 +33,11 @@ load_config(struct app *a, const struct tn_app_args *args, bool demo,
 	enum tn_status st;
 
 	if (args->config != NULL)
-		st = tn_sql_load_dir(&p, args->config, d);
+		st = tn_app_load_dir(args->config, &p, d);
 	else
 		st = tn_app_load_bundle(demo ? "demo" : "office", &p, d);
 	if (st != TN_OK)
 		return st;
-	for (uint32_t i = 0; i < p->table_count; i++)
-		if (p->tables[i]->retention_us > 0)
-			tn_say(TN_WARN, "app", "table %s: retention is kept "
-			    "as a wish; this version removes no rows yet",
-			    p->tables[i]->name);
 	tn_app_settings_init(&a->set);
 	st = tn_app_settings_apply(&a->set, p, d);
 	a->pipeline = p;
@@ -72,7 +76,9 @@ open_door(struct app *a, const struct tn_app_args *args, struct tn_diag *d)
 	struct tn_http_opts o = { .loop = a->loop,
 	    .listen = args->http != NULL ? args->http :
 	    a->set.text[TN_SET_HTTP_LISTEN],
-	    .web_dir = args->web_dir, .data_dir = a->data, .model = a->model,
+	    .web_dir = args->web_dir, .data_dir = a->data,
+	    .lake_url = a->set.text[TN_SET_LAKE_URL],
+	    .disk_reserve = tn_app_disk_reserve(a), .model = a->model,
 	    .catalog = a->catalog, .lake = a->lake, .log = a->log,
 	    .serving = a->serving, .ingest = a->ingest, .speed = a->speed,
 	    .batch = a->batch, .pool = a->pool,
@@ -96,8 +102,15 @@ open_door(struct app *a, const struct tn_app_args *args, struct tn_diag *d)
 	tn_mqtt_bridges_shown(&a->bridge_shown,
 	    a->set.text[TN_SET_MQTT_BRIDGE]);
 	a->shown[TN_SET_MQTT_BRIDGE].value = tn_buf_cstr(&a->bridge_shown);
+	o.calls = (struct tn_http_calls){ tn_app_call_run, a };
 	o.mqtt = (struct tn_http_mqtt){ tn_app_mqtt_json, tn_app_mqtt_adopt,
 	    a };
+	o.inbox = (struct tn_http_inbox){ tn_app_inbox_json, a };
+	if (st == TN_OK)
+		st = tn_app_inbox_open(a, d);
+	if (st == TN_OK)
+		st = tn_app_objects_open(a, d);
+	o.objects = a->objects;
 	if (st == TN_OK)
 		st = tn_http_new(&a->http, &o, d);
 	if (st == TN_OK)
@@ -131,6 +144,7 @@ print_banner(struct app *a, const struct tn_app_args *args, int64_t took_us)
 {
 	struct tn_buf b = { 0 };
 	const char *url;
+	uint32_t first = 0;
 	uint64_t free_bytes = 0;
 	char code[40];
 	enum tn_status st = tn_os_disk_free(a->data, &free_bytes);
@@ -160,9 +174,12 @@ print_banner(struct app *a, const struct tn_app_args *args, int64_t took_us)
 		    "               (one-time link, valid 30 min; it sets the "
 		    "admin password)\n", url, code);
 	}
-	if (a->model->stream_count > 0)
+	while (first < a->model->stream_count &&
+	    a->model->streams[first].table->builtin)
+		first++;
+	if (first < a->model->stream_count)
 		printf("  REST         POST %s/api/v1/streams/%s\n", url,
-		    a->model->streams[0].table->name);
+		    a->model->streams[first].table->name);
 	if (tn_mqtt_port(a->mqtt) != 0)
 		printf("  MQTT         mqtt://%s:%u\n", tn_mqtt_is_loopback(
 		    a->mqtt) ? "127.0.0.1" : "localhost",
@@ -179,7 +196,8 @@ look_idle(void *arg)
 	struct app *a = arg;
 
 	a->drained_ms += 20;
-	if ((tn_http_idle(a->http) && tn_mqtt_idle(a->mqtt)) ||
+	if ((tn_http_idle(a->http) && tn_mqtt_idle(a->mqtt) &&
+	    tn_inbox_idle(a->inbox)) ||
 	    a->drained_ms >= DRAIN_MS)
 		tn_net_loop_stop(a->loop);
 }
@@ -199,6 +217,8 @@ signalled(int signum, void *arg)
 	tn_app_demo_cancel(a->demo);
 	tn_http_drain(a->http);
 	tn_mqtt_drain(a->mqtt);
+	tn_inbox_drain(a->inbox);
+	tn_app_backup_cancel(a);
 	tn_net_timer_start(a->drain_timer, 1, 20);
 }
 
@@ -206,6 +226,7 @@ static void
 close_all(struct app *a)
 {
 	tn_net_timer_free(a->cut_timer);
+	tn_net_timer_free(a->compact_timer);
 	tn_net_timer_free(a->drain_timer);
 	/* The demo's last request ends by its own cancel, within a second. */
 	tn_app_demo_stop(a->demo);
@@ -234,6 +255,8 @@ serve(struct app *a, const struct tn_app_args *args, bool demo)
 	char token[64];
 
 	a->cut_timer = tn_net_timer_new(a->loop, cut_time, a);
+	a->compact_timer = tn_net_timer_new(a->loop, compact_time, a);
+	tn_net_timer_start(a->compact_timer, COMPACT_MS, COMPACT_MS);
 	a->drain_timer = tn_net_timer_new(a->loop, look_idle, a);
 	tn_net_timer_start(a->cut_timer, (uint64_t)interval_ms,
 	    (uint64_t)interval_ms);

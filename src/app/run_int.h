@@ -7,11 +7,13 @@
 #include "catalog/catalog.h"
 #include "governance/governance.h"
 #include "http/http.h"
+#include "inbox/inbox.h"
 #include "ingest/ingest.h"
 #include "lake/lake.h"
 #include "log/log.h"
 #include "mqtt/mqtt.h"
 #include "net/net.h"
+#include "objects/objects.h"
 #include "os/os.h"
 #include "serving/serving.h"
 #include "speed/speed.h"
@@ -34,11 +36,17 @@ struct app {
 	struct tn_serving *serving;
 	struct tn_ingest *ingest;
 	struct tn_batch_jobs *batch;
+	struct tn_net_actor *calls;      /* CALL name(...); see call.c. */
 	struct tn_governance_access *access;
 	struct tn_http *http;
 	struct tn_mqtt *mqtt;
 	struct tn_net_tls *mqtt_tls;
+	struct tn_inbox *inbox;
+	struct tn_net_actor *backup;     /* Made by the first one; calls. */
+	uint32_t backup_stop;            /* Atomic. */
+	struct tn_objects *objects;
 	struct tn_net_timer *cut_timer;
+	struct tn_net_timer *compact_timer;
 	struct tn_net_timer *drain_timer;
 	struct tn_app_demo *demo;
 	uint64_t demo_token;             /* 0: none. */
@@ -49,11 +57,14 @@ struct app {
 	struct tn_net_timer *memory_timer;
 	int64_t memory_cut_us;           /* Atomic: last cut asked for. */
 	bool memory_full;                /* As was said last; loop. */
+	int64_t memory_full_us;          /* Monotonic: since then; 0: not. */
 	bool memory_stuck;               /* A cut at start failed. */
 };
 
 /* ---- engine.c -------------------------------------------------------- */
 
+/* Free space of the disk that events never take. */
+uint64_t tn_app_disk_reserve(const struct app *a);
 /* Needs data, pipeline and set. On failure close what was opened. */
 TN_MUST_USE enum tn_status tn_app_engine_open(struct app *a,
     struct tn_diag *d);
@@ -70,6 +81,20 @@ void tn_app_memory_watch(struct app *a);
 void tn_app_memory_press(struct app *a);
 /* The same while the log is read at start: cut at once. Main thread. */
 void tn_app_memory_replayed(struct app *a);
+
+/* ---- inbox.c --------------------------------------------------------- */
+
+/* The drop folder, after the engine stands. */
+TN_MUST_USE enum tn_status tn_app_inbox_open(struct app *a,
+    struct tn_diag *d);
+void tn_app_inbox_json(void *app, struct tn_buf *out);
+
+/* ---- objects.c ------------------------------------------------------- */
+
+/* Files beside the events, after the engine stands; none when they are off or
+ * the pipeline has another table of the name. */
+TN_MUST_USE enum tn_status tn_app_objects_open(struct app *a,
+    struct tn_diag *d);
 
 /* ---- mqtt.c ---------------------------------------------------------- */
 

@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lake/lake.h"
 #include "mqtt/mqtt.h"
+#include "objects/objects.h"
 #include "record/record.h"
 
 enum kind { TEXT, COUNT, BYTES, TIME };
@@ -34,8 +36,14 @@ static const struct def defs[TN_SET_COUNT] = {
 	    "rows in the log that make a cut before its time" },
 	[TN_SET_YOUNG_FILES] = { "young_files_max", COUNT, "8", 1, 1000,
 	    "young files of a partition before they are merged" },
-	[TN_SET_KEEP_DROPPED] = { "keep_dropped_files", TIME, "10 min", S,
-	    30 * 86400 * S, "how long replaced lake files stay on disk" },
+	[TN_SET_COMPACT_BYTES] = { "compact_file_bytes", BYTES, "128 MiB",
+	    MIB, 4 * GIB, "size of a lake file that is merged no more" },
+	[TN_SET_COMPACT_RATE] = { "compact_rate", BYTES, "32 MiB", MIB,
+	    16 * GIB, "lake files that merging reads in a second; a quarter "
+	    "of it while many events come in" },
+	[TN_SET_SNAPSHOT_KEEP] = { "snapshot_keep", TIME, "1 hour", S,
+	    3650 * 86400 * S, "how long a snapshot can be read, and the lake "
+	    "files it names stay on disk, after a newer one came" },
 	[TN_SET_SEGMENT_BYTES] = { "log_segment_bytes", BYTES, "256 MiB",
 	    16 * MIB, 16 * GIB, "size of a log segment's map" },
 	[TN_SET_LOG_LEVEL] = { "log_zstd_level", COUNT, "1", 1, 19,
@@ -86,12 +94,21 @@ static const struct def defs[TN_SET_COUNT] = {
 	    "changed numbers kept of one batch run" },
 	[TN_SET_CORRECTIONS_KEEP] = { "corrections_keep", TIME, "30 days",
 	    60 * S, 3650 * 86400 * S, "how long changed numbers are kept" },
+	[TN_SET_RETENTION_WAIT] = { "retention_wait", TIME, "10 min", 0,
+	    86400 * S, "how long retention removes nothing after the clock "
+	    "leapt by days" },
+	[TN_SET_DISK_RESERVE] = { "disk_reserve", BYTES, "256 MiB", 0,
+	    1024 * GIB, "free space of DATA's disk that events never take "
+	    "(507); at most 1/16 of the disk" },
 	[TN_SET_HOLISTIC_BYTES] = { "holistic_state_bytes", BYTES, "1 MiB",
 	    4 * KIB, GIB, "values that count(DISTINCT) and percentile_cont "
 	    "keep of a group; larger ones are computed from rows anew" },
 	[TN_SET_MEMORY] = { "memory_max", BYTES, "0", 0, 1024 * GIB,
 	    "memory of all that grows, 64 MiB or more; 0: half of what the "
 	    "machine or its container has, at least 128 MiB" },
+	[TN_SET_MEMORY_FULL] = { "memory_full_max", TIME, "60 s", S,
+	    86400 * S, "how long no events may be taken for want of memory "
+	    "before /readyz and /healthz say 503" },
 	[TN_SET_ADDRESS_CONNECTIONS] = { "http_address_connections_max",
 	    COUNT, "0", 0, 20000, "HTTP connections of one address; 0: no "
 	    "limit" },
@@ -131,7 +148,7 @@ static const struct def defs[TN_SET_COUNT] = {
 	[TN_SET_MQTT_EXPIRY] = { "mqtt_session_expiry_max", TIME, "7 days",
 	    S, 3650 * 86400 * S, "how long a session outlives its "
 	    "connection at most" },
-	[TN_SET_MQTT_KEEP_ALIVE] = { "mqtt_keep_alive_max", TIME, "0 s", 0,
+	[TN_SET_MQTT_KEEP_ALIVE] = { "mqtt_keep_alive_max", TIME, "60 s", 0,
 	    65535 * S, "longest keep-alive (5.0); 0: what clients ask for" },
 	[TN_SET_MQTT_CONNECT] = { "mqtt_connect_timeout", TIME, "10 s", S,
 	    600 * S, "for a whole CONNECT" },
@@ -144,6 +161,37 @@ static const struct def defs[TN_SET_COUNT] = {
 	    "take messages from another broker, as 'mqtt://user:password@"
 	    "host:1883 client=tarn-1 topics=zigbee2mqtt/#,tele/# qos=1'; "
 	    "several are separated by ;" },
+	[TN_SET_INBOX_SETTLE] = { "inbox_settle", TIME, "2 s", 0, 3600 * S,
+	    "how long a file in DATA/inbox/STREAM must be at rest before it "
+	    "is loaded; one renamed from NAME.part is at once" },
+	[TN_SET_INBOX_SCAN] = { "inbox_scan_interval", TIME, "60 s", S / 10,
+	    86400 * S, "looks at the drop folders beside what the system "
+	    "tells" },
+	[TN_SET_INBOX_FILES] = { "inbox_files_max", COUNT, "2", 1, 16,
+	    "dropped files loaded at once" },
+	[TN_SET_INBOX_TABLE] = { "inbox_table_bytes", BYTES, "256 MiB", MIB,
+	    64 * GIB, "contents that are known to be loaded, about 300 bytes "
+	    "each" },
+	[TN_SET_COPY_PATHS] = { "copy_paths", TEXT, "", 0, 0,
+	    "folders that COPY may use beside DATA/export and DATA/inbox, "
+	    "separated by commas" },
+	[TN_SET_OBJECTS] = { "objects", TEXT, "on", 0, 0,
+	    "off: no files at /api/v1/objects and no stream objects" },
+	[TN_SET_OBJECT_BYTES] = { "object_bytes_max", BYTES, "1 GiB", KIB,
+	    1024 * GIB, "largest object" },
+	[TN_SET_OBJECT_UPLOADS] = { "object_uploads_max", COUNT, "32", 1,
+	    10000, "objects received at once; 640 KiB of memory each" },
+	[TN_SET_OBJECT_INDEX] = { "object_index_bytes", BYTES, "4 GiB",
+	    MIB, 1024 * GIB, "names of objects, about 400 bytes each" },
+	[TN_SET_OBJECT_RETENTION] = { "object_retention", TEXT, "", 0, 0,
+	    "how long objects stay, by bucket, as 'photos=30 days, "
+	    "*=400 days'; '': for ever" },
+	[TN_SET_LAKE_TABLES] = { "lake_tables", TEXT, "iceberg,delta", 0, 0,
+	    "table formats that the lake is also written in: iceberg, delta "
+	    "or none" },
+	[TN_SET_LAKE_URL] = { "lake_url", TEXT, "", 0, 0,
+	    "how others reach /lake, as https://tarn.example.com/lake; '': "
+	    "by the Host that they ask" },
 };
 
 const char *
@@ -251,6 +299,55 @@ check_bridge(const char *text, struct tn_diag *d)
 	return st;
 }
 
+int
+tn_app_table_formats(const char *text)
+{
+	static const struct {
+		const char *name;
+		int format;
+	} names[] = {
+		{ "iceberg", TN_LAKE_ICEBERG }, { "delta", TN_LAKE_DELTA },
+		{ "none", 0 },
+	};
+	int all = 0;
+
+	for (;;) {
+		size_t n = strcspn(text, ", "), i = 0;
+		while (i < TN_COUNT(names) && (strlen(names[i].name) != n ||
+		    strncmp(names[i].name, text, n) != 0))
+			i++;
+		if (i == TN_COUNT(names))
+			return -1;
+		all |= names[i].format;
+		text += n + strspn(text + n, ", ");
+		if (*text == '\0')
+			return all;
+	}
+}
+
+/* Texts with a form of their own. */
+static enum tn_status
+check_text(int i, const char *text, struct tn_diag *d)
+{
+	if (i == TN_SET_MQTT_BRIDGE)
+		return check_bridge(text, d);
+	if (i == TN_SET_OBJECT_RETENTION)
+		return tn_objects_retention_check(text, d);
+	if (i == TN_SET_LAKE_TABLES && tn_app_table_formats(text) < 0)
+		return tn_diag_set(d, TN_EINVAL, "bad_setting", "lake_tables "
+		    "is 'iceberg', 'delta', 'iceberg,delta' or 'none'");
+	if (i == TN_SET_LAKE_URL && text[0] != '\0' &&
+	    strncmp(text, "http://", 7) != 0 &&
+	    strncmp(text, "https://", 8) != 0)
+		return tn_diag_set(d, TN_EINVAL, "bad_setting", "lake_url "
+		    "begins with http:// or https://");
+	if (i == TN_SET_OBJECTS && strcmp(text, "on") != 0 &&
+	    strcmp(text, "off") != 0)
+		return tn_diag_set(d, TN_EINVAL, "bad_setting",
+		    "objects is 'on' or 'off'");
+	return TN_OK;
+}
+
 static enum tn_status
 set_one(struct tn_app_settings *s, int i, const struct tn_sql_setting *x,
     struct tn_diag *d)
@@ -264,7 +361,7 @@ set_one(struct tn_app_settings *s, int i, const struct tn_sql_setting *x,
 		return tn_diag_set(d, TN_EINVAL, "bad_setting",
 		    "the value of %s is too long", f->name);
 	}
-	if (i == TN_SET_MQTT_BRIDGE && check_bridge(x->value, d) != TN_OK)
+	if (check_text(i, x->value, d) != TN_OK)
 		return TN_EINVAL;
 	if (!parse_value(f, x->value, &v)) {
 		tn_diag_hint(d, "write it like '%s'", f->standard);

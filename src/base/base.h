@@ -242,22 +242,28 @@ void tn_counter_render(struct tn_buf *out);
  * costs two or three relaxed atomics. The order of pressure: budget.c. */
 enum tn_budget_class {
 	TN_BUDGET_FOLDS,         /* Tail states of the views. */
-	TN_BUDGET_CUT_RESERVE,   /* What a cut will need of them, kept free. */
+	TN_BUDGET_CUT_RESERVE,   /* What a cut will need, kept free. */
 	TN_BUDGET_REFERENCES,    /* Reference tables, all versions. */
 	TN_BUDGET_KEYS,          /* Keys of the dedupe window. */
 	TN_BUDGET_INGEST,        /* Bodies on their way to the log. */
 	TN_BUDGET_BACKLOG,       /* Committed rows not folded yet. */
-	TN_BUDGET_QUERIES,       /* Queries, copies of states, answers. */
+	TN_BUDGET_QUERIES,       /* Queries, verify, copies of states, answers. */
 	TN_BUDGET_GOLD,          /* Cached states of gold files. */
 	TN_BUDGET_RESULTS,       /* Cached answers. */
 	TN_BUDGET_LIVE,          /* Unsent patches of live readers. */
-	TN_BUDGET_CUTS,          /* Cuts, compaction, recompute, verify. */
+	TN_BUDGET_CUT,           /* What it holds; out of the reserve. */
+	TN_BUDGET_CUTS,          /* Compaction, recompute, corrections. */
 	TN_BUDGET_DOORS,         /* Connections and requests. */
+	TN_BUDGET_PROGRAM,       /* Not counted, but there: see tn_budget_seen. */
 	TN_BUDGET_CLASSES
 };
 /* The cap; 0: none. Also begins the high-water mark anew. At start. */
 void tn_budget_setup(uint64_t max);
-/* False: beyond the ceiling of the class; nothing was taken. */
+/* The process has ${bytes} of memory of its own now: what of it nobody has
+ * counted is counted as the program's. At start, then now and then. */
+void tn_budget_seen(uint64_t bytes);
+/* False: beyond the ceiling of the class; nothing was taken. Not for CUT and
+ * CUT_RESERVE, which are only forced. */
 TN_MUST_USE bool tn_budget_take(enum tn_budget_class c, size_t n);
 /* What cannot be refused. */
 void tn_budget_force(enum tn_budget_class c, size_t n);

@@ -5,6 +5,13 @@
  *   force, set   state that already is, or work that frees more than it takes
  *   give         back
  *
+ * What a cut will need is kept free ahead of it (CUT_RESERVE), and what it then
+ * holds (CUT) comes out of that: shown as reserve is only what it has not
+ * taken, and the two together are the larger of what was kept and what it
+ * holds. PROGRAM is what the process has beyond all that is counted: its own
+ * few MiB and pages that the allocator keeps. It is measured (seen), rises at
+ * once and falls slowly, for such pages come back.
+ *
  * The order of pressure, in hundredths of the cap:
  *
  *    70  pressed: caches shrink, a cut is asked for early
@@ -17,12 +24,14 @@
  * deliver. 95, because what is on its way when the doors close must still fit.
  * Small grants (SMALL_BYTES) are given by every class up to the cap, and out of
  * what is kept for a cut: a page that shows ten rows works while large
- * questions are refused.
+ * questions are refused. They are few at a time, as the query threads are.
  *
  * All numbers are relaxed atomics: each is right by itself, and the sum of the
- * classes is the total whenever nobody is changing them. */
+ * classes is the total whenever nobody is changing them. A mutex orders those
+ * changes that touch two classes. */
 #include "base/base_int.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,6 +40,12 @@ enum { PRESSED = 70, TIGHT = 85, FULL = 95, ALL = 100 };
 
 #define SMALL_BYTES (256u << 10)
 #define TOLD 3               /* Classes named in a refusal. */
+/* Of the cap: what the allocator may take until it is measured again. And the
+ * most that is counted as the program's: a program that is larger (one with a
+ * checker's shadow memory) works, too. */
+#define SLACK_PARTS 32
+#define PROGRAM_PARTS 4
+#define FALL_PARTS 8         /* Of what it fell by, at each measure. */
 
 static const struct {
 	const char *name;
@@ -58,10 +73,13 @@ static const struct {
 	    "moment, or raise memory_max" },
 	[TN_BUDGET_LIVE] = { "live", TIGHT, "open fewer live pages, or raise "
 	    "memory_max" },
-	[TN_BUDGET_CUTS] = { "cuts", ALL, "a cut or a recompute is under "
-	    "way; wait, or raise memory_max" },
+	[TN_BUDGET_CUT] = { "cut", ALL, "a cut is under way; wait, or raise "
+	    "memory_max" },
+	[TN_BUDGET_CUTS] = { "jobs", ALL, "a compaction or a recompute is "
+	    "under way; wait, or raise memory_max" },
 	[TN_BUDGET_DOORS] = { "doors", ALL, "lower http_connections_max, or "
 	    "raise memory_max" },
+	[TN_BUDGET_PROGRAM] = { "program", ALL, "raise memory_max" },
 };
 
 static struct {
@@ -69,7 +87,10 @@ static struct {
 	_Atomic uint64_t total;
 	_Atomic uint64_t peak;
 	_Atomic uint64_t used[TN_BUDGET_CLASSES];
-} ledger;
+	/* For changes of two classes at once. */
+	pthread_mutex_t mutex;
+	uint64_t kept;           /* For cuts, also what is taken of it. */
+} ledger = { .mutex = PTHREAD_MUTEX_INITIALIZER };
 
 static uint64_t
 load(const _Atomic uint64_t *v)
@@ -81,14 +102,6 @@ static uint64_t
 part_of(uint64_t max, uint32_t hundredths)
 {
 	return max / 100 * hundredths;
-}
-
-void
-tn_budget_setup(uint64_t max)
-{
-	atomic_store_explicit(&ledger.max, max, memory_order_relaxed);
-	atomic_store_explicit(&ledger.peak, load(&ledger.total),
-	    memory_order_relaxed);
 }
 
 /* ---- taking and giving ------------------------------------------------ */
@@ -104,16 +117,111 @@ raise_peak(uint64_t total)
 		;
 }
 
-void
-tn_budget_force(enum tn_budget_class c, size_t n)
+static void
+add(enum tn_budget_class c, uint64_t n)
 {
 	uint64_t total;
 
-	tn_assert(c < TN_BUDGET_CLASSES);
 	atomic_fetch_add_explicit(&ledger.used[c], n, memory_order_relaxed);
 	total = atomic_fetch_add_explicit(&ledger.total, n,
 	    memory_order_relaxed) + n;
 	raise_peak(total);
+}
+
+static void
+sub(enum tn_budget_class c, uint64_t n)
+{
+	uint64_t was = atomic_fetch_sub_explicit(&ledger.used[c], n,
+	    memory_order_relaxed);
+
+	tn_assert(was >= n);            /* More back than was taken. */
+	atomic_fetch_sub_explicit(&ledger.total, n, memory_order_relaxed);
+}
+
+static void
+become(enum tn_budget_class c, uint64_t n)
+{
+	uint64_t was = load(&ledger.used[c]);
+
+	if (n > was)
+		add(c, n - was);
+	else if (n < was)
+		sub(c, was - n);
+}
+
+static bool
+is_of_cut(enum tn_budget_class c)
+{
+	return c == TN_BUDGET_CUT_RESERVE || c == TN_BUDGET_CUT;
+}
+
+/* More (or less) kept, or held by the cut: what is not taken of it. */
+static void
+change_cut(enum tn_budget_class c, size_t n, bool more)
+{
+	uint64_t held;
+
+	(void)pthread_mutex_lock(&ledger.mutex);
+	held = load(&ledger.used[TN_BUDGET_CUT]);
+	if (c == TN_BUDGET_CUT) {
+		tn_assert(more || held >= n);
+		held = more ? held + n : held - n;
+	} else {
+		tn_assert(more || ledger.kept >= n);
+		ledger.kept = more ? ledger.kept + n : ledger.kept - n;
+	}
+	/* Down first: the sum of both is then never too high. */
+	if (held > load(&ledger.used[TN_BUDGET_CUT])) {
+		become(TN_BUDGET_CUT_RESERVE, ledger.kept > held ?
+		    ledger.kept - held : 0);
+		become(TN_BUDGET_CUT, held);
+	} else {
+		become(TN_BUDGET_CUT, held);
+		become(TN_BUDGET_CUT_RESERVE, ledger.kept > held ?
+		    ledger.kept - held : 0);
+	}
+	(void)pthread_mutex_unlock(&ledger.mutex);
+}
+
+void
+tn_budget_force(enum tn_budget_class c, size_t n)
+{
+	tn_assert(c < TN_BUDGET_CLASSES);
+	if (is_of_cut(c))
+		change_cut(c, n, true);
+	else
+		add(c, n);
+}
+
+void
+tn_budget_setup(uint64_t max)
+{
+	atomic_store_explicit(&ledger.max, max, memory_order_relaxed);
+	become(TN_BUDGET_PROGRAM, 0);
+	atomic_store_explicit(&ledger.peak, load(&ledger.total),
+	    memory_order_relaxed);
+}
+
+void
+tn_budget_seen(uint64_t bytes)
+{
+	uint64_t max = load(&ledger.max), was, counted, now = 0;
+
+	if (max == 0)
+		return;
+	(void)pthread_mutex_lock(&ledger.mutex);
+	was = load(&ledger.used[TN_BUDGET_PROGRAM]);
+	counted = load(&ledger.total) - was -
+	    load(&ledger.used[TN_BUDGET_CUT_RESERVE]);
+	if (bytes > counted)
+		now = bytes - counted;
+	now += max / SLACK_PARTS;
+	if (now > max / PROGRAM_PARTS)
+		now = max / PROGRAM_PARTS;
+	if (now < was)
+		now = was - (was - now) / FALL_PARTS;
+	become(TN_BUDGET_PROGRAM, now);
+	(void)pthread_mutex_unlock(&ledger.mutex);
 }
 
 /* ${n} more where the holder then has ${held} of that class. */
@@ -121,9 +229,10 @@ static bool
 grant(enum tn_budget_class c, size_t n, size_t held)
 {
 	uint64_t max = load(&ledger.max), total = load(&ledger.total);
-	uint64_t limit = held <= SMALL_BYTES ?
-	    max + load(&ledger.used[TN_BUDGET_CUT_RESERVE]) :
-	    part_of(max, classes[c].ceiling);
+	uint64_t limit = part_of(max, classes[c].ceiling);
+
+	if (held <= SMALL_BYTES)
+		limit = max + load(&ledger.used[TN_BUDGET_CUT_RESERVE]);
 
 	do {
 		if (max != 0 && (n > limit || total > limit - n))
@@ -138,20 +247,18 @@ grant(enum tn_budget_class c, size_t n, size_t held)
 bool
 tn_budget_take(enum tn_budget_class c, size_t n)
 {
-	tn_assert(c < TN_BUDGET_CLASSES);
+	tn_assert(c < TN_BUDGET_CLASSES && !is_of_cut(c));
 	return grant(c, n, n);
 }
 
 void
 tn_budget_give(enum tn_budget_class c, size_t n)
 {
-	uint64_t was;
-
 	tn_assert(c < TN_BUDGET_CLASSES);
-	was = atomic_fetch_sub_explicit(&ledger.used[c], n,
-	    memory_order_relaxed);
-	tn_assert(was >= n);            /* More back than was taken. */
-	atomic_fetch_sub_explicit(&ledger.total, n, memory_order_relaxed);
+	if (is_of_cut(c))
+		change_cut(c, n, false);
+	else
+		sub(c, n);
 }
 
 void
@@ -167,6 +274,7 @@ tn_budget_set(struct tn_budget_share *s, size_t bytes)
 bool
 tn_budget_try(struct tn_budget_share *s, size_t bytes)
 {
+	tn_assert(!is_of_cut(s->class));
 	if (bytes > s->bytes && !grant(s->class, bytes - s->bytes, bytes))
 		return false;
 	if (bytes < s->bytes)

@@ -10,7 +10,7 @@
 
 #define JOBS_MAX 64
 #define CALM_US 10000000      /* After a cut that failed. */
-#define GOLD_PARTS 2          /* Of the budget, see tn_batch_gold_room. */
+#define GOLD_PARTS 4          /* Of the budget: most that is kept for gold. */
 #define KEPT_PARTS 16         /* What the allocator may keep. */
 #define ROOM_PARTS 8          /* Two slices, two row groups. */
 #define ROOM_BYTES ((size_t)256 << 20)
@@ -24,7 +24,21 @@ struct job {
 	char *reason;
 	char *view;
 	bool timed;
+	struct tn_batch_report report;
+	struct tn_batch_recompute *recompute;    /* Under way. */
+	struct job *next;                        /* In line. */
 };
+
+/* For rows and row groups of a cut. */
+static void
+keep_room(struct tn_batch_jobs *b)
+{
+	size_t room = tn_batch_part(ROOM_PARTS);
+
+	if (tn_budget_max() != 0)
+		tn_budget_set(&b->standing, room < ROOM_BYTES ? room :
+		    ROOM_BYTES);
+}
 
 struct tn_batch_jobs *
 tn_batch_new(const struct tn_batch_opts *o)
@@ -34,12 +48,18 @@ tn_batch_new(const struct tn_batch_opts *o)
 	b->o = *o;
 	if (b->o.young_files_max == 0)
 		b->o.young_files_max = 8;
+	if (b->o.compact_file_bytes == 0)
+		b->o.compact_file_bytes = UINT64_C(128) << 20;
+	if (b->o.compact_rate == 0)
+		b->o.compact_rate = UINT64_C(32) << 20;
 	if (b->o.slice_rows == 0)
 		b->o.slice_rows = 1000000;
 	if (b->o.zstd_level == 0)
 		b->o.zstd_level = 1;
 	if (b->o.garbage_us == 0)
 		b->o.garbage_us = INT64_C(600) * 1000000;
+	if (b->o.retention_wait_us == 0)
+		b->o.retention_wait_us = INT64_C(600) * 1000000;
 	if (b->o.corrections_max == 0)
 		b->o.corrections_max = 200;
 	if (b->o.corrections_keep_us == 0)
@@ -50,9 +70,12 @@ tn_batch_new(const struct tn_batch_opts *o)
 	    "tarn_batch_last_success_timestamp_seconds", NULL,
 	    "When the last cut was published.");
 	b->said_unknown = tn_zalloc(o->model->view_count + 1);
-	b->gold.class = TN_BUDGET_CUTS;
+	b->gold.class = TN_BUDGET_CUT_RESERVE;
 	b->standing.class = TN_BUDGET_CUT_RESERVE;
-	tn_batch_keep_room(b, 0);
+	keep_room(b);
+	tn_batch_floors_load(b);
+	b->lock = tn_net_lock_new();
+	tn_batch_compaction_new(b);
 	b->actor = tn_net_actor_new("batch", JOBS_MAX * 2);
 	return b;
 }
@@ -63,16 +86,27 @@ tn_batch_free(struct tn_batch_jobs *b)
 	if (b == NULL)
 		return;
 	__atomic_store_n(&b->stopping, 1, __ATOMIC_RELAXED);
+	tn_batch_unpark(b);
 	tn_net_actor_free(b->actor);
+	tn_net_lock_free(b->lock);
+	tn_batch_tables_free(b);
+	tn_batch_compaction_free(b);
 	tn_budget_set(&b->gold, 0);
 	tn_budget_set(&b->standing, 0);
 	tn_free(b->said_unknown);
+	tn_free(b->floors);
 	tn_free(b);
 }
 
 enum tn_status
 tn_batch_stopping(const struct tn_batch_jobs *b, struct tn_diag *d)
 {
+	uint64_t run = __atomic_load_n(&b->cancel, __ATOMIC_RELAXED);
+
+	if (b->stepping && run != 0 && run == __atomic_load_n(&b->work.run,
+	    __ATOMIC_RELAXED))
+		return tn_diag_set(d, TN_ECLOSED, "canceled",
+		    "run %llu was canceled", (unsigned long long)run);
 	if (__atomic_load_n(&b->stopping, __ATOMIC_RELAXED) == 0)
 		return TN_OK;
 	tn_diag_hint(d, "ask again when it runs");
@@ -106,44 +140,12 @@ tn_batch_group_bytes(void)
 	return part < GROUP_BYTES ? part : GROUP_BYTES;
 }
 
+/* What the last cut took is kept free for the next one. */
 void
-tn_batch_keep_room(struct tn_batch_jobs *b, size_t bytes)
+tn_batch_gold_took(struct tn_batch_jobs *b, size_t bytes)
 {
-	size_t room = tn_batch_part(ROOM_PARTS);
-
-	if (tn_budget_max() == 0)
-		return;
-	room = room < ROOM_BYTES ? room : ROOM_BYTES;
-	tn_budget_set(&b->standing, bytes < room ? room - bytes : 0);
-}
-
-/* What the last cut wrote is kept free, so this one's need is a little more:
- * that is not refused up to half of all, because a cut that fails for want of
- * memory leaves in memory what it was to move. */
-enum tn_status
-tn_batch_gold_room(struct tn_batch_jobs *b, size_t old, struct tn_diag *d)
-{
-	size_t need = 2 * old;
-
-	if (need <= b->gold.bytes || tn_budget_try(&b->gold, need))
-		return TN_OK;
-	if (need <= tn_batch_part(GOLD_PARTS)) {
-		tn_budget_set(&b->gold, need);
-		return TN_OK;
-	}
-	tn_diag_hint(d, "raise memory_max, or group by a time bucket below "
-	    "an hour, which makes partitions of a day");
-	return tn_diag_set(d, TN_EFULL, "memory_full", "a partition of its "
-	    "gold files has states of %.1f MiB: with memory_max of %.1f MiB "
-	    "there is no room to write it anew", (double)old / (1 << 20),
-	    (double)tn_budget_max() / (1 << 20));
-}
-
-void
-tn_batch_gold_wrote(struct tn_batch_jobs *b, size_t bytes)
-{
-	if (2 * bytes > b->gold_next)
-		b->gold_next = 2 * bytes;
+	if (bytes > b->gold_next)
+		b->gold_next = bytes;
 }
 
 /* After a cut. One that failed leaves what the next will need. */
@@ -172,47 +174,128 @@ trim_memory(void)
 /* ---- jobs ------------------------------------------------------------ */
 
 static void
-do_job(struct tn_batch_jobs *b, const struct job *j,
-    struct tn_batch_report *r)
+do_job(struct tn_batch_jobs *b, struct job *j)
 {
+	struct tn_batch_report *r = &j->report;
+
 	switch (j->r.kind) {
 	case TN_BATCH_CUT:
 		tn_batch_cut(b, j->reason, r);
 		keep_gold_free(b, r->status == TN_OK);
 		calm_down(b, r);
-		if (r->status == TN_OK)
+		if (r->status == TN_OK) {
+			tn_batch_retire(b);
+			tn_batch_cost(b);
 			tn_batch_compact(b);
+		}
 		tn_batch_collect(b);
 		trim_memory();
 		break;
 	case TN_BATCH_RECOMPUTE:
-		tn_batch_recompute(b, j->reason, j->view, r);
+		if (!j->r.dry_run)
+			b->doing = j;
+		j->recompute = tn_batch_recompute_new(b, &j->r, j->reason,
+		    j->view, r);
 		break;
 	case TN_BATCH_VERIFY:
-		tn_batch_verify(b, j->view, r);
+		tn_batch_verify(b, &j->r, j->view, r);
+		break;
+	case TN_BATCH_ROLLBACK:
+		tn_batch_rollback(b, &j->r, j->view, r);
+		break;
+	case TN_BATCH_TABLES:
+		r->status = tn_batch_tables_open(b);
+		break;
+	case TN_BATCH_EXPIRE:
+		tn_batch_expire(b, &j->r, r);
 		break;
 	}
+}
+
+/* One recompute after the other; each looks for itself whether it is its turn.
+ * One that costs nothing goes ahead. */
+static bool
+stands_in_line(struct job *j)
+{
+	struct tn_batch_jobs *b = j->b;
+	struct job **at = &b->line;
+
+	if (j->r.kind != TN_BATCH_RECOMPUTE || j->r.dry_run ||
+	    b->doing == NULL)
+		return false;
+	while (*at != NULL)
+		at = &(*at)->next;
+	*at = j;
+	return true;
+}
+
+static void
+next_in_line(struct tn_batch_jobs *b)
+{
+	struct job *j = b->line, *next;
+
+	b->doing = NULL;
+	b->line = NULL;
+	for (; j != NULL; j = next) {
+		next = j->next;
+		j->next = NULL;
+		if (!tn_net_actor_post_internal(b->actor, &j->job))
+			j->job.run(&j->job);     /* It says that we stop. */
+	}
+}
+
+static void
+end_job(struct job *j)
+{
+	if (j->b->doing == j)
+		next_in_line(j->b);
+	if (j->recompute != NULL)
+		tn_batch_recompute_free(j->recompute);
+	if (j->r.done != NULL)
+		j->r.done(j->r.arg, &j->report);
+	tn_buf_fini(&j->report.text);
+	tn_free(j->reason);
+	tn_free(j->view);
+	tn_free(j);
+}
+
+/* Steps of a long job stand in line like others. */
+static void
+run_step(struct tn_net_job *job)
+{
+	struct job *j = (struct job *)job;
+	bool more;
+
+	j->b->stepping = !j->r.dry_run;
+	more = tn_batch_recompute_step(j->recompute);
+	j->b->stepping = false;
+	if (!more)
+		end_job(j);
+	else if ((j->r.dry_run || !tn_batch_park(j->b, job)) &&
+	    !tn_net_actor_post_internal(j->b->actor, job))
+		end_job(j);
 }
 
 static void
 run_job(struct tn_net_job *job)
 {
 	struct job *j = (struct job *)job;
-	struct tn_batch_report r;
+	struct tn_batch_report *r = &j->report;
 
-	memset(&r, 0, sizeof r);
+	if (stands_in_line(j))
+		return;
 	__atomic_sub_fetch(&j->b->waiting, 1, __ATOMIC_RELAXED);
 	if (j->timed)
 		__atomic_store_n(&j->b->cut_waiting, 0, __ATOMIC_RELAXED);
-	r.status = tn_batch_stopping(j->b, &r.diag);
-	if (r.status == TN_OK)
-		do_job(j->b, j, &r);
-	if (j->r.done != NULL)
-		j->r.done(j->r.arg, &r);
-	tn_buf_fini(&r.text);
-	tn_free(j->reason);
-	tn_free(j->view);
-	tn_free(j);
+	r->status = tn_batch_stopping(j->b, &r->diag);
+	if (r->status == TN_OK)
+		do_job(j->b, j);
+	if (j->recompute == NULL) {
+		end_job(j);
+		return;
+	}
+	job->run = run_step;
+	run_step(job);
 }
 
 /* Asked for before its time, maybe with every block. */
@@ -305,6 +388,22 @@ tn_batch_time_column(const struct tn_governance_stream *s)
 	    (int)s->silver->count - 1;
 }
 
+uint32_t
+tn_batch_sort_columns(const struct tn_governance_stream *s,
+    uint32_t out[static TN_BATCH_SORT_MAX])
+{
+	uint32_t n = s->table->sort_count, time;
+
+	time = (uint32_t)tn_batch_time_column(s);
+	for (uint32_t i = 0; i < n; i++) {
+		out[i] = s->table->sort_by[i];
+		if (out[i] == time)
+			return i + 1;    /* What follows hardly matters. */
+	}
+	out[n] = time;
+	return n + 1;
+}
+
 enum tn_status
 tn_batch_run_begin(struct tn_batch_jobs *b, const char *kind,
     const char *reason, const char *object, uint64_t lsn_from,
@@ -387,6 +486,7 @@ tn_batch_change_fini(struct change *c)
 	tn_free(c->add);
 	tn_free(c->drop);
 	tn_free(c->corrections);
+	tn_free(c->chained);
 	tn_arena_free(c->texts);
 	memset(c, 0, sizeof *c);
 }
@@ -414,11 +514,17 @@ tn_batch_change_publish(struct change *c, uint64_t lsn,
 		.correction_count = c->correction_count,
 		.corrections_keep_us = c->b->o.corrections_keep_us,
 	};
+	struct tn_arena *a = tn_arena_new(4096);
+	struct tn_catalog_value *values = NULL;
 	enum tn_status st = tn_lake_sync(c->b->o.lake);
 
 	tn_os_crash_point("publish_before");
 	if (st == TN_OK)
+		st = tn_batch_chain_values(c, a, &values, &p.value_count);
+	p.values = values;
+	if (st == TN_OK)
 		st = tn_catalog_publish(c->b->o.catalog, &p);
+	tn_arena_free(a);
 	if (st == TN_ECLOSED) {
 		/* Whether the commit holds is known at the next start: should
 		 * the catalog name the files then, they must be there. */
@@ -431,6 +537,8 @@ tn_batch_change_publish(struct change *c, uint64_t lsn,
 	}
 	tn_os_crash_point("publish_after");
 	c->b->o.speed.published(c->b->o.speed.speed);
+	tn_batch_tables_follow(c->b, c->same_rows);
+	tn_os_crash_point("table_after");
 	return TN_OK;
 }
 

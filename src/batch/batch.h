@@ -27,10 +27,16 @@ struct tn_batch_opts {
 	/* After a cut at ${lsn} is public: the log may be trimmed. */
 	void (*published)(void *arg, uint64_t lsn);
 	void *arg;
-	uint32_t young_files_max;   /* 0: 8 */
+	uint32_t young_files_max;   /* Of a partition; 0: 8 */
+	uint64_t compact_file_bytes;   /* A full file; 0: 128 MiB */
+	uint64_t compact_rate;      /* Bytes a second read by it; 0: 32 MiB */
 	uint64_t slice_rows;        /* Rows held at once; 0: 1000000 */
 	int zstd_level;             /* Of lake files; 0: 1 */
+	int table_formats;          /* Of enum tn_lake_format; 0: none. */
 	int64_t garbage_us;         /* Keep dropped files; 0: 10 min */
+	/* How long no row is removed after the clock leapt; 0: 10 min, < 0:
+	 * not at all. */
+	int64_t retention_wait_us;
 	uint32_t corrections_max;   /* Kept of one run; 0: 200 */
 	int64_t corrections_keep_us;   /* 0: 30 days */
 };
@@ -51,12 +57,31 @@ struct tn_batch_report {
 	struct tn_buf text;         /* Human lines: what was compared, made. */
 };
 enum tn_batch_kind {
-	TN_BATCH_CUT, TN_BATCH_RECOMPUTE, TN_BATCH_VERIFY
+	TN_BATCH_CUT, TN_BATCH_RECOMPUTE, TN_BATCH_VERIFY,
+	TN_BATCH_EXPIRE,            /* Snapshots and files that go with them. */
+	TN_BATCH_ROLLBACK,          /* A view to a kept snapshot's states. */
+	TN_BATCH_TABLES,            /* Iceberg and Delta, once at the start. */
 };
 struct tn_batch_request {
 	enum tn_batch_kind kind;
 	const char *reason;         /* "timer", "rows", "memory", "request" */
-	const char *view;           /* RECOMPUTE, VERIFY; NULL: all. */
+	const char *view;           /* RECOMPUTE, VERIFY; NULL: all. ROLLBACK:
+	                               also the name of a stream. */
+	/* RECOMPUTE: only time buckets that reach into [from_us, to_us), 0:
+	 * open; or only what it would cost. */
+	int64_t from_us, to_us;
+	bool dry_run;
+	/* VERIFY: a share (0 < sample < 1; else all) of the days of each view,
+	 * chosen by seed (0: any); and a line for every time bucket. */
+	double sample;
+	uint64_t seed;
+	bool details;
+	/* EXPIRE: snapshots that others had followed before this time, or,
+	 * where not 0, those with a smaller lsn. The newest stays. ROLLBACK: to
+	 * this snapshot, or to the newest with an lsn up to this. */
+	int64_t time_us;
+	uint64_t lsn;
+	uint64_t snapshot;
 	/* On the batch thread; the report is valid during the call. */
 	void (*done)(void *arg, const struct tn_batch_report *r);
 	void *arg;
@@ -69,6 +94,26 @@ TN_MUST_USE enum tn_status tn_batch_post(struct tn_batch_jobs *b,
 /* Post and wait. Not on the loop. */
 TN_MUST_USE enum tn_status tn_batch_run(struct tn_batch_jobs *b,
     const struct tn_batch_request *r, struct tn_batch_report *out);
+/* The long job under way; run 0: none. Any thread. */
+struct tn_batch_work {
+	uint64_t run;
+	uint64_t rows;               /* Of silver, read so far ... */
+	uint64_t total;              /* ... of about so many. */
+	uint32_t paused;
+};
+void tn_batch_progress(struct tn_batch_jobs *b, struct tn_batch_work *out);
+/* A run that is under way ends at its next step (TN_ECLOSED, "canceled"),
+ * waits, or goes on. A job that waits holds up those behind it no more than
+ * one that works: cuts pass it, another recompute stands in line.
+ * TN_ENOTFOUND: no such run is under way. */
+TN_MUST_USE enum tn_status tn_batch_cancel(struct tn_batch_jobs *b,
+    uint64_t run);
+TN_MUST_USE enum tn_status tn_batch_pause(struct tn_batch_jobs *b,
+    uint64_t run, bool on);
+/* Compaction goes on for some milliseconds, on the batch thread when it is free.
+ * From the first call on it runs only so, but for what is overdue; before, a
+ * cut does all of it at its end. Any thread. */
+void tn_batch_tick(struct tn_batch_jobs *b);
 /* Silver of tables whose definition changed, anew from bronze; gold of views
  * that are no more is dropped. At start, before speed's replay. Main thread. */
 TN_MUST_USE enum tn_status tn_batch_rebuild(struct tn_batch_jobs *b,

@@ -4,6 +4,7 @@
 
 #include "batch/batch.h"
 
+struct job;
 struct tn_batch_jobs {
 	struct tn_batch_opts o;
 	struct tn_net_actor *actor;
@@ -11,17 +12,43 @@ struct tn_batch_jobs {
 	uint32_t cut_waiting;        /* Atomic: a timed cut is among them. */
 	uint32_t stopping;           /* Atomic. */
 	int64_t calm_us;             /* Atomic: no cut for rows before then. */
-	/* What rewriting the largest gold partition took beside the tail's
-	 * states: kept free for the next cut. And the same of this one. */
+	/* What writing gold took at most beside the tail's states: kept free
+	 * for the next cut. And the same of this one. */
 	struct tn_budget_share gold;
 	size_t gold_next;
 	struct tn_budget_share standing; /* Rows and row groups of a cut. */
+	struct tn_batch_compaction *compaction;
+	/* A step of it that is queued; and whether steps are. */
+	struct tn_batch_tick {
+		struct tn_net_job job;
+		struct tn_batch_jobs *b;
+		uint32_t waiting;        /* Atomic. */
+	} tick;
+	uint32_t ticking;                /* Atomic. */
+	struct tn_batch_tables *tables;  /* NULL until they are opened. */
+	struct tn_batch_work work;       /* Atomic members. */
+	uint64_t cancel;                 /* Atomic: that run is to end. */
+	/* Of the batch thread. One recompute is under way at a time, as there
+	 * is one to pause; others stand in line. Whether a step of it runs:
+	 * other jobs are not canceled with it. */
+	struct job *doing, *line;
+	bool stepping;
+	struct tn_net_lock *lock;        /* Of what follows. */
+	uint64_t pause;                  /* That run is to wait. */
+	struct tn_net_job *parked;       /* It waits. */
 	struct tn_histogram *seconds;
 	struct tn_counter *last_success;
 	uint8_t *said_unknown;       /* A byte a view; see gold.c. */
+	/* See retire.c. */
+	int64_t *floors;             /* One a stream. */
+	int64_t cost_us;             /* Monotonic: next note; see cost.c. */
+	int32_t cost_day;
+	int64_t seen_wall, seen_mono;
+	int64_t distrust;            /* Monotonic: no retention before then. */
 };
 
 struct tn_batch_before;
+struct tn_batch_compaction;
 
 /* Files to add and drop, gathered by one job. Zero-initialise. */
 struct change {
@@ -33,6 +60,7 @@ struct change {
 	uint64_t *drop;
 	uint32_t drop_count, drop_cap;
 	uint64_t rows;
+	bool same_rows;              /* In other files: no row is new or gone. */
 	/* For answers that states do not hold: silver before this change, and
 	 * reference tables; borrowed. */
 	const struct tn_catalog_snapshot *silver;
@@ -43,6 +71,14 @@ struct change {
 	uint32_t correction_count;
 	uint64_t changed;            /* Rows; also beyond corrections_max. */
 	struct tn_arena *texts;
+	/* New bronze files, in the order they were written; see chain.c. */
+	struct tn_batch_chained {
+		uint32_t stream;
+		bool merged;
+		uint64_t last;       /* LSN; of a merged one. */
+		char path[200], sha[65];
+	} *chained;
+	uint32_t chained_count;
 };
 void tn_batch_change_begin(struct change *c, struct tn_batch_jobs *b,
     uint64_t lsn, uint64_t run);
@@ -62,28 +98,96 @@ void tn_batch_change_fini(struct change *c);
 /* Jobs; each fills the report. */
 void tn_batch_cut(struct tn_batch_jobs *b, const char *reason,
     struct tn_batch_report *r);
-void tn_batch_recompute(struct tn_batch_jobs *b, const char *reason,
-    const char *view, struct tn_batch_report *r);
-void tn_batch_verify(struct tn_batch_jobs *b, const char *view,
+/* In steps of some ten milliseconds: true: there is more to do. All is
+ * borrowed until free. */
+struct tn_batch_recompute *tn_batch_recompute_new(struct tn_batch_jobs *b,
+    const struct tn_batch_request *q, const char *reason, const char *view,
+    struct tn_batch_report *r);
+bool tn_batch_recompute_step(struct tn_batch_recompute *x);
+void tn_batch_recompute_free(struct tn_batch_recompute *x);
+/* Rows of a batch of silver after an LSN: marks of those that are not (1:
+ * leave out), and how many are. Free marks. */
+struct tn_batch_marks {
+	uint8_t *marks;
+	uint32_t cap;
+};
+uint32_t tn_batch_mark_after(struct tn_batch_marks *m,
+    const struct tn_batch *b, uint64_t after);
+/* What the long job under way is and how far, for tn_batch_progress; and what
+ * pause and cancel mean. */
+void tn_batch_work_begin(struct tn_batch_jobs *b, uint64_t run,
+    uint64_t total);
+void tn_batch_work_at(struct tn_batch_jobs *b, uint64_t done);
+void tn_batch_work_end(struct tn_batch_jobs *b);
+/* True: the run under way is to wait, the step was taken until unpark. */
+bool tn_batch_park(struct tn_batch_jobs *b, struct tn_net_job *step);
+void tn_batch_unpark(struct tn_batch_jobs *b);
+void tn_batch_verify(struct tn_batch_jobs *b,
+    const struct tn_batch_request *q, const char *view,
     struct tn_batch_report *r);
 /* TN_ECLOSED with ${d} when the program stops: long jobs look now and then. */
 TN_MUST_USE enum tn_status tn_batch_stopping(const struct tn_batch_jobs *b,
     struct tn_diag *d);
-/* Merge young files; after a cut. */
+/* Merge young files, after a cut: all that is due, or, where there are ticks,
+ * only what is overdue. */
 void tn_batch_compact(struct tn_batch_jobs *b);
+void tn_batch_compaction_new(struct tn_batch_jobs *b);
+/* A round under way is given up. After the actor has ended. */
+void tn_batch_compaction_free(struct tn_batch_jobs *b);
+/* Which files of a partition are to become one; see tiers.c. */
+struct tn_batch_tiers {
+	uint64_t full_bytes;
+	uint32_t young_max;
+	bool settle;                 /* All young ones, however few. */
+};
+/* ${n} files of a partition in the order of a snapshot: neighbours from
+ * ${from} on; false: none. */
+bool tn_batch_pick(const struct tn_batch_tiers *t,
+    const struct tn_catalog_file *files, uint32_t n, uint32_t *from,
+    uint32_t *count);
+uint32_t tn_batch_young(const struct tn_batch_tiers *t,
+    const struct tn_catalog_file *files, uint32_t n);
+/* Columns that silver of a stream is sorted by: sort_by, then its time. */
+#define TN_BATCH_SORT_MAX (TN_SQL_SORT_MAX + 1)
+uint32_t tn_batch_sort_columns(const struct tn_governance_stream *s,
+    uint32_t out[static TN_BATCH_SORT_MAX]);
 /* A fraction of the memory budget; SIZE_MAX without one. How the jobs' own
  * bounds come down with a small memory_max. */
 size_t tn_batch_part(uint32_t parts);
 /* Most bytes of values in a row group of a lake file. */
 size_t tn_batch_group_bytes(void);
-/* A cut holds ${bytes} beside states: what it has not taken of the room that
- * is kept for it stays kept. 0 between cuts. */
-void tn_batch_keep_room(struct tn_batch_jobs *b, size_t bytes);
-/* May a gold partition of ${old} bytes be read and written anew? TN_EFULL. */
-TN_MUST_USE enum tn_status tn_batch_gold_room(struct tn_batch_jobs *b,
-    size_t old, struct tn_diag *d);
-/* One of ${bytes} was written. */
-void tn_batch_gold_wrote(struct tn_batch_jobs *b, size_t bytes);
+/* Writing gold took ${bytes} beside the tail's states. */
+void tn_batch_gold_took(struct tn_batch_jobs *b, size_t bytes);
+/* Drop what tables keep no longer; after a cut. */
+void tn_batch_retire(struct tn_batch_jobs *b);
+void tn_batch_cost(struct tn_batch_jobs *b);
+void tn_batch_floors_load(struct tn_batch_jobs *b);
+/* Silver rows of a stream whose time is before it may be gone by retention;
+ * INT64_MIN: none are. */
+int64_t tn_batch_floor(const struct tn_batch_jobs *b, uint32_t stream);
+/* The groups of a view of which rows may be gone, as a bound whose max is
+ * inclusive (in ${a}); max NULL: none. TN_EUNSUPPORTED: any group may be. */
+TN_MUST_USE enum tn_status tn_batch_kept(const struct tn_batch_jobs *b,
+    const struct tn_serving_view *v, struct tn_arena *a,
+    struct tn_exec_bound *kept, struct tn_diag *d);
+/* A bucket of one row as microseconds, as in the times of gold files. */
+int64_t tn_batch_bucket_us(const struct tn_column *bucket);
+/* CALL expire_snapshots. */
+void tn_batch_expire(struct tn_batch_jobs *b,
+    const struct tn_batch_request *q, struct tn_batch_report *r);
+/* CALL rollback of the view or stream ${name}. */
+void tn_batch_rollback(struct tn_batch_jobs *b,
+    const struct tn_batch_request *q, const char *name,
+    struct tn_batch_report *r);
+/* At start, when gold of all views is made: write down since when it is whole
+ * (see TN_SERVING_WHOLE). */
+TN_MUST_USE enum tn_status tn_batch_whole(struct tn_batch_jobs *b);
+/* Tables for other engines: brought up to date with the catalog, from then on
+ * after every publication, and when snapshots were expired on request. */
+TN_MUST_USE enum tn_status tn_batch_tables_open(struct tn_batch_jobs *b);
+void tn_batch_tables_follow(struct tn_batch_jobs *b, bool same_rows);
+void tn_batch_tables_expired(struct tn_batch_jobs *b);
+void tn_batch_tables_free(struct tn_batch_jobs *b);
 /* Unlink what nobody can see any more. */
 void tn_batch_collect(struct tn_batch_jobs *b);
 
@@ -99,9 +203,15 @@ TN_MUST_USE enum tn_status tn_batch_gold(struct change *c,
 struct tn_batch_before *tn_batch_before_cut(const struct tn_serving_view *v,
     const struct tn_exec_fold *old, const struct tn_exec_fold *delta,
     int64_t cut_us);
-/* For a recompute: all rows of the view's gold files. */
+/* For a recompute: all rows of the view's gold files but those that stay
+ * (NULL: none does). */
+struct tn_batch_stays {
+	bool (*file)(const void *arg, const struct tn_catalog_file *f);
+	const void *arg;
+};
 struct tn_batch_before *tn_batch_before_files(struct tn_lake *lake,
-    const struct tn_serving_view *v, const struct tn_catalog_snapshot *base);
+    const struct tn_serving_view *v, const struct tn_catalog_snapshot *base,
+    const struct tn_batch_stays *stays);
 void tn_batch_before_free(struct tn_batch_before *x);
 /* Look the rows of a new gold file (as saved) up and note what changed. */
 void tn_batch_compare(struct change *c, struct tn_batch_before *x,
@@ -116,5 +226,110 @@ int tn_batch_time_column(const struct tn_governance_stream *s);
 TN_MUST_USE enum tn_status tn_batch_run_begin(struct tn_batch_jobs *b,
     const char *kind, const char *reason, const char *object,
     uint64_t lsn_from, uint64_t lsn_to, uint64_t *run);
+
+
+/* ---- the chain of bronze; see chain.c ---------------------------------- */
+
+struct tn_batch_hash {
+	char sha[65];                /* SHA-256, hex. */
+	uint32_t crc;
+	uint64_t bytes;
+};
+TN_MUST_USE enum tn_status tn_batch_chain_hash(struct tn_lake *lake,
+    const char *path, struct tn_batch_hash *out);
+/* Files that follow one another: prev is what the first one names ("": it is
+ * the first of all, "?": it is of before the chain), ends what may be named by
+ * the file behind the last one. */
+struct tn_batch_stretch {
+	unsigned long long first, last;      /* LSNs. */
+	const char *prev, *ends;
+	void *user;
+};
+bool tn_batch_chain_follows(const struct tn_batch_stretch *a,
+    const struct tn_batch_stretch *b);
+void tn_batch_chain_sort(struct tn_batch_stretch *all, uint32_t count);
+/* What the footer of a file says, in ${a}; without its own hash ... */
+struct tn_batch_links {
+	bool merged;
+	struct tn_batch_stretch *all;        /* At least one. */
+	uint32_t count;
+	const char *seals;
+};
+TN_MUST_USE enum tn_status tn_batch_chain_read(struct tn_lake *lake,
+    const struct tn_catalog_file *f, struct tn_arena *a,
+    struct tn_batch_links *out, struct tn_diag *d);
+/* ... by which the file behind it may name it, too. */
+void tn_batch_chain_end(struct tn_batch_links *l, const char *sha,
+    struct tn_arena *a);
+/* The next one of a footer's seals; false: none is left. */
+struct tn_batch_seal {
+	const char *path, *sha, *by;
+};
+bool tn_batch_chain_seal(const char **text, struct tn_arena *a,
+    struct tn_batch_seal *out);
+/* What the catalog knows of a stream's chain, in ${a}; tip.path NULL: none. */
+struct tn_batch_known {
+	struct tn_batch_seal tip;
+	struct tn_batch_seal *seals;
+	uint32_t seal_count;
+	struct tn_batch_gone {
+		unsigned long long first, last;
+	} *gone;
+	uint32_t gone_count;
+};
+TN_MUST_USE enum tn_status tn_batch_chain_known(struct tn_batch_jobs *b,
+    uint32_t stream, struct tn_arena *a, struct tn_batch_known *out);
+/* tn_lake_finish for a bronze file of new rows. */
+TN_MUST_USE enum tn_status tn_batch_chain_finish(struct change *c,
+    uint32_t stream, struct tn_lake_writer *w, struct tn_lake_file *f);
+/* For files that take the place of others: take each of those, in order, then
+ * finish each new one, which has what LSNs are left up to ${upto}. */
+struct tn_batch_chain;
+struct tn_batch_chain *tn_batch_chain_new(struct tn_batch_jobs *b,
+    uint32_t stream);
+TN_MUST_USE enum tn_status tn_batch_chain_take(struct tn_batch_chain *x,
+    const struct tn_catalog_file *f, struct tn_diag *d);
+TN_MUST_USE enum tn_status tn_batch_chain_merged(struct tn_batch_chain *x,
+    struct change *c, struct tn_lake_writer *w, uint64_t upto,
+    struct tn_lake_file *f);
+void tn_batch_chain_free(struct tn_batch_chain *x);
+/* The catalog's values as they are after a change. */
+TN_MUST_USE enum tn_status tn_batch_chain_values(const struct change *c,
+    struct tn_arena *a, struct tn_catalog_value **out, uint32_t *count);
+
+/* ---- what verify checks of files; see check.c --------------------------- */
+
+struct tn_batch_check {
+	struct tn_batch_jobs *b;
+	const struct tn_catalog_snapshot *base;
+	double share;                /* Of all there is; 1: everything. */
+	uint64_t seed;
+	void (*differ)(void *arg, const char *line);
+	void *arg;
+	struct tn_buf *text;
+};
+void tn_batch_check_files(const struct tn_batch_check *x);
+/* Whether it belongs to the share. */
+bool tn_batch_sampled(const struct tn_batch_check *x, const char *what);
+
+/* A sample of a view: some of its gold partitions, as the event times of the
+ * rows that they are made of; see sample.c. Free all. */
+struct tn_batch_picks {
+	struct tn_batch_pick {
+		int64_t min_us, max_us;
+	} *all;                      /* In order; they may overlap. */
+	uint32_t count;
+	bool sampled;                /* Else the view has no time bucket. */
+};
+void tn_batch_pick_days(const struct tn_batch_check *x,
+    const struct tn_serving_view *w, struct tn_batch_picks *out);
+bool tn_batch_picked(const struct tn_batch_picks *p, int64_t us);
+/* Sets a byte for each bronze file of the stream that can have such rows. */
+TN_MUST_USE enum tn_status tn_batch_pick_bronze(
+    const struct tn_batch_check *x, const struct tn_governance_stream *s,
+    const struct tn_batch_picks *p, uint8_t *files, struct tn_diag *d);
+/* Only the groups of the picked partitions stay. */
+void tn_batch_pick_groups(const struct tn_batch_check *x,
+    const struct tn_serving_view *w, struct tn_exec_fold **f);
 
 #endif

@@ -1,10 +1,25 @@
-/* Compaction of young files, so that a commit a minute does not leave a file
- * a minute: when a partition holds more than young_files_max young files in a
- * row, they become one. Silver files are merged in event time order, bronze
- * files are joined in LSN order. Neighbours only, so that the list of files
- * stays one of ages, and no more than fit into memory.
+/* Compaction: so that a commit a minute does not leave a file a minute.
  *
- * A failure leaves everything as it was; the next cut tries again. */
+ *   plan    per partition (day of event time, day received for bronze) the
+ *           files that tiers.c picks; several small merges make one round
+ *   merge   sorted files are read side by side, a few pages of each in memory,
+ *           and written as one; at compact_file_bytes a next one begins
+ *   publish the new files in, the old ones out, as one snapshot of the same
+ *           rows
+ *
+ * All of it on the batch thread in steps of some milliseconds, between which
+ * cuts and other jobs have their turn (tn_batch_tick). A round reads the files
+ * of the snapshot it began with and holds it, so they stay; what cuts add
+ * meanwhile is left for the next round. When it is done the files must still
+ * be the ones in force, else it was in vain.
+ *
+ * Steps are held back to compact_rate, to a quarter of it while the log grows
+ * fast, and stop while memory presses. Should a partition nevertheless have
+ * OVERDUE times as many young files as it may, the cut that finds it so merges
+ * them before it lets the next one come: their number is bounded.
+ *
+ * A failure leaves everything as it was; a later round tries again, not
+ * before CALM_US. A crash leaves files that no catalog row names. */
 #include "batch/batch_int.h"
 
 #include <stdio.h>
@@ -12,300 +27,773 @@
 
 #include "os/os.h"
 
-/* A merge holds its rows decoded, some 150 bytes of an event, and sorts a
- * copy: a million and a half need half a gigabyte. The slices of a large cut
- * (250,000 rows) are files of a good size as they are. */
-#define YOUNG_ROWS 200000
-#define YOUNG_BYTES (UINT64_C(64) << 20)     /* Packed, on disk. */
-#define MERGED_ROWS_MAX 1500000
-#define MERGED_BYTES_MAX (UINT64_C(128) << 20)
-#define ROW_BYTES 333                        /* Of the two, decoded. */
-#define MERGE_PARTS 8                        /* Of the memory budget. */
+#define STEP_US 20000                /* One turn of the batch thread. */
+#define OVERDUE 4
+#define CALM_US INT64_C(10000000)    /* After a failure. */
+#define ROUND_MERGES 64
+#define ROUND_BYTES (UINT64_C(32) << 20)
+#define PIECES_BYTES ((size_t)96 << 20)
+#define MERGE_PARTS 16               /* Of the memory budget, for pieces. */
+#define PIECE_ROWS 20000             /* A page. */
+#define PIECE_ROWS_MIN 256
+#define ROW_BYTES 150                /* Decoded, beside what is packed. */
+#define UNPACKED 6                   /* Bytes of a row for each packed one. */
+#define UNPACKED_MOST 40
+#define SMALL_BUDGET ((size_t)512 << 20)
+#define INPUT_PARTS 8                /* For unpacked row groups. */
+#define HOLDS 3                      /* Pieces, joined, sorted. */
+#define SETTLE_US INT64_C(300000000) /* Least time without new files. */
+#define SETTLE_RATE 16384            /* Bytes a second of waiting. */
+#define BUSY_BYTES (UINT64_C(4) << 20)   /* Of the log, a second. */
 
+/* Neighbours of one partition that become one. */
 struct merge {
-	struct tn_batch_jobs *b;
 	const struct tn_governance_stream *s;
-	enum tn_catalog_tier tier;
-	const struct tn_catalog_file **files;
+	const struct tn_catalog_file *files;
 	uint32_t count;
-	struct change change;
-	struct tn_diag d;
-	/* While reading. */
-	struct tn_lake_writer *writer;   /* Bronze. */
-	struct tn_batch **batches;       /* Silver. */
-	uint32_t batch_count, batch_cap;
-	struct tn_budget_share held;
+	uint64_t bytes;
 };
 
-static enum tn_status
-keep_batch(void *arg, struct tn_batch *b)
-{
-	struct merge *m = arg;
+/* A partition with young files, and since when it has had no new one. */
+struct still {
+	enum tn_catalog_tier tier;
+	uint32_t object;
+	char partition[24];
+	uint64_t newest;                 /* Id of a file. */
+	int64_t since_us;
+};
 
-	m->change.rows += b->rows;
-	if (m->tier == TN_TIER_BRONZE)
-		return tn_lake_add(m->writer, b);
-	if (m->batch_count == m->batch_cap) {
-		m->batch_cap = m->batch_cap == 0 ? 16 : m->batch_cap * 2;
-		m->batches = tn_realloc(m->batches,
-		    m->batch_cap * sizeof *m->batches);
-	}
-	/* Borrowed from the reader: copy. */
-	m->batches[m->batch_count] = tn_record_batch_concat(&b, 1);
-	if (m->batches[m->batch_count] == NULL)
-		return TN_ENOMEM;
-	m->batch_count++;
-	return TN_OK;
+struct tn_batch_compaction {
+	/* What the last look found. */
+	uint64_t looked;                 /* Sequence of the snapshot. */
+	int64_t due_us;                  /* When one will have settled. */
+	struct still *still;
+	uint32_t still_count;
+	int64_t calm_us;                 /* Monotonic: nothing before then. */
+	/* How fast. */
+	int64_t ticked_us;
+	uint64_t log_bytes;
+	int64_t allowance;               /* Bytes that may be read. */
+	/* The round. */
+	const struct tn_catalog_snapshot *base;  /* NULL: none. */
+	struct merge merges[ROUND_MERGES];
+	uint32_t count, at;
+	struct change change;
+	struct tn_budget_share held;
+	struct tn_diag d;
+	/* The merge under way. */
+	const char **paths;
+	uint32_t sort[TN_BATCH_SORT_MAX];
+	uint32_t sort_count;
+	struct tn_parquet_write_opts parquet;
+	struct tn_lake_merge *in;
+	struct tn_lake_writer *out;
+	char label[64], partition[40];
+	uint32_t files;                  /* Of the round, to name them. */
+	uint64_t rows;                   /* Of the merge. */
+	uint64_t lsn_from, lsn_last;     /* Of the bronze file under way. */
+	struct tn_batch_chain *chain;    /* Of bronze; NULL. */
+	uint32_t chained;                /* Files that it has taken. */
+};
+
+/* ---- what is to be done ---------------------------------------------- */
+
+static struct tn_batch_tiers
+tiers_of(const struct tn_batch_jobs *b)
+{
+	return (struct tn_batch_tiers){ .full_bytes = b->o.compact_file_bytes,
+	    .young_max = b->o.young_files_max };
 }
 
-static enum tn_status
-read_all(struct merge *m)
+/* Since when the partition is still; from now on when it is not known. */
+static int64_t
+still_since(const struct tn_batch_compaction *x, uint32_t *at,
+    const struct tn_catalog_file *newest, int64_t now)
 {
-	enum tn_status st = TN_OK;
-
-	for (uint32_t i = 0; st == TN_OK && i < m->count; i++) {
-		struct tn_lake_read r = { .path = m->files[i]->path,
-		    .schema = m->tier == TN_TIER_BRONZE ?
-		    &tn_governance_bronze : m->s->silver,
-		    .each = keep_batch, .arg = m };
-		st = tn_lake_read(m->b->o.lake, &r, &m->d);
+	for (; *at < x->still_count; (*at)++) {
+		const struct still *s = &x->still[*at];
+		int c = s->tier != newest->tier ? (int)s->tier -
+		    (int)newest->tier : s->object != newest->object ?
+		    (s->object < newest->object ? -1 : 1) :
+		    strcmp(s->partition, newest->partition);
+		if (c > 0)
+			break;
+		if (c == 0)
+			return s->newest == newest->id && s->since_us <= now ?
+			    s->since_us : now;
 	}
-	return st;
+	return now;
 }
 
-static enum tn_status
-merge_bronze(struct merge *m, struct tn_lake_files *out)
+/* A look over all partitions, in the order of the snapshot. */
+struct look {
+	struct tn_batch_jobs *b;
+	struct tn_batch_compaction *x;
+	const struct tn_catalog_snapshot *base;
+	int64_t now;
+	uint32_t old_at;                 /* In x->still. */
+	struct still *still;             /* The new list. */
+	uint32_t still_count, still_cap;
+	int64_t due_us;
+	uint64_t bytes;                  /* Of the round so far. */
+};
+
+static void
+note_still(struct look *l, const struct tn_catalog_file *newest,
+    int64_t since)
 {
-	struct tn_parquet_write_opts po = { .zstd_level = m->b->o.zstd_level,
-	    .group_bytes = tn_batch_group_bytes() };
-	struct tn_lake_write w = { .tier = "bronze",
-	    .table = m->s->table->name, .partition = "",
-	    .label = m->change.label, .time_column = TN_BRONZE_RECEIVED,
-	    .parquet = &po, .version = m->s->version,
-	    .lsn = m->files[m->count - 1]->lsn_max };
+	struct still *s;
+
+	if (l->still_count == l->still_cap) {
+		l->still_cap = l->still_cap == 0 ? 16 : l->still_cap * 2;
+		l->still = tn_realloc(l->still,
+		    l->still_cap * sizeof *l->still);
+	}
+	s = &l->still[l->still_count++];
+	*s = (struct still){ .tier = newest->tier, .object = newest->object,
+	    .newest = newest->id, .since_us = since };
+	memcpy(s->partition, newest->partition, sizeof s->partition);
+}
+
+/* Bytes that a settled partition would write make it wait longer: late rows
+ * that trickle in do not write a large file anew each minute. */
+static bool
+is_settled(struct look *l, const struct tn_batch_tiers *t,
+    const struct tn_catalog_file *files, uint32_t n)
+{
+	const struct tn_catalog_file *newest = &files[0];
+	uint64_t bytes = 0;
+	int64_t since, wait;
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (files[i].id > newest->id)
+			newest = &files[i];
+		if (files[i].bytes < t->full_bytes)
+			bytes += files[i].bytes;
+	}
+	since = still_since(l->x, &l->old_at, newest, l->now);
+	note_still(l, newest, since);
+	wait = SETTLE_US + (int64_t)(bytes / SETTLE_RATE) * 1000000;
+	if (l->now - since >= wait)
+		return true;
+	if (since + wait < l->due_us)
+		l->due_us = since + wait;
+	return false;
+}
+
+/* Of each file a row group may be unpacked at once. How far wide rows shrink
+ * is not known, so a small budget expects the worst: then fewer files are
+ * merged at a time. */
+static uint32_t
+fit_memory(const struct tn_catalog_file *files, uint32_t count)
+{
+	size_t most = tn_batch_part(INPUT_PARTS), group = tn_batch_group_bytes();
+	size_t need = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		uint64_t wide = files[i].bytes * (tn_batch_part(1) <
+		    SMALL_BUDGET ? UNPACKED_MOST : UNPACKED);
+		need += wide < group ? (size_t)wide : group;
+		if (i >= 2 && need > most)
+			return i;
+	}
+	return count;
+}
+
+static void
+look_at(struct look *l, const struct tn_governance_stream *s,
+    const struct tn_catalog_file *files, uint32_t n)
+{
+	struct tn_batch_compaction *x = l->x;
+	struct tn_batch_tiers t = tiers_of(l->b);
+	uint32_t from, count;
+	uint64_t bytes = 0;
+
+	if (tn_batch_young(&t, files, n) < 2)
+		return;
+	t.settle = is_settled(l, &t, files, n);
+	if (!tn_batch_pick(&t, files, n, &from, &count))
+		return;
+	count = fit_memory(files + from, count);
+	for (uint32_t i = from; i < from + count; i++)
+		bytes += files[i].bytes;
+	if (x->count == ROUND_MERGES || (x->count > 0 &&
+	    l->bytes + bytes > ROUND_BYTES)) {
+		l->due_us = l->now;      /* In the next round. */
+		return;
+	}
+	l->bytes += bytes;
+	x->merges[x->count++] = (struct merge){ s, files + from, count,
+	    bytes };
+}
+
+/* Files from ${i} on that are of one partition end before this one. */
+static uint32_t
+partition_end(const struct tn_catalog_snapshot *s, uint32_t i)
+{
+	const struct tn_catalog_file *f = s->files;
+	uint32_t end = i;
+
+	while (end < s->count && f[end].tier == f[i].tier &&
+	    f[end].object == f[i].object && strcmp(f[end].partition,
+	    f[i].partition) == 0)
+		end++;
+	return end;
+}
+
+/* One partition, from file ${i} on; returns its end. Of silver only files of
+ * the definition in force are merged. */
+static uint32_t
+look_at_partition(struct look *l, uint32_t i)
+{
+	const struct tn_serving_model *m = l->b->o.model;
+	const struct tn_catalog_file *f = l->base->files;
+	int stream = tn_serving_stream_by_id(m, f[i].object);
+	bool ours = stream >= 0;
+	uint32_t end = partition_end(l->base, i);
+
+	for (uint32_t k = i; ours && k < end; k++)
+		ours = f[i].tier == TN_TIER_BRONZE ||
+		    f[k].version == m->streams[stream].version;
+	if (ours)
+		look_at(l, &m->streams[stream], f + i, end - i);
+	return end;
+}
+
+/* Fills merges[] from ${base}. */
+static void
+look_around(struct tn_batch_jobs *b, const struct tn_catalog_snapshot *base)
+{
+	struct tn_batch_compaction *x = b->compaction;
+	struct look l = { .b = b, .x = x, .base = base,
+	    .now = tn_os_wall_us(), .due_us = INT64_MAX };
+	uint32_t i = 0;
+
+	x->count = x->at = 0;
+	/* Bronze and silver are the first tiers of a snapshot. */
+	while (i < base->count && base->files[i].tier <= TN_TIER_SILVER)
+		i = look_at_partition(&l, i);
+	tn_free(x->still);
+	x->still = l.still;
+	x->still_count = l.still_count;
+	x->looked = base->sequence;
+	x->due_us = l.due_us;
+}
+
+/* ---- a round --------------------------------------------------------- */
+
+static void
+close_merge(struct tn_batch_compaction *x)
+{
+	tn_lake_merge_close(x->in);
+	tn_lake_abandon(x->out);
+	tn_batch_chain_free(x->chain);
+	tn_free(x->paths);
+	x->chain = NULL;
+	x->in = NULL;
+	x->out = NULL;
+	x->paths = NULL;
+	tn_budget_set(&x->held, 0);
+}
+
+static void
+end_round(struct tn_batch_compaction *x)
+{
+	close_merge(x);
+	tn_batch_change_fini(&x->change);
+	tn_catalog_snapshot_put(x->base);
+	x->base = NULL;
+	x->count = 0;
+	memset(&x->d, 0, sizeof x->d);
+}
+
+/* Files of the round that are written, but for publications that have seen to
+ * them themselves, go. */
+static void
+give_up(struct tn_batch_jobs *b, enum tn_status st)
+{
+	struct tn_batch_compaction *x = b->compaction;
+
+	close_merge(x);
+	if (x->d.message[0] == '\0')
+		tn_diag_set(&x->d, st, "compact_failed", "%s",
+		    tn_status_text(st));
+	if (st != TN_ECLOSED)
+		tn_say(TN_WARN, "batch", "compaction of %s failed: %s",
+		    x->merges[x->at < x->count ? x->at : 0].s->table->name,
+		    x->d.message);
+	tn_batch_change_undo(&x->change);
+	if (x->change.run != 0 && tn_catalog_run_end(b->o.catalog,
+	    x->change.run, TN_RUN_FAILED, tn_os_wall_us(), 0, 0,
+	    x->d.message) != TN_OK)
+		tn_say(TN_WARN, "batch", "run %llu stays open",
+		    (unsigned long long)x->change.run);
+	x->calm_us = tn_os_mono_us() + CALM_US;
+	x->looked = 0;
+	end_round(x);
+}
+
+/* A round is begun when there is something to do. */
+static bool
+begin_round(struct tn_batch_jobs *b)
+{
+	struct tn_batch_compaction *x = b->compaction;
+	const struct tn_catalog_snapshot *base = tn_catalog_snapshot(
+	    b->o.catalog);
+	uint64_t run = 0;
 	enum tn_status st;
 
-	out->files = tn_zalloc(sizeof *out->files);
-	out->cap = 1;
-	st = tn_lake_create(m->b->o.lake, &w, &tn_governance_bronze,
-	    &m->writer);
-	if (st == TN_OK)
-		st = read_all(m);
-	if (st == TN_OK) {
-		st = tn_lake_finish(m->writer, &out->files[0]);
-		m->writer = NULL;
-		out->count = st == TN_OK;
+	if (base->sequence != x->looked || tn_os_wall_us() >= x->due_us)
+		look_around(b, base);
+	else
+		x->count = 0;
+	if (x->count == 0) {
+		tn_catalog_snapshot_put(base);
+		return false;
 	}
-	tn_lake_abandon(m->writer);
-	return st;
+	x->base = base;
+	x->files = 0;
+	st = tn_batch_run_begin(b, "compact", "young files", x->count == 1 ?
+	    x->merges[0].s->table->name : "", 0, base->lsn, &run);
+	tn_batch_change_begin(&x->change, b, base->lsn, run);
+	x->change.same_rows = true;
+	if (st != TN_OK)
+		give_up(b, st);
+	return st == TN_OK;
+}
+
+/* Rows of each file held at once, and the memory for them. */
+static bool
+take_memory(struct tn_batch_jobs *b, const struct merge *m, bool must,
+    struct tn_lake_piece *piece)
+{
+	struct tn_batch_compaction *x = b->compaction;
+	size_t most = tn_batch_part(MERGE_PARTS), row = 0, need, all;
+	uint64_t rows;
+
+	for (uint32_t i = 0; i < m->count; i++)
+		if (m->files[i].rows > 0 && m->files[i].bytes /
+		    m->files[i].rows > row)
+			row = m->files[i].bytes / m->files[i].rows;
+	/* A tiny file is mostly its footer. */
+	row = (m->bytes < (1 << 20) ? 0 : row * UNPACKED) + ROW_BYTES;
+	most = most < PIECES_BYTES ? most : PIECES_BYTES;
+	tn_assert(m->count > 0);
+	rows = most / (row * HOLDS * m->count);
+	rows = rows > PIECE_ROWS ? PIECE_ROWS : rows < PIECE_ROWS_MIN ?
+	    PIECE_ROWS_MIN : rows;
+	need = rows * row * HOLDS * m->count + 2 * tn_batch_group_bytes();
+	all = m->bytes * UNPACKED * 2 + (1 << 20);
+	x->held.class = TN_BUDGET_CUTS;
+	piece->rows = (uint32_t)rows;
+	piece->bytes = most / HOLDS / m->count;
+	if (tn_budget_try(&x->held, need < all ? need : all))
+		return true;
+	/* Overdue: with as little as it can do with. */
+	piece->rows = PIECE_ROWS_MIN;
+	return must;
 }
 
 static enum tn_status
-merge_silver(struct merge *m, struct tn_lake_files *out)
+open_output(struct tn_batch_jobs *b, const struct merge *m)
 {
-	uint32_t sorted = (uint32_t)tn_batch_time_column(m->s);
-	struct tn_parquet_write_opts po = { .zstd_level = m->b->o.zstd_level,
-	    .group_bytes = tn_batch_group_bytes(),
-	    .sorted_by = &sorted, .sorted_count = 1 };
-	struct tn_lake_write w = { .tier = "silver",
-	    .table = m->s->table->name, .label = m->change.label,
-	    .time_column = (int)sorted, .parquet = &po,
-	    .version = m->s->version,
-	    .lsn = m->files[m->count - 1]->lsn_max };
-	enum tn_status st = read_all(m);
+	struct tn_batch_compaction *x = b->compaction;
+	bool raw = m->files[0].tier == TN_TIER_BRONZE;
+	struct tn_lake_write w = { .tier = raw ? "bronze" : "silver",
+	    .table = m->s->table->name, .partition = x->partition,
+	    .label = x->label, .parquet = &x->parquet,
+	    .time_column = raw ? TN_BRONZE_RECEIVED :
+	    tn_batch_time_column(m->s), .version = m->s->version,
+	    .lsn = m->files[m->count - 1].lsn_max };
 
-	if (st == TN_OK && m->batch_count > 0)
-		st = tn_lake_put_days(m->b->o.lake, &w, m->batches,
-		    m->batch_count, out);
-	for (uint32_t i = 0; i < m->batch_count; i++)
-		tn_record_batch_unref(m->batches[i]);
-	tn_free(m->batches);
-	return st;
+	snprintf(x->label, sizeof x->label, "%s-%u", x->change.label,
+	    (unsigned)x->files++);
+	return tn_lake_create(b->o.lake, &w, raw ? &tn_governance_bronze :
+	    m->s->silver, &x->out);
+}
+
+static enum tn_status
+begin_merge(struct tn_batch_jobs *b, const struct tn_lake_piece *piece)
+{
+	struct tn_batch_compaction *x = b->compaction;
+	const struct merge *m = &x->merges[x->at];
+	bool raw = m->files[0].tier == TN_TIER_BRONZE;
+	size_t group = tn_batch_group_bytes();
+	struct tn_lake_merge_opts o = { .count = m->count, .piece = *piece,
+	    .schema = raw ? &tn_governance_bronze : m->s->silver,
+	    .sort = x->sort };
+
+	if (raw)
+		x->chain = tn_batch_chain_new(b, m->s->id);
+	x->chained = 0;
+	x->rows = 0;
+	x->lsn_from = m->files[0].lsn_min;
+	x->lsn_last = 0;
+	x->paths = tn_alloc(m->count * sizeof *x->paths);
+	for (uint32_t i = 0; i < m->count; i++)
+		x->paths[i] = m->files[i].path;
+	x->sort_count = raw ? 0 : tn_batch_sort_columns(m->s, x->sort);
+	o.paths = x->paths;
+	o.sort_count = x->sort_count;
+	/* A file is known to be full when a row group is closed. */
+	if (group > b->o.compact_file_bytes)
+		group = (size_t)b->o.compact_file_bytes;
+	x->parquet = (struct tn_parquet_write_opts){
+	    .zstd_level = b->o.zstd_level, .group_bytes = group,
+	    .sorted_by = x->sort, .sorted_count = x->sort_count };
+	snprintf(x->partition, sizeof x->partition, "%s%s",
+	    m->files[0].partition[0] != '\0' ? "date=" : "",
+	    m->files[0].partition);
+	tn_os_crash_point("compact_begun");
+	return tn_lake_merge_open(b->o.lake, &o, &x->in, &x->d);
+}
+
+/* The file under way is full, or the last one. Bronze files say which part of
+ * the LSNs they have. */
+static enum tn_status
+finish_output(struct tn_batch_jobs *b, const struct merge *m, bool last)
+{
+	struct tn_batch_compaction *x = b->compaction;
+	bool raw = m->files[0].tier == TN_TIER_BRONZE;
+	uint64_t lo = m->files[0].lsn_min, hi = 0;
+	struct tn_lake_file f;
+	struct tn_lake_writer *out = x->out;
+	enum tn_status st;
+
+	for (uint32_t i = 0; i < m->count; i++) {
+		lo = m->files[i].lsn_min < lo ? m->files[i].lsn_min : lo;
+		hi = m->files[i].lsn_max > hi ? m->files[i].lsn_max : hi;
+	}
+	if (raw && x->lsn_from > lo)
+		lo = x->lsn_from;
+	if (raw && !last)
+		hi = x->lsn_last;
+	x->lsn_from = hi + 1;
+	x->out = NULL;
+	st = raw ? tn_batch_chain_merged(x->chain, &x->change, out, hi, &f) :
+	    tn_lake_finish(out, &f);
+	if (st != TN_OK)
+		return st;
+	tn_batch_change_add(&x->change, m->files[0].tier, m->s->id,
+	    m->s->version, &f, lo, hi);
+	tn_os_crash_point("compact_written");
+	return TN_OK;
 }
 
 /* Files that hold other rows than the catalog says are not to be replaced. */
 static enum tn_status
-check_rows(struct merge *m)
+check_rows(struct tn_batch_compaction *x, const struct merge *m)
 {
 	uint64_t rows = 0;
 
 	for (uint32_t i = 0; i < m->count; i++)
-		rows += m->files[i]->rows;
-	if (rows == m->change.rows)
+		rows += m->files[i].rows;
+	if (rows == x->rows)
 		return TN_OK;
-	return tn_diag_set(&m->d, TN_ECORRUPT, "rows", "files of %s hold "
+	return tn_diag_set(&x->d, TN_ECORRUPT, "rows", "files of %s hold "
 	    "%llu rows, not the %llu of the catalog: tarn verify names them",
-	    m->s->table->name, (unsigned long long)m->change.rows,
+	    m->s->table->name, (unsigned long long)x->rows,
 	    (unsigned long long)rows);
 }
 
 static enum tn_status
-publish_merge(struct merge *m, const struct tn_lake_files *out,
-    uint64_t lsn)
+end_merge(struct tn_batch_jobs *b)
 {
-	uint64_t lo = m->files[0]->lsn_min, hi = 0;
-	char detail[200];
+	struct tn_batch_compaction *x = b->compaction;
+	const struct merge *m = &x->merges[x->at];
+	enum tn_status st = x->out != NULL ? finish_output(b, m, true) :
+	    TN_OK;
 
-	for (uint32_t i = 0; i < m->count; i++) {
-		if (m->files[i]->lsn_min < lo)
-			lo = m->files[i]->lsn_min;
-		if (m->files[i]->lsn_max > hi)
-			hi = m->files[i]->lsn_max;
-		tn_batch_change_drop(&m->change, m->files[i]->id);
-	}
-	for (uint32_t i = 0; i < out->count; i++)
-		tn_batch_change_add(&m->change, m->tier, m->s->id,
-		    m->s->version, &out->files[i], lo, hi);
-	snprintf(detail, sizeof detail, "%u files of %s%s%s became %u",
-	    (unsigned)m->count, m->s->table->name,
-	    m->files[0]->partition[0] != '\0' ? " " : "",
-	    m->files[0]->partition, (unsigned)out->count);
-	return tn_batch_change_publish(&m->change, lsn, NULL, 0, detail);
-}
-
-/* ${out} is NULL when publishing has seen to the files itself. */
-static void
-give_up(struct merge *m, const struct tn_lake_files *out, enum tn_status st)
-{
-	struct tn_batch_jobs *b = m->b;
-
-	if (m->d.message[0] == '\0')
-		tn_diag_set(&m->d, st, "compact_failed", "%s",
-		    tn_status_text(st));
-	tn_say(TN_WARN, "batch", "compaction of %s failed: %s",
-	    m->s->table->name, m->d.message);
-	for (uint32_t i = 0; out != NULL && i < out->count; i++)
-		if (tn_lake_remove(b->o.lake, out->files[i].path) != TN_OK)
-			tn_say(TN_WARN, "batch", "%s is left over",
-			    out->files[i].path);
-	if (m->change.run != 0 && tn_catalog_run_end(b->o.catalog,
-	    m->change.run, TN_RUN_FAILED, tn_os_wall_us(), 0, 0,
-	    m->d.message) != TN_OK)
-		tn_say(TN_WARN, "batch", "run %llu stays open",
-		    (unsigned long long)m->change.run);
-}
-
-/* Silver is held whole, bronze a row group at a time. */
-static bool
-take_memory(struct merge *m)
-{
-	uint64_t rows = 0;
-
-	m->held.class = TN_BUDGET_CUTS;
+	if (st == TN_OK)
+		st = check_rows(x, m);
+	if (st != TN_OK)
+		return st;
 	for (uint32_t i = 0; i < m->count; i++)
-		rows += m->files[i]->rows;
-	if (tn_budget_level() != TN_BUDGET_CALM)
-		return false;
-	return tn_budget_try(&m->held, m->tier == TN_TIER_BRONZE ?
-	    2 * tn_batch_group_bytes() : (size_t)rows * ROW_BYTES);
+		tn_batch_change_drop(&x->change, m->files[i].id);
+	x->change.rows += x->rows;
+	close_merge(x);
+	x->at++;
+	return TN_OK;
 }
+
+/* ---- rows ------------------------------------------------------------ */
 
 static uint64_t
-merged_rows_max(void)
+lsn_at(const struct tn_batch *b, uint32_t row)
 {
-	uint64_t n = tn_batch_part(MERGE_PARTS) / ROW_BYTES;
-
-	return n < MERGED_ROWS_MAX ? n : MERGED_ROWS_MAX;
+	return (uint64_t)((const int64_t *)
+	    b->columns[TN_BRONZE_LSN].values)[row];
 }
 
-static void
-merge_files(struct tn_batch_jobs *b, const struct tn_governance_stream *s,
-    const struct tn_catalog_file **files, uint32_t count, uint64_t lsn)
+static enum tn_status
+add_range(struct tn_batch_compaction *x, const struct tn_batch *b,
+    uint32_t from, uint32_t to)
 {
-	struct merge m = { .b = b, .s = s, .tier = files[0]->tier,
-	    .files = files, .count = count };
-	struct tn_lake_files out = { 0 };
-	uint64_t run = 0;
+	uint32_t *rows;
+	struct tn_batch *part;
 	enum tn_status st;
 
-	/* It can wait for a later cut. */
-	if (!take_memory(&m))
-		return;
-	st = tn_batch_run_begin(b, "compact", "young files", s->table->name,
-	    files[0]->lsn_min, lsn, &run);
-	tn_batch_change_begin(&m.change, b, lsn, run);
-	tn_os_crash_point("compact_begun");
-	if (st == TN_OK)
-		st = m.tier == TN_TIER_BRONZE ? merge_bronze(&m, &out) :
-		    merge_silver(&m, &out);
-	tn_os_crash_point("compact_written");
-	if (st == TN_OK)
-		st = check_rows(&m);
-	if (st != TN_OK) {
-		give_up(&m, &out, st);
-	} else {
-		st = publish_merge(&m, &out, lsn);
-		if (st != TN_OK)
-			give_up(&m, NULL, st);
+	if (from == 0 && to == b->rows)
+		return tn_lake_add(x->out, b);
+	rows = tn_alloc((to - from + 1ul) * sizeof *rows);
+	for (uint32_t i = from; i < to; i++)
+		rows[i - from] = i;
+	part = tn_record_batch_take(b, rows, to - from);
+	tn_free(rows);
+	st = part == NULL ? TN_ENOMEM : tn_lake_add(x->out, part);
+	tn_record_batch_unref(part);
+	return st;
+}
+
+/* Into the file under way; a full one is followed by another, but the rows of
+ * one block stay in one bronze file. */
+static enum tn_status
+add_rows(struct tn_batch_jobs *b, const struct tn_batch *rows)
+{
+	struct tn_batch_compaction *x = b->compaction;
+	const struct merge *m = &x->merges[x->at];
+	bool raw = m->files[0].tier == TN_TIER_BRONZE;
+	uint32_t from = 0;
+	enum tn_status st = TN_OK;
+
+	x->rows += rows->rows;
+	if (x->out != NULL && tn_lake_writer_size(x->out) >=
+	    b->o.compact_file_bytes) {
+		while (raw && from < rows->rows &&
+		    lsn_at(rows, from) == x->lsn_last)
+			from++;
+		if (from > 0)
+			st = add_range(x, rows, 0, from);
+		if (from == rows->rows)
+			return st;
+		if (st == TN_OK)
+			st = finish_output(b, m, false);
 	}
-	tn_lake_files_fini(&out);
-	tn_batch_change_fini(&m.change);
-	tn_budget_set(&m.held, 0);
+	if (st == TN_OK && x->out == NULL)
+		st = open_output(b, m);
+	if (st == TN_OK)
+		st = add_range(x, rows, from, rows->rows);
+	if (raw && rows->rows > 0)
+		x->lsn_last = lsn_at(rows, rows->rows - 1);
+	return st;
+}
+
+/* ---- publishing ------------------------------------------------------ */
+
+/* Recompute, retention or a rollback may have dropped a file meanwhile. */
+static bool
+is_in_force(const struct tn_catalog_snapshot *now, const struct merge *m)
+{
+	uint32_t first, seen = 0, n = tn_catalog_snapshot_find(now,
+	    m->files[0].tier, m->files[0].object, &first);
+
+	for (uint32_t i = first; i < first + n; i++)
+		for (uint32_t k = 0; k < m->count; k++)
+			seen += now->files[i].id == m->files[k].id;
+	return seen == m->count;
+}
+
+static enum tn_status
+publish_round(struct tn_batch_jobs *b)
+{
+	struct tn_batch_compaction *x = b->compaction;
+	const struct tn_catalog_snapshot *now = tn_catalog_snapshot(
+	    b->o.catalog);
+	const struct merge *m = &x->merges[0];
+	uint64_t lsn = now->lsn;
+	bool good = true;
+	char detail[200];
+	enum tn_status st;
+
+	for (uint32_t i = 0; good && now->sequence != x->base->sequence &&
+	    i < x->count; i++)
+		good = is_in_force(now, &x->merges[i]);
+	tn_catalog_snapshot_put(now);
+	if (!good)
+		return tn_diag_set(&x->d, TN_ECLOSED, "overtaken",
+		    "its files were dropped meanwhile");
+	snprintf(detail, sizeof detail, x->count == 1 ?
+	    "%u files of %s%s%.23s became %u" : "%u files of %s%s%.23s and "
+	    "of other partitions became %u", (unsigned)x->change.drop_count,
+	    m->s->table->name, m->files[0].partition[0] != '\0' ? " " : "",
+	    m->files[0].partition, (unsigned)x->change.add_count);
+	st = tn_batch_change_publish(&x->change, lsn, NULL, 0, detail);
+	tn_os_crash_point("compact_published");
+	return st;
+}
+
+/* ---- steps ----------------------------------------------------------- */
+
+/* One small step. *more is false when there is nothing to do, or nothing that
+ * can be done now. */
+static enum tn_status
+step(struct tn_batch_jobs *b, bool must, bool *more)
+{
+	struct tn_batch_compaction *x = b->compaction;
+	const struct tn_batch *rows = NULL;
+	struct tn_lake_piece piece = { .rows = 0 };
+	enum tn_status st;
+
+	*more = x->base != NULL || ((must || tn_budget_level() ==
+	    TN_BUDGET_CALM) && begin_round(b));
+	if (!*more)
+		return TN_OK;
+	if (x->at == x->count) {
+		st = publish_round(b);
+		if (st == TN_OK)
+			end_round(x);
+		return st;
+	}
+	if (x->in == NULL) {
+		if (!take_memory(b, &x->merges[x->at], must, &piece))
+			return tn_budget_refuse(&x->d);
+		return begin_merge(b, &piece);
+	}
+	if (x->chain != NULL && x->chained < x->merges[x->at].count)
+		return tn_batch_chain_take(x->chain,
+		    &x->merges[x->at].files[x->chained++], &x->d);
+	st = tn_lake_merge_next(x->in, &rows, &x->d);
+	if (st == TN_END)
+		return end_merge(b);
+	if (st == TN_OK)
+		st = add_rows(b, rows);
+	if (st == TN_OK && x->merges[x->at].bytes > 0) {
+		const struct merge *m = &x->merges[x->at];
+		uint64_t all = 0;
+		for (uint32_t i = 0; i < m->count; i++)
+			all += m->files[i].rows;
+		x->allowance -= (int64_t)(m->bytes * rows->rows /
+		    (all > 0 ? all : 1));
+	}
+	return st;
+}
+
+/* True while there is more to do now. */
+static bool
+step_on(struct tn_batch_jobs *b, bool must)
+{
+	bool more = false;
+	enum tn_status st;
+
+	if (tn_os_mono_us() < b->compaction->calm_us && !must)
+		return false;
+	st = step(b, must, &more);
+	if (st == TN_OK)
+		return more;
+	give_up(b, st);
+	return false;
 }
 
 static bool
-is_young(const struct tn_catalog_file *f)
+is_stopping(const struct tn_batch_jobs *b)
 {
-	return f->rows < YOUNG_ROWS && f->bytes < YOUNG_BYTES;
+	return __atomic_load_n(&b->stopping, __ATOMIC_RELAXED) != 0;
 }
 
-/* Files of one partition in LSN order: runs of young ones are merged when
- * they are too many. */
+/* Bytes that may be read until now. */
 static void
-tend_partition(struct tn_batch_jobs *b, const struct tn_governance_stream *s,
-    const struct tn_catalog_file *files, uint32_t count, uint64_t lsn)
+refill(struct tn_batch_jobs *b)
 {
-	const struct tn_catalog_file **young = tn_alloc((count + 1) *
-	    sizeof *young);
-	uint32_t n = 0;
-	uint64_t rows = 0, bytes = 0;
+	struct tn_batch_compaction *x = b->compaction;
+	int64_t now = tn_os_mono_us(), passed = now - x->ticked_us;
+	int64_t rate = (int64_t)b->o.compact_rate;
+	uint64_t log = tn_log_bytes(b->o.log);
 
-	for (uint32_t i = 0; i < count; i++) {
-		if (!is_young(&files[i]) ||
-		    rows + files[i].rows > merged_rows_max() ||
-		    bytes + files[i].bytes > MERGED_BYTES_MAX) {
-			if (n > b->o.young_files_max)
-				merge_files(b, s, young, n, lsn);
-			n = 0;
-			rows = bytes = 0;
-		}
-		if (!is_young(&files[i]))
-			continue;
-		young[n++] = &files[i];
-		rows += files[i].rows;
-		bytes += files[i].bytes;
-	}
-	if (n > b->o.young_files_max)
-		merge_files(b, s, young, n, lsn);
-	tn_free(young);
+	if (passed > 1000000 || passed < 0)
+		passed = 1000000;
+	if (log > x->log_bytes && (double)(log - x->log_bytes) * 1e6 >
+	    (double)BUSY_BYTES * (double)(passed + 1))
+		rate /= 4;
+	x->ticked_us = now;
+	x->log_bytes = log;
+	x->allowance += rate * passed / 1000000;
+	if (x->allowance > rate)
+		x->allowance = rate;
 }
 
 static void
-tend_tier(struct tn_batch_jobs *b, const struct tn_catalog_snapshot *base,
-    const struct tn_governance_stream *s, enum tn_catalog_tier tier)
+run_tick(struct tn_net_job *job)
 {
-	uint32_t first, n = tn_catalog_snapshot_find(base, tier, s->id,
-	    &first);
+	struct tn_batch_jobs *b = ((struct tn_batch_tick *)job)->b;
+	int64_t until = tn_os_mono_us() + STEP_US;
 
-	for (uint32_t i = first, end; i < first + n; i = end) {
-		end = i + 1;
-		while (end < first + n && strcmp(base->files[end].partition,
-		    base->files[i].partition) == 0)
-			end++;
-		tend_partition(b, s, &base->files[i], end - i, base->lsn);
+	refill(b);
+	while (!is_stopping(b) && b->compaction->allowance > 0 && step_on(b, false) &&
+	    tn_os_mono_us() < until)
+		continue;
+	__atomic_store_n(&b->tick.waiting, 0, __ATOMIC_RELEASE);
+}
+
+void
+tn_batch_tick(struct tn_batch_jobs *b)
+{
+	if (__atomic_exchange_n(&b->tick.waiting, 1, __ATOMIC_ACQ_REL) != 0)
+		return;
+	__atomic_store_n(&b->ticking, 1, __ATOMIC_RELAXED);
+	b->tick.job.run = run_tick;
+	b->tick.b = b;
+	if (!tn_net_actor_post_internal(b->actor, &b->tick.job))
+		__atomic_store_n(&b->tick.waiting, 0, __ATOMIC_RELEASE);
+}
+
+static bool
+is_overdue(struct tn_batch_jobs *b)
+{
+	const struct tn_catalog_snapshot *s = tn_catalog_snapshot(
+	    b->o.catalog);
+	struct tn_batch_tiers t = tiers_of(b);
+	uint32_t most = 0;
+
+	for (uint32_t i = 0, end; i < s->count && s->files[i].tier <=
+	    TN_TIER_SILVER; i = end) {
+		uint32_t young;
+		end = partition_end(s, i);
+		young = tn_batch_young(&t, &s->files[i], end - i);
+		most = young > most ? young : most;
 	}
+	tn_catalog_snapshot_put(s);
+	return most > OVERDUE * b->o.young_files_max;
 }
 
 void
 tn_batch_compact(struct tn_batch_jobs *b)
 {
-	/* Files of one snapshot; what one merge drops no other one reads. */
-	const struct tn_catalog_snapshot *base = tn_catalog_snapshot(
-	    b->o.catalog);
+	struct tn_batch_compaction *x = b->compaction;
+	bool more = true;
 
-	for (uint32_t i = 0; i < b->o.model->stream_count; i++) {
-		tend_tier(b, base, &b->o.model->streams[i], TN_TIER_BRONZE);
-		tend_tier(b, base, &b->o.model->streams[i], TN_TIER_SILVER);
+	if (__atomic_load_n(&b->ticking, __ATOMIC_RELAXED) == 0) {
+		x->calm_us = 0;
+		while (!is_stopping(b) && step_on(b, false))
+			continue;
+		return;
 	}
-	tn_catalog_snapshot_put(base);
+	/* A round that is under way, then others. */
+	while (more && is_overdue(b))
+		do
+			more = !is_stopping(b) && step_on(b, true);
+		while (more && x->base != NULL);
+}
+
+void
+tn_batch_compaction_new(struct tn_batch_jobs *b)
+{
+	b->compaction = tn_zalloc(sizeof *b->compaction);
+	b->compaction->due_us = INT64_MAX;
+}
+
+void
+tn_batch_compaction_free(struct tn_batch_jobs *b)
+{
+	struct tn_batch_compaction *x = b->compaction;
+
+	if (x == NULL)
+		return;
+	if (x->base != NULL) {
+		tn_diag_set(&x->d, TN_ECLOSED, "stopping",
+		    "the program is stopping");
+		give_up(b, TN_ECLOSED);
+	}
+	tn_free(x->still);
+	tn_free(x);
+	b->compaction = NULL;
 }

@@ -272,7 +272,8 @@ has_names(const struct tn_serving_view *v)
 
 struct tn_batch_before *
 tn_batch_before_files(struct tn_lake *lake, const struct tn_serving_view *v,
-    const struct tn_catalog_snapshot *base)
+    const struct tn_catalog_snapshot *base,
+    const struct tn_batch_stays *stays)
 {
 	uint32_t first, n = tn_catalog_snapshot_find(base, TN_TIER_GOLD,
 	    v->id, &first);
@@ -287,7 +288,8 @@ tn_batch_before_files(struct tn_lake *lake, const struct tn_serving_view *v,
 		return NULL;
 	x = before_new(v, other);
 	for (uint32_t i = 0; st == TN_OK && i < n; i++)
-		st = read_old(x, lake, f[i].path);
+		if (stays == NULL || !stays->file(stays->arg, &f[i]))
+			st = read_old(x, lake, f[i].path);
 	if (st == TN_OK && make_index(x))
 		return x;
 	tn_batch_before_free(x);

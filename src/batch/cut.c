@@ -6,8 +6,9 @@
  *
  * Blocks are read one at a time; decoded rows are held for at most slice_rows,
  * and at most a part of the memory budget (a smaller one when memory is tight),
- * before they are written, so memory is bounded however long the tail is. The
- * states it folds are not counted here: speed keeps room for them.
+ * before they are written, so memory is bounded however long the tail is. What
+ * it holds comes out of the room that is kept free for it: speed keeps some for
+ * the states, batch.c for the rest.
  * A failure at any point removes the files of this cut, joins speed's
  * generations again and leaves the old cut in force. */
 #include "batch/batch_int.h"
@@ -24,7 +25,10 @@
 
 /* What one stream has gathered. */
 struct part {
-	struct tn_lake_writer *bronze;
+	struct tn_lake_writer *bronze;   /* Of one day received. */
+	char bronze_day[24];
+	uint64_t bronze_from, bronze_last;   /* LSNs. */
+	uint32_t bronze_files;
 	struct tn_batch **silver;
 	uint32_t silver_count, silver_cap;
 	uint64_t silver_rows;
@@ -65,21 +69,24 @@ init_cut(struct cut *c, struct tn_batch_jobs *b, struct tn_diag *d)
 	c->reader = tn_governance_reader_new(m->streams, m->stream_count);
 	c->parquet.zstd_level = b->o.zstd_level;
 	c->parquet.group_bytes = tn_batch_group_bytes();
-	c->held.class = TN_BUDGET_CUTS;
+	c->held.class = TN_BUDGET_CUT;
 }
 
-/* Rows (written from a sorted copy), keys, row groups that are open. */
+/* States; rows (written from a sorted copy), keys, row groups that are open. */
 static void
 count_parts(struct cut *c)
 {
 	size_t n = 0;
+
+	for (uint32_t i = 0; i < c->b->o.model->view_count; i++)
+		if (c->deltas[i] != NULL)
+			n += tn_exec_fold_bytes(c->deltas[i]);
 
 	for (uint32_t i = 0; i < c->b->o.model->stream_count; i++) {
 		const struct part *p = &c->parts[i];
 		n += 2 * p->silver_bytes + p->key_cap * sizeof *p->keys +
 		    tn_lake_writer_bytes(p->bronze);
 	}
-	tn_batch_keep_room(c->b, n);
 	tn_budget_set(&c->held, n);
 }
 
@@ -99,7 +106,6 @@ fini_cut(struct cut *c)
 	const struct tn_serving_model *m = c->b->o.model;
 
 	tn_budget_set(&c->held, 0);
-	tn_batch_keep_room(c->b, 0);
 
 	for (uint32_t i = 0; i < m->stream_count; i++) {
 		struct part *p = &c->parts[i];
@@ -146,24 +152,76 @@ with_marks(const struct tn_log_block *block,
 	return b;
 }
 
+static void
+day_text(int64_t us, char out[static 24])
+{
+	int32_t y;
+	uint32_t m, d;
+
+	tn_record_civil(us / DAY_US, &y, &m, &d);
+	snprintf(out, 24, "%04d-%02u-%02u", (int)y % 1000000, m % 100,
+	    d % 100);
+}
+
+/* The bronze file under way ends, with rows up to ${last}. */
+static enum tn_status
+end_bronze(struct cut *c, struct part *p,
+    const struct tn_governance_stream *s, uint64_t last)
+{
+	struct tn_lake_file f;
+	enum tn_status st = tn_batch_chain_finish(&c->change, s->id,
+	    p->bronze, &f);
+
+	p->bronze = NULL;
+	if (st != TN_OK)
+		return st;
+	tn_batch_change_add(&c->change, TN_TIER_BRONZE, s->id, s->version,
+	    &f, p->bronze_from, last);
+	p->bronze_from = last + 1;
+	tn_os_crash_point("cut_bronze");
+	return TN_OK;
+}
+
+/* A file for the day the block was received. Blocks come in order of LSN, so
+ * the files of a day do; the clock may step back, and then comes one more. */
+static enum tn_status
+begin_bronze(struct cut *c, struct part *p,
+    const struct tn_governance_stream *s, const char *day)
+{
+	char label[64], partition[40];
+	struct tn_lake_write w = { .tier = "bronze", .table = s->table->name,
+	    .partition = partition, .label = label,
+	    .time_column = TN_BRONZE_RECEIVED, .parquet = &c->parquet,
+	    .version = s->version, .lsn = c->lsn };
+
+	if (p->bronze_files == 0)
+		p->bronze_from = c->base->lsn + 1;
+	snprintf(p->bronze_day, sizeof p->bronze_day, "%s", day);
+	snprintf(partition, sizeof partition, "date=%s", day);
+	snprintf(label, sizeof label, "%s-%u", c->change.label,
+	    (unsigned)p->bronze_files++);
+	return tn_lake_create(c->b->o.lake, &w, &tn_governance_bronze,
+	    &p->bronze);
+}
+
 static enum tn_status
 add_bronze(struct cut *c, struct part *p,
     const struct tn_governance_stream *s, const struct tn_log_block *block,
     const struct tn_governance_rows *r)
 {
 	struct tn_log_block said = with_marks(block, r);
-	struct tn_lake_write w = { .tier = "bronze", .table = s->table->name,
-	    .partition = "", .label = c->change.label,
-	    .time_column = TN_BRONZE_RECEIVED, .parquet = &c->parquet,
-	    .version = s->version, .lsn = c->lsn };
 	struct tn_batch *b;
+	char day[24];
 	enum tn_status st = TN_OK;
 
-	if (p->bronze == NULL)
-		st = tn_lake_create(c->b->o.lake, &w, &tn_governance_bronze,
-		    &p->bronze);
+	day_text(block->received_us, day);
+	if (p->bronze != NULL && strcmp(day, p->bronze_day) != 0)
+		st = end_bronze(c, p, s, p->bronze_last);
+	if (st == TN_OK && p->bronze == NULL)
+		st = begin_bronze(c, p, s, day);
 	if (st != TN_OK)
 		return st;
+	p->bronze_last = block->lsn;
 	b = tn_governance_bronze_of(&said);
 	st = b == NULL ? TN_ENOMEM : tn_lake_add(p->bronze, b);
 	tn_record_batch_unref(b);
@@ -211,18 +269,19 @@ write_silver(struct cut *c, uint32_t stream)
 	const struct tn_governance_stream *s = &c->b->o.model->streams[stream];
 	struct part *p = &c->parts[stream];
 	struct tn_lake_files files = { 0 };
-	uint32_t sorted = (uint32_t)tn_batch_time_column(s);
+	uint32_t sorted[TN_BATCH_SORT_MAX];
 	struct tn_parquet_write_opts po = c->parquet;
 	char label[64];
 	struct tn_lake_write w = { .tier = "silver", .table = s->table->name,
-	    .label = label, .time_column = (int)sorted, .parquet = &po,
+	    .label = label, .time_column = tn_batch_time_column(s),
+	    .parquet = &po,
 	    .version = s->version, .lsn = c->lsn };
 	enum tn_status st;
 
 	if (p->silver_count == 0)
 		return TN_OK;
-	po.sorted_by = &sorted;
-	po.sorted_count = 1;
+	po.sorted_by = sorted;
+	po.sorted_count = tn_batch_sort_columns(s, sorted);
 	snprintf(label, sizeof label, "%s-%u", c->change.label,
 	    (unsigned)p->silver_files++);
 	st = tn_lake_put_days(c->b->o.lake, &w, p->silver, p->silver_count,
@@ -329,17 +388,6 @@ take_log(struct cut *c)
 
 /* ---- key files ------------------------------------------------------- */
 
-static void
-day_text(int64_t us, char out[static 24])
-{
-	int32_t y;
-	uint32_t m, d;
-
-	tn_record_civil(us / DAY_US, &y, &m, &d);
-	snprintf(out, 24, "%04d-%02u-%02u", (int)y % 1000000, m % 100,
-	    d % 100);
-}
-
 static uint64_t
 joined_keys_max(void)
 {
@@ -444,19 +492,13 @@ finish_stream(struct cut *c, uint32_t stream)
 {
 	const struct tn_governance_stream *s = &c->b->o.model->streams[stream];
 	struct part *p = &c->parts[stream];
-	struct tn_lake_file f;
 	enum tn_status st;
 
 	if (p->bronze == NULL)
 		return TN_OK;
-	st = tn_lake_finish(p->bronze, &f);
-	p->bronze = NULL;
-	if (st != TN_OK)
-		return st;
-	tn_batch_change_add(&c->change, TN_TIER_BRONZE, s->id, s->version,
-	    &f, c->base->lsn + 1, c->lsn);
-	tn_os_crash_point("cut_bronze");
-	st = write_silver(c, stream);
+	st = end_bronze(c, p, s, c->lsn);
+	if (st == TN_OK)
+		st = write_silver(c, stream);
 	if (st == TN_OK && s->table->kind == TN_SQL_STREAM)
 		st = write_keys(c, stream);
 	tn_free(p->keys);
@@ -475,8 +517,8 @@ write_all(struct cut *c)
 		st = finish_stream(c, i);
 	for (uint32_t v = 0; st == TN_OK && v < m->view_count; v++) {
 		struct tn_exec_fold *delta = c->deltas[v];
-		count_parts(c);
 		c->deltas[v] = NULL;
+		count_parts(c);
 		st = tn_batch_gold(&c->change, &m->views[v], delta, c->base,
 		    c->lsn, c->d);
 	}

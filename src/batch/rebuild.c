@@ -47,14 +47,15 @@ static enum tn_status
 write_slice(struct rebuild *x)
 {
 	struct tn_lake_files files = { 0 };
-	uint32_t sorted = (uint32_t)tn_batch_time_column(x->s);
+	uint32_t sorted[TN_BATCH_SORT_MAX];
 	struct tn_parquet_write_opts po = { .zstd_level = x->b->o.zstd_level,
 	    .group_bytes = tn_batch_group_bytes(),
-	    .sorted_by = &sorted, .sorted_count = 1 };
+	    .sorted_by = sorted,
+	    .sorted_count = tn_batch_sort_columns(x->s, sorted) };
 	char label[64];
 	struct tn_lake_write w = { .tier = "silver",
 	    .table = x->s->table->name, .label = label,
-	    .time_column = (int)sorted, .parquet = &po,
+	    .time_column = tn_batch_time_column(x->s), .parquet = &po,
 	    .version = x->s->version, .lsn = x->base->lsn };
 	enum tn_status st;
 
@@ -219,6 +220,11 @@ forget_views(struct tn_batch_jobs *b)
 		snprintf(key, sizeof key, "computed:%u",
 		    (unsigned)names[i].id);
 		if (names[i].kind == TN_CATALOG_VIEW &&
+		    !is_view(b->o.model, names[i].id))
+			st = tn_catalog_set(b->o.catalog, key, NULL);
+		snprintf(key, sizeof key, TN_SERVING_WHOLE,
+		    (unsigned)names[i].id);
+		if (st == TN_OK && names[i].kind == TN_CATALOG_VIEW &&
 		    !is_view(b->o.model, names[i].id))
 			st = tn_catalog_set(b->o.catalog, key, NULL);
 	}

@@ -1,13 +1,20 @@
 /* Verify: is what we serve what the raw bytes say? A cut first, then
  *
- *   every file     its CRC against the catalog
+ *   every file     against its catalog row, and bronze's chain (check.c)
  *   every stream   bronze rows = silver rows + quarantined + duplicates
+ *                  + rows that retention has removed from silver
  *   every view     folded again from bronze's raw bytes, group by group equal
  *                  to gold (doubles to 1e-9 relative); bronze is read again
  *                  for exact answers of groups too large to be kept
  *
- * The way from bronze shares the gate and the folds with the usual way, but
- * none of its files, caches, cuts or merges. */
+ * Groups of which retention has removed rows are left out; so are views that do
+ * not say which those are. With a sample only a share of a view's days (or
+ * months) is compared, from the bronze files that can hold their rows
+ * (sample.c); rows of streams are not counted then.
+ *
+ * The way from bronze shares decoders, the gate, expressions and the folding of
+ * rows with the usual way, but none of its files, caches, cuts, merges or saved
+ * states. */
 #include "batch/batch_int.h"
 
 #include <math.h>
@@ -17,6 +24,7 @@
 #include "os/os.h"
 
 #define LINES_MAX 50
+#define DETAILS_MAX 100000           /* Lines about time buckets. */
 
 struct verify {
 	struct tn_batch_jobs *b;
@@ -28,12 +36,31 @@ struct verify {
 	/* The stream under way. */
 	uint32_t stream;
 	uint64_t by_mark[3];
+	uint64_t retired;                /* Accepted, and older than the floor. */
 	const char *only;
 	struct tn_exec_fold **folds;
 	/* Bronze read again for some groups of one view; or NULL. */
 	struct tn_exec_fold *exact;
 	uint32_t not_compared;
+	struct tn_budget_share held;
+	const struct tn_batch_request *q;
+	struct tn_batch_check check;
+	struct tn_batch_picks *picks;    /* One a view; of a sample. */
+	uint8_t *files;                  /* Bronze to be read; of a sample. */
 };
+
+/* What it holds: its folds and ${more} bytes. A question like any other: it is
+ * refused while memory is tight. */
+static enum tn_status
+check_room(struct verify *v, size_t more)
+{
+	size_t n = more;
+
+	for (uint32_t k = 0; k < v->b->o.model->view_count; k++)
+		n += tn_exec_fold_bytes(v->folds[k]);
+	return tn_budget_try(&v->held, n) ? TN_OK :
+	    tn_budget_refuse(&v->r->diag);
+}
 
 static void
 differ(struct verify *v, const char *what)
@@ -43,29 +70,10 @@ differ(struct verify *v, const char *what)
 		tn_buf_printf(&v->r->text, "DIFFERENT  %s\n", what);
 }
 
-/* ---- files ----------------------------------------------------------- */
-
 static void
-check_files(struct verify *v)
+differ_file(void *arg, const char *line)
 {
-	char line[400];
-
-	for (uint32_t i = 0; i < v->base->count &&
-	    tn_batch_stopping(v->b, NULL) == TN_OK; i++) {
-		const struct tn_catalog_file *f = &v->base->files[i];
-		uint32_t crc = 0;
-		uint64_t bytes = 0;
-		enum tn_status st = tn_lake_check(v->b->o.lake, f->path, &crc,
-		    &bytes);
-		if (st == TN_OK && crc == f->crc && bytes == f->bytes)
-			continue;
-		snprintf(line, sizeof line, "file %s: %s", f->path,
-		    st != TN_OK ? tn_status_text(st) :
-		    "its checksum is not the one in the catalog");
-		differ(v, line);
-	}
-	tn_buf_printf(&v->r->text, "files      %u compared with the catalog\n",
-	    (unsigned)v->base->count);
+	differ(arg, line);
 }
 
 /* ---- streams --------------------------------------------------------- */
@@ -79,6 +87,57 @@ wanted(const struct verify *v, uint32_t view)
 	    (v->only == NULL || strcmp(v->only, w->def->name) == 0);
 }
 
+static int64_t
+row_us(const struct tn_governance_rows *g, uint32_t row)
+{
+	int t = g->stream->table->event_time;
+	const struct tn_column *c = &g->batch->columns[t < 0 ? 0 : t];
+
+	if (t < 0)
+		return g->received_us;
+	if (c->type.id == TN_T_DATE)
+		return ((const int32_t *)c->values)[row] *
+		    INT64_C(86400000000);
+	return ((const int64_t *)c->values)[row];
+}
+
+/* Rows that silver has no more are not folded either. */
+static void
+count_rows(struct verify *v, const struct tn_governance_rows *g)
+{
+	int64_t floor = tn_batch_floor(v->b, v->stream);
+	bool again = v->exact != NULL;
+
+	for (uint32_t i = 0; i < g->batch->rows; i++) {
+		if (!again)
+			v->by_mark[g->marks[i]]++;
+		if (floor == INT64_MIN || g->marks[i] != TN_MARK_ACCEPTED ||
+		    row_us(g, i) >= floor)
+			continue;
+		g->marks[i] = TN_MARK_QUARANTINED;
+		if (!again) {
+			v->retired++;
+			v->by_mark[TN_MARK_ACCEPTED]--;
+		}
+	}
+}
+
+/* Of a sample only rows that can be of its days. */
+static void
+fold_picked(struct verify *v, uint32_t view, struct tn_exec_rows *rows,
+    const struct tn_governance_rows *g)
+{
+	const struct tn_batch_picks *p = &v->picks[view];
+	uint8_t *skip = tn_arena_alloc(v->arena, g->batch->rows + 1ul);
+
+	for (uint32_t i = 0; i < g->batch->rows; i++)
+		skip[i] = g->marks[i] != TN_MARK_ACCEPTED ||
+		    !tn_batch_picked(p, row_us(g, i));
+	rows->skip = skip;
+	tn_exec_fold_apply(v->folds[view], rows, &v->refs, NULL);
+	rows->skip = g->marks;
+}
+
 static void
 fold_rows(struct verify *v, const struct tn_governance_rows *g)
 {
@@ -87,15 +146,16 @@ fold_rows(struct verify *v, const struct tn_governance_rows *g)
 	    .lsn = g->lsn, .offset = g->offset,
 	    .received_us = g->received_us };
 
+	/* A row that does not fit its redefined table is quarantined now. */
+	count_rows(v, g);
 	if (v->exact != NULL) {
 		tn_exec_fold_apply(v->exact, &rows, &v->refs, NULL);
 		return;
 	}
-	/* A row that does not fit its redefined table is quarantined now. */
-	for (uint32_t i = 0; i < g->batch->rows; i++)
-		v->by_mark[g->marks[i]]++;
 	for (uint32_t k = 0; k < m->view_count; k++)
-		if (wanted(v, k))
+		if (wanted(v, k) && v->files != NULL)
+			fold_picked(v, k, &rows, g);
+		else if (wanted(v, k))
 			tn_exec_fold_apply(v->folds[k], &rows, &v->refs,
 			    NULL);
 }
@@ -119,7 +179,7 @@ fold_bronze(void *arg, struct tn_batch *b)
 {
 	struct verify *v = arg;
 	uint32_t at = 0;
-	enum tn_status st = TN_OK;
+	enum tn_status st = check_room(v, 2 * tn_record_batch_bytes(b));
 
 	while (st == TN_OK && at < b->rows) {
 		struct tn_log_block block;
@@ -142,13 +202,17 @@ read_bronze(struct verify *v)
 	    s->id, &first);
 	enum tn_status st = TN_OK;
 
-	if (v->exact == NULL)
+	if (v->exact == NULL) {
 		memset(v->by_mark, 0, sizeof v->by_mark);
+		v->retired = 0;
+	}
 	for (uint32_t i = first; st == TN_OK && i < first + n &&
 	    (v->exact == NULL || !tn_exec_fold_full(v->exact)); i++) {
 		struct tn_lake_read r = { .path = v->base->files[i].path,
 		    .schema = &tn_governance_bronze, .each = fold_bronze,
 		    .arg = v };
+		if (v->files != NULL && v->files[i - first] == 0)
+			continue;
 		st = tn_batch_stopping(v->b, &v->r->diag);
 		if (st == TN_OK)
 			st = tn_lake_read(v->b->o.lake, &r, &v->r->diag);
@@ -162,19 +226,26 @@ compare_counts(struct verify *v)
 	const struct tn_governance_stream *s =
 	    &v->b->o.model->streams[v->stream];
 	uint64_t silver = 0;
-	uint64_t bronze = v->by_mark[0] + v->by_mark[1] + v->by_mark[2];
+	uint64_t bronze = v->by_mark[0] + v->by_mark[1] + v->by_mark[2] +
+	    v->retired;
 	uint32_t first, n = tn_catalog_snapshot_find(v->base, TN_TIER_SILVER,
 	    s->id, &first);
 	char line[300];
 
+	/* Below the floor: late rows of a day that was gone already. */
 	for (uint32_t i = first; i < first + n; i++)
-		silver += v->base->files[i].rows;
+		if (v->base->files[i].time_max >=
+		    tn_batch_floor(v->b, v->stream))
+			silver += v->base->files[i].rows;
 	snprintf(line, sizeof line, "%s: bronze %llu = silver %llu + "
 	    "quarantined %llu + duplicates %llu", s->table->name,
 	    (unsigned long long)bronze, (unsigned long long)silver,
 	    (unsigned long long)v->by_mark[1],
 	    (unsigned long long)v->by_mark[2]);
-	if (silver + v->by_mark[1] + v->by_mark[2] != bronze)
+	if (v->retired > 0)
+		snprintf(line + strlen(line), sizeof line - strlen(line),
+		    " + retired %llu", (unsigned long long)v->retired);
+	if (silver + v->by_mark[1] + v->by_mark[2] + v->retired != bronze)
 		differ(v, line);
 	else
 		tn_buf_printf(&v->r->text, "equal      stream %s\n", line);
@@ -219,20 +290,25 @@ describe_row(struct tn_buf *out, const struct tn_batch *b, uint32_t row)
 	}
 }
 
+/* A row of a result; batch NULL: there is none. */
+struct at {
+	const struct tn_batch *b;
+	uint32_t row;
+};
+
 static void
-differ_row(struct verify *v, const char *view, const struct tn_batch *gold,
-    const struct tn_batch *raw, uint32_t row)
+differ_row(struct verify *v, const char *view, struct at gold, struct at raw)
 {
 	struct tn_buf line = { 0 };
 
 	tn_buf_printf(&line, "view %s: gold has ", view);
-	if (row < gold->rows)
-		describe_row(&line, gold, row);
+	if (gold.b != NULL)
+		describe_row(&line, gold.b, gold.row);
 	else
 		tn_buf_str(&line, "no such row");
 	tn_buf_str(&line, ", bronze says ");
-	if (row < raw->rows)
-		describe_row(&line, raw, row);
+	if (raw.b != NULL)
+		describe_row(&line, raw.b, raw.row);
 	else
 		tn_buf_str(&line, "no such row");
 	differ(v, tn_buf_cstr(&line));
@@ -253,6 +329,16 @@ read_again(void *arg, struct tn_exec_fold *exact, struct tn_diag *d)
 	return st;
 }
 
+/* Not to be compared: no difference, but said. */
+static void
+say_too_large(struct verify *v, const struct tn_serving_view *w,
+    const char *message)
+{
+	v->not_compared++;
+	tn_buf_printf(&v->r->text, "TOO LARGE  view %s: %s\n", w->def->name,
+	    message);
+}
+
 /* Exact answers that the states of either side do not hold. Both are needed;
  * a group too large for them is no difference, but said. */
 static enum tn_status
@@ -260,7 +346,7 @@ settle_both(struct verify *v, const struct tn_serving_view *w,
     struct tn_exec_fold *gold, struct tn_exec_fold *raw)
 {
 	struct tn_serving_settle s = { .view = w, .base = v->base,
-	    .refs = v->refs, .memory = TN_BUDGET_CUTS };
+	    .refs = v->refs, .memory = TN_BUDGET_QUERIES };
 	struct tn_exec_settle_opts o = { .pass = read_again, .arg = v,
 	    .memory_max = tn_serving_query_bytes(v->b->o.serving) };
 	struct tn_diag d = { .line = 0 };
@@ -272,12 +358,144 @@ settle_both(struct verify *v, const struct tn_serving_view *w,
 		return st;
 	if (v->r->diag.message[0] == '\0' || v->not_compared > 0)
 		v->r->diag = d;
-	if (st != TN_ELIMIT && st != TN_EFULL)
-		return st;
-	v->not_compared++;
-	tn_buf_printf(&v->r->text, "TOO LARGE  view %s: %s\n", w->def->name,
-	    d.message);
+	if (st == TN_ELIMIT || st == TN_EFULL)
+		say_too_large(v, w, d.message);
 	return st;
+}
+
+/* What was found in one time bucket; in order of time. */
+struct tally {
+	int64_t us;
+	struct at at;                    /* A row of it. */
+	uint32_t rows, differences;
+};
+struct tallies {
+	struct tally *all;
+	uint32_t count, cap;
+	int column;                      /* The bucket; -1: none is kept. */
+};
+
+static int64_t
+bucket_us(const struct tn_column *c, uint32_t row)
+{
+	if (!tn_column_valid(c, row))
+		return INT64_MIN;
+	return c->type.id == TN_T_DATE ? ((const int32_t *)c->values)[row] *
+	    INT64_C(86400000000) : ((const int64_t *)c->values)[row];
+}
+
+static void
+count_bucket(struct tallies *t, struct at at, bool same)
+{
+	uint32_t lo = 0, hi = t->count;
+	int64_t us;
+
+	if (t->column < 0)
+		return;
+	us = bucket_us(&at.b->columns[t->column], at.row);
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+		if (t->all[mid].us < us)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo == t->count || t->all[lo].us != us) {
+		if (t->count == t->cap) {
+			t->cap = t->cap == 0 ? 64 : t->cap * 2;
+			t->all = tn_realloc(t->all, t->cap * sizeof *t->all);
+		}
+		memmove(t->all + lo + 1, t->all + lo, (t->count - lo) *
+		    sizeof *t->all);
+		t->all[lo] = (struct tally){ us, at, 0, 0 };
+		t->count++;
+	}
+	t->all[lo].rows++;
+	t->all[lo].differences += !same;
+}
+
+static void
+say_buckets(struct verify *v, const char *view, const struct tallies *t)
+{
+	struct tn_buf *out = &v->r->text;
+
+	for (uint32_t i = 0; i < t->count && i < DETAILS_MAX; i++) {
+		const struct tally *x = &t->all[i];
+		tn_buf_printf(out, "%s  view %s: ", x->differences == 0 ?
+		    "equal    " : "DIFFERENT", view);
+		if (x->us == INT64_MIN)
+			tn_buf_str(out, "null");
+		else
+			tn_record_print(out, &x->at.b->columns[t->column],
+			    x->at.row);
+		tn_buf_printf(out, ": %u rows", (unsigned)x->rows);
+		if (x->differences > 0)
+			tn_buf_printf(out, ", %u of them different",
+			    (unsigned)x->differences);
+		tn_buf_char(out, '\n');
+	}
+}
+
+static bool
+shows_keys(const struct tn_serving_view *w)
+{
+	for (uint32_t g = 0; g < w->def->select->group_count; g++)
+		if (w->def->group_output[g] < 0)
+			return false;
+	return true;
+}
+
+/* By the group columns; row by row where a view does not show all of them. */
+static int
+order_keys(const struct tn_serving_view *w, struct at a, struct at b)
+{
+	int c = 0;
+
+	if (a.b == NULL || b.b == NULL)
+		return a.b == NULL ? 1 : -1;
+	for (uint32_t g = 0; c == 0 && g < w->def->select->group_count; g++) {
+		int k = w->def->group_output[g];
+		if (!shows_keys(w))
+			return 0;
+		c = tn_record_compare(&a.b->columns[k], a.row,
+		    &b.b->columns[k], b.row);
+	}
+	return c;
+}
+
+static bool
+same_rows(struct at a, struct at b)
+{
+	bool same = true;
+
+	for (uint32_t c = 0; same && c < a.b->schema->count; c++)
+		same = tn_batch_same_value(&a.b->columns[c], a.row,
+		    &b.b->columns[c], b.row);
+	return same;
+}
+
+/* Both are in order of their keys. */
+static void
+compare_rows(struct verify *v, const struct tn_serving_view *w,
+    const struct tn_batch *a, const struct tn_batch *b, struct tallies *t)
+{
+	uint32_t i = 0, k = 0;
+
+	while (i < a->rows || k < b->rows) {
+		struct at x = { i < a->rows ? a : NULL, i };
+		struct at y = { k < b->rows ? b : NULL, k };
+		int c = order_keys(w, x, y);
+		bool same = c == 0 && same_rows(x, y);
+		if (c > 0)
+			x.b = NULL;
+		if (c < 0)
+			y.b = NULL;
+		if (!same)
+			differ_row(v, w->def->name, x, y);
+		count_bucket(t, x.b != NULL ? x : y, same);
+		i += c <= 0;
+		k += c >= 0;
+	}
 }
 
 static void
@@ -286,20 +504,17 @@ compare_view(struct verify *v, const struct tn_serving_view *w,
 {
 	struct tn_batch *a = tn_exec_fold_finish(gold, NULL);
 	struct tn_batch *b = tn_exec_fold_finish(raw, NULL);
-	uint32_t rows = a->rows > b->rows ? a->rows : b->rows;
+	int bucket = w->def->select->bucket_group;
+	struct tallies t = { .column = v->q->details && bucket >= 0 ?
+	    w->def->group_output[bucket] : -1 };
 	uint64_t before = v->r->differences;
 
-	for (uint32_t i = 0; i < rows; i++) {
-		bool same = i < a->rows && i < b->rows;
-		for (uint32_t c = 0; same && c < a->schema->count; c++)
-			same = tn_batch_same_value(&a->columns[c], i, &b->columns[c],
-			    i);
-		if (!same)
-			differ_row(v, w->def->name, a, b, i);
-	}
+	compare_rows(v, w, a, b, &t);
+	say_buckets(v, w->def->name, &t);
 	if (v->r->differences == before)
 		tn_buf_printf(&v->r->text, "equal      view %s: %u rows\n",
 		    w->def->name, (unsigned)a->rows);
+	tn_free(t.all);
 	tn_record_batch_unref(a);
 	tn_record_batch_unref(b);
 }
@@ -315,15 +530,99 @@ load_gold(struct verify *v, const struct tn_serving_view *w,
 
 	for (uint32_t i = first; st == TN_OK && i < first + n; i++) {
 		struct tn_serving_gold *g = NULL;
-		if (v->base->files[i].version != w->version)
+		if (v->base->files[i].version != w->version ||
+		    (v->files != NULL && !tn_batch_sampled(&v->check,
+		    v->base->files[i].partition)))
 			continue;
 		st = tn_serving_gold_get(v->b->o.serving, w,
 		    &v->base->files[i], &g, &v->r->diag);
+		if (st == TN_OK)
+			st = check_room(v, tn_exec_fold_bytes(sum) +
+			    tn_exec_fold_bytes(g->fold));
 		if (st == TN_OK)
 			tn_exec_fold_merge(sum, g->fold);
 		tn_serving_gold_put(v->b->o.serving, g);
 	}
 	*out = sum;
+	return st;
+}
+
+/* Only groups of which no row can be gone. */
+static void
+leave_out(struct tn_exec_fold **f, const struct tn_exec_bound *kept)
+{
+	struct tn_exec_bound rest = { .group = kept->group,
+	    .min = kept->max, .min_exclusive = true };
+	struct tn_exec_fold *some = tn_exec_fold_clone(*f, &rest, 1);
+
+	tn_exec_fold_free(*f);
+	*f = some;
+}
+
+static enum tn_status
+verify_view(struct verify *v, uint32_t k)
+{
+	const struct tn_serving_view *w = &v->b->o.model->views[k];
+	struct tn_exec_fold *gold = NULL;
+	struct tn_exec_bound kept;
+	struct tn_diag d = { .line = 0 };
+	struct tn_arena *a = tn_arena_new(1024);
+	enum tn_status st = tn_batch_kept(v->b, w, a, &kept, &d);
+
+	if (st != TN_OK) {
+		tn_buf_printf(&v->r->text, "no rows    view %s: retention "
+		    "has removed rows that it counts\n", w->def->name);
+		tn_arena_free(a);
+		return TN_OK;
+	}
+	if (v->files != NULL)
+		tn_batch_pick_groups(&v->check, w, &v->folds[k]);
+	st = load_gold(v, w, &gold);
+	if (st == TN_EFULL)
+		say_too_large(v, w, v->r->diag.message);
+	if (st == TN_OK && kept.max != NULL) {
+		leave_out(&gold, &kept);
+		leave_out(&v->folds[k], &kept);
+	}
+	if (st == TN_OK)
+		st = settle_both(v, w, gold, v->folds[k]);
+	if (st == TN_OK) {               /* And the rows of both. */
+		st = check_room(v, 2 * tn_exec_fold_bytes(gold) +
+		    tn_exec_fold_bytes(v->folds[k]));
+		if (st != TN_OK)
+			say_too_large(v, w, v->r->diag.message);
+	}
+	if (st == TN_OK)
+		compare_view(v, w, gold, v->folds[k]);
+	if (st == TN_ELIMIT || st == TN_EFULL)
+		st = TN_OK;              /* Said; the others go on. */
+	tn_exec_fold_free(gold);
+	tn_arena_free(a);
+	return st;
+}
+
+/* Which days of each view, and the bronze files that can have their rows. */
+static enum tn_status
+pick_files(struct verify *v)
+{
+	const struct tn_serving_model *m = v->b->o.model;
+	const struct tn_governance_stream *s = &m->streams[v->stream];
+	uint32_t first, n = tn_catalog_snapshot_find(v->base, TN_TIER_BRONZE,
+	    s->id, &first), read = 0;
+	enum tn_status st = TN_OK;
+
+	v->files = tn_zalloc(n + 1ul);
+	for (uint32_t k = 0; st == TN_OK && k < m->view_count; k++) {
+		if (!wanted(v, k))
+			continue;
+		tn_batch_pick_days(&v->check, &m->views[k], &v->picks[k]);
+		st = tn_batch_pick_bronze(&v->check, s, &v->picks[k],
+		    v->files, &v->r->diag);
+	}
+	for (uint32_t i = 0; i < n; i++)
+		read += v->files[i];
+	tn_buf_printf(&v->r->text, "sample     stream %s: %u of %u bronze "
+	    "files are read\n", s->table->name, (unsigned)read, (unsigned)n);
 	return st;
 }
 
@@ -338,25 +637,44 @@ verify_stream(struct verify *v)
 		any = any || wanted(v, k);
 	if (!any)
 		return TN_OK;
-	st = read_bronze(v);
-	if (st != TN_OK)
-		return st;
-	compare_counts(v);
-	for (uint32_t k = 0; st == TN_OK && k < m->view_count; k++) {
-		struct tn_exec_fold *gold = NULL;
-		if (!wanted(v, k))
-			continue;
-		st = load_gold(v, &m->views[k], &gold);
-		if (st == TN_OK)
-			st = settle_both(v, &m->views[k], gold,
-			    v->folds[k]);
-		if (st == TN_OK)
-			compare_view(v, &m->views[k], gold, v->folds[k]);
-		if (st == TN_ELIMIT || st == TN_EFULL)
-			st = TN_OK;      /* Said; the others go on. */
-		tn_exec_fold_free(gold);
-	}
+	st = v->check.share < 1 ? pick_files(v) : TN_OK;
+	if (st == TN_OK)
+		st = read_bronze(v);
+	if (st == TN_OK && v->files == NULL)
+		compare_counts(v);
+	for (uint32_t k = 0; st == TN_OK && k < m->view_count; k++)
+		if (wanted(v, k) && v->files != NULL &&
+		    !v->picks[k].sampled)
+			tn_buf_printf(&v->r->text, "LEFT OUT   view %s: it has "
+			    "no time bucket to sample by\n",
+			    m->views[k].def->name);
+		else if (wanted(v, k))
+			st = verify_view(v, k);
+	tn_free(v->files);
+	v->files = NULL;
 	return st;
+}
+
+static bool
+is_damage(enum tn_status st)
+{
+	return st == TN_ECORRUPT || st == TN_EIO || st == TN_ENOTFOUND;
+}
+
+/* A stream of which not everything can be read is a difference; the others are
+ * looked at. */
+static enum tn_status
+say_damage(struct verify *v)
+{
+	char line[400];
+
+	snprintf(line, sizeof line, "stream %s: %.300s",
+	    v->b->o.model->streams[v->stream].table->name,
+	    v->r->diag.message[0] != '\0' ? v->r->diag.message :
+	    "not everything of it can be read");
+	differ(v, line);
+	memset(&v->r->diag, 0, sizeof v->r->diag);
+	return TN_OK;
 }
 
 static void
@@ -365,10 +683,15 @@ verify_all(struct verify *v)
 	const struct tn_serving_model *m = v->b->o.model;
 	enum tn_status st = TN_OK;
 
-	check_files(v);
+	if (v->check.share < 1)
+		tn_buf_printf(&v->r->text, "sample     %g, seed=%llu\n",
+		    v->check.share, (unsigned long long)v->check.seed);
+	tn_batch_check_files(&v->check);
 	for (uint32_t s = 0; st == TN_OK && s < m->stream_count; s++) {
 		v->stream = s;
 		st = verify_stream(v);
+		if (is_damage(st))
+			st = say_damage(v);
 	}
 	if (st == TN_OK && v->r->differences == 0 && v->not_compared > 0)
 		st = TN_ELIMIT;          /* With the diag of the last one. */
@@ -383,12 +706,27 @@ verify_all(struct verify *v)
 	v->r->status = st;
 }
 
+static void
+set_check(struct verify *v)
+{
+	const struct tn_batch_request *q = v->q;
+
+	v->check = (struct tn_batch_check){ .b = v->b, .base = v->base,
+	    .share = q->sample > 0 && q->sample < 1 ? q->sample : 1,
+	    .seed = q->seed, .differ = differ_file, .arg = v,
+	    .text = &v->r->text };
+	if (q->seed == 0)
+		tn_os_random(&v->check.seed, sizeof v->check.seed);
+	v->check.seed &= UINT64_MAX >> 11;   /* Fits a JSON number. */
+}
+
 void
-tn_batch_verify(struct tn_batch_jobs *b, const char *view,
-    struct tn_batch_report *r)
+tn_batch_verify(struct tn_batch_jobs *b, const struct tn_batch_request *q,
+    const char *view, struct tn_batch_report *r)
 {
 	const struct tn_serving_model *m = b->o.model;
-	struct verify v = { .b = b, .r = r, .only = view };
+	struct verify v = { .b = b, .r = r, .only = view, .q = q,
+	    .held.class = TN_BUDGET_QUERIES };
 	struct tn_serving_refs refs;
 	uint64_t lsn;
 	enum tn_status st;
@@ -405,6 +743,8 @@ tn_batch_verify(struct tn_batch_jobs *b, const char *view,
 	b->o.speed.seal(b->o.speed.speed, &lsn, &refs);
 	b->o.speed.unseal(b->o.speed.speed);
 	v.base = tn_catalog_snapshot(b->o.catalog);
+	set_check(&v);
+	v.picks = tn_zalloc((m->view_count + 1) * sizeof *v.picks);
 	v.refs = tn_serving_refs_view(&refs);
 	v.reader = tn_governance_reader_new(m->streams, m->stream_count);
 	v.arena = tn_arena_new(1 << 16);
@@ -420,8 +760,12 @@ tn_batch_verify(struct tn_batch_jobs *b, const char *view,
 	    "everything is equal" : r->diag.message) != TN_OK)
 		tn_say(TN_WARN, "batch", "run %llu stays open",
 		    (unsigned long long)r->run);
-	for (uint32_t k = 0; k < m->view_count; k++)
+	tn_budget_set(&v.held, 0);
+	for (uint32_t k = 0; k < m->view_count; k++) {
 		tn_exec_fold_free(v.folds[k]);
+		tn_free(v.picks[k].all);
+	}
+	tn_free(v.picks);
 	tn_free(v.folds);
 	tn_governance_reader_free(v.reader);
 	tn_arena_free(v.arena);

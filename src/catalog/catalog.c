@@ -67,6 +67,30 @@ static const char *const schema_steps[] = {
     "CREATE INDEX correction_view ON correction (view, id);"
     "CREATE INDEX correction_at ON correction (at_us);"
     "PRAGMA user_version = 2;",
+
+    /* What was dropped before may be gone: only the newest can be read. */
+    "ALTER TABLE cut ADD COLUMN cut_us INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE cut ADD COLUMN run INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE cut ADD COLUMN added INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE cut ADD COLUMN dropped INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE cut ADD COLUMN files INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE cut ADD COLUMN rows INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE cut ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE cut SET cut_us = (SELECT min(c.published_us) FROM cut c"
+    " WHERE c.lsn = cut.lsn);"
+    "DELETE FROM cut WHERE sequence < (SELECT max(sequence) FROM cut);"
+    "CREATE INDEX cut_lsn ON cut (lsn);"
+    "CREATE INDEX cut_time ON cut (published_us);"
+    "PRAGMA user_version = 3;",
+
+    "CREATE INDEX file_dropped ON file (dropped) WHERE dropped IS NOT NULL;"
+    "PRAGMA user_version = 4;",
+
+    "CREATE TABLE cost (day INTEGER NOT NULL, object INTEGER NOT NULL,"
+    " tier INTEGER NOT NULL, files INTEGER NOT NULL, rows INTEGER NOT NULL,"
+    " bytes INTEGER NOT NULL, PRIMARY KEY (day, object, tier))"
+    " WITHOUT ROWID;"
+    "PRAGMA user_version = 5;",
 };
 #define SCHEMA_VERSION ((int)TN_COUNT(schema_steps))
 

@@ -73,7 +73,9 @@ struct tn_catalog_snapshot {
 	int64_t cut_us;          /* When this lsn was first published. */
 	uint32_t count;
 	const struct tn_catalog_file *files;
+	uint64_t sum;            /* The catalog's own, as what follows. */
 	uint32_t refs;
+	bool complete;           /* The catalog's: all of this stands. */
 	struct tn_catalog *owner;
 };
 /* The newest one. Never NULL. Any thread, the loop too; O(1). */
@@ -83,6 +85,37 @@ const struct tn_catalog_snapshot *tn_catalog_snapshot(
 const struct tn_catalog_snapshot *tn_catalog_snapshot_again(
     const struct tn_catalog_snapshot *s);
 void tn_catalog_snapshot_put(const struct tn_catalog_snapshot *s);
+/* One of the past, counted like the newest. By its sequence; the newest with
+ * an lsn up to, or the oldest with an lsn from ${value}; the one in force at a
+ * time (us). TN_ENOTFOUND: none that is kept. Not on the loop. */
+enum tn_catalog_when {
+	TN_CATALOG_SEQUENCE, TN_CATALOG_LSN_TO, TN_CATALOG_LSN_FROM,
+	TN_CATALOG_TIME
+};
+TN_MUST_USE enum tn_status tn_catalog_snapshot_at(struct tn_catalog *cat,
+    enum tn_catalog_when when, int64_t value,
+    const struct tn_catalog_snapshot **out);
+/* All that can be read, newest first, with a sequence below ${before} (0:
+ * all), at most ${limit}. */
+struct tn_catalog_cut {
+	uint64_t sequence;
+	uint64_t lsn;
+	int64_t published_us;
+	uint64_t run;            /* That made it; 0: none. */
+	uint32_t added;          /* Files, against the one before. */
+	uint32_t dropped;
+	uint32_t files;          /* It has. */
+	uint64_t rows;           /* Of its silver files. */
+	uint64_t bytes;          /* Of all its files. */
+};
+TN_MUST_USE enum tn_status tn_catalog_cuts(struct tn_catalog *cat,
+    uint64_t before, uint32_t limit, struct tn_arena *a,
+    struct tn_catalog_cut **out, uint32_t *count);
+/* Snapshots that another one had followed before ${before_us} can be read no
+ * more; so for those whose lsn is below ${lsn}. The newest stays. What is held
+ * stays readable to its holder. Sets *expired, which may be NULL. */
+TN_MUST_USE enum tn_status tn_catalog_expire(struct tn_catalog *cat,
+    int64_t before_us, uint64_t lsn, uint32_t *expired);
 /* The run of files of one tier and object: *first and count. */
 uint32_t tn_catalog_snapshot_find(const struct tn_catalog_snapshot *s,
     enum tn_catalog_tier tier, uint32_t object, uint32_t *first);
@@ -102,6 +135,11 @@ struct tn_catalog_correction {
 	const char *before;      /* JSON values. */
 	const char *after;
 };
+/* A small value set with a publication (see tn_catalog_set). */
+struct tn_catalog_value {
+	const char *key;
+	const char *value;
+};
 struct tn_catalog_publication {
 	uint64_t lsn;            /* New cut, >= the old one. */
 	int64_t now_us;
@@ -119,6 +157,8 @@ struct tn_catalog_publication {
 	const struct tn_catalog_correction *corrections;
 	uint32_t correction_count;
 	int64_t corrections_keep_us;   /* Older ones are dropped; 0: none. */
+	const struct tn_catalog_value *values;
+	uint32_t value_count;
 };
 /* All or nothing. After TN_OK the new snapshot is in force and on disk; after
  * a failure the old one is, and the files of ${p} may be removed. But
@@ -139,17 +179,45 @@ TN_MUST_USE enum tn_status tn_catalog_corrections(struct tn_catalog *cat,
     struct tn_catalog_correction **out, uint32_t *count);
 TN_MUST_USE enum tn_status tn_catalog_offsets(struct tn_catalog *cat,
     struct tn_arena *a, struct tn_catalog_offset **out, uint32_t *count);
-/* Dropped files that no living snapshot can see and that were dropped before
- * ${before_us}: unlink each, then tell forget. */
+/* Expires what had been followed before ${before_us}, then gives the dropped
+ * files that no snapshot can see, kept or held: unlink each, then tell
+ * forget. At most 1000 at once. */
 TN_MUST_USE enum tn_status tn_catalog_garbage(struct tn_catalog *cat,
     int64_t before_us, struct tn_arena *a, struct tn_catalog_file **out,
     uint32_t *count);
 TN_MUST_USE enum tn_status tn_catalog_forget(struct tn_catalog *cat,
     const uint64_t *ids, uint32_t count);
+/* A copy of the whole catalog as a new file, and the snapshot that is the
+ * newest one in it, a reference of the caller. The copy is not synced. */
+TN_MUST_USE enum tn_status tn_catalog_copy(struct tn_catalog *cat,
+    const char *path, const struct tn_catalog_snapshot **out);
+/* The file of that path, visible or dropped and not yet removed.
+ * TN_ENOTFOUND. */
+TN_MUST_USE enum tn_status tn_catalog_file_named(struct tn_catalog *cat,
+    const char *path, struct tn_catalog_file *out);
 /* Paths of all files on disk that the catalog knows (visible or dropped),
  * sorted by bytes. */
 TN_MUST_USE enum tn_status tn_catalog_paths(struct tn_catalog *cat,
     struct tn_arena *a, const char ***paths, uint32_t *count);
+
+/* ---- cost ------------------------------------------------------------ */
+
+/* What an object had in a tier at the end of a day. */
+struct tn_catalog_cost {
+	int32_t day;             /* UTC, since 1970-01-01. */
+	uint32_t object;
+	enum tn_catalog_tier tier;
+	uint32_t files;
+	uint64_t rows;
+	uint64_t bytes;
+};
+/* Takes the place of what was noted for the same day. Kept: ten years. */
+TN_MUST_USE enum tn_status tn_catalog_cost_note(struct tn_catalog *cat,
+    const struct tn_catalog_cost *list, uint32_t count);
+/* From a day on, by day, tier and object. */
+TN_MUST_USE enum tn_status tn_catalog_costs(struct tn_catalog *cat,
+    int32_t from, struct tn_arena *a, struct tn_catalog_cost **out,
+    uint32_t *count);
 
 /* ---- runs ------------------------------------------------------------ */
 

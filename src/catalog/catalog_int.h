@@ -53,12 +53,26 @@ const char *tn_catalog_text(sqlite3_stmt *stmt, int col, struct tn_arena *a);
  * it anew, with ${s} as the snapshot in force after the commit. */
 TN_MUST_USE enum tn_status tn_catalog_seal(struct tn_catalog *c,
     const struct tn_catalog_snapshot *s);
+/* A file's part in the seal: the sum over all visible files is kept with each
+ * snapshot. */
+uint64_t tn_catalog_file_sum(const struct tn_catalog_file *f);
 /* Structure and seal, after the first snapshot is read. TN_ECORRUPT fills
  * ${d}. */
 TN_MUST_USE enum tn_status tn_catalog_check(struct tn_catalog *c,
     const char *path, struct tn_diag *d);
 /* Read all visible files into the first snapshot. */
 TN_MUST_USE enum tn_status tn_catalog_load_snapshot(struct tn_catalog *c);
+/* All rows of a statement over TN_CATALOG_FILE_COLUMNS. The caller frees
+ * *files, also after a failure. */
+TN_MUST_USE enum tn_status tn_catalog_read_files(struct tn_catalog *c,
+    sqlite3_stmt *stmt, struct tn_catalog_file **files, uint32_t *count);
+/* Garbage does not take what it sees; with the lock held. */
+void tn_catalog_live_add(struct tn_catalog *c,
+    struct tn_catalog_snapshot *s);
+/* Inside a publication's transaction: what the list of cuts says of it. */
+TN_MUST_USE enum tn_status tn_catalog_cut_note(struct tn_catalog *c,
+    const struct tn_catalog_publication *p,
+    const struct tn_catalog_snapshot *s);
 /* How many are still held. */
 uint32_t tn_catalog_free_snapshots(struct tn_catalog *c);
 /* Inside a publication's transaction: its corrections, how many rows its run

@@ -1,14 +1,17 @@
-/* Published files, snapshots, and what may be removed.
+/* Publications and the snapshot in force; those of the past, and what may be
+ * removed, are in snapshots.c.
  *
- * A snapshot is the list of visible files at one cut, read once and shared by
- * reference. A file dropped at sequence s may be unlinked when no living
- * snapshot has a sequence below s.
+ * A snapshot is the list of visible files at one cut, shared by reference. The
+ * first one is read; each publication makes the next one of the one before it,
+ * which costs a copy of the list and no look at the database. A file dropped
+ * at sequence s is seen by snapshots below s.
  *
  * What can go wrong: a publication fails; then nothing of it holds, neither
  * now nor after a crash (see tn_catalog_end). */
 #include "catalog/catalog_int.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* False when memory is out. */
@@ -42,10 +45,8 @@ read_file(sqlite3_stmt *stmt, struct tn_catalog_file *f)
 	    copy_text(stmt, 5, f->path, sizeof f->path);
 }
 
-/* Rows of a query that selects TN_CATALOG_FILE_COLUMNS, in an array made by
- * tn_realloc; the caller frees it, also after a failure. */
-static enum tn_status
-read_files(struct tn_catalog *c, sqlite3_stmt *stmt,
+enum tn_status
+tn_catalog_read_files(struct tn_catalog *c, sqlite3_stmt *stmt,
     struct tn_catalog_file **files, uint32_t *count)
 {
 	uint32_t cap = 0;
@@ -72,8 +73,7 @@ read_cut(struct tn_catalog *c, struct tn_catalog_snapshot *s)
 {
 	sqlite3_stmt *stmt = NULL;
 	enum tn_status st = tn_catalog_prepare(c, &stmt,
-	    "SELECT sequence, lsn, published_us, (SELECT min(published_us)"
-	    " FROM cut c WHERE c.lsn = cut.lsn) FROM cut"
+	    "SELECT sequence, lsn, published_us, cut_us FROM cut"
 	    " ORDER BY sequence DESC LIMIT 1", "");
 
 	if (st == TN_OK)
@@ -103,10 +103,13 @@ read_snapshot(struct tn_catalog *c, struct tn_catalog_snapshot **out)
 		    " WHERE dropped IS NULL"
 		    " ORDER BY tier, object, partition, lsn_min, id", "");
 	if (st == TN_OK)
-		st = read_files(c, stmt, &files, &s->count);
+		st = tn_catalog_read_files(c, stmt, &files, &s->count);
 	tn_catalog_finish(c, stmt);
 	s->files = files;
+	for (uint32_t i = 0; st == TN_OK && i < s->count; i++)
+		s->sum += tn_catalog_file_sum(&files[i]);
 	s->refs = 1;             /* The catalog's own. */
+	s->complete = true;
 	s->owner = c;
 	if (st != TN_OK) {
 		tn_free(files);
@@ -117,17 +120,23 @@ read_snapshot(struct tn_catalog *c, struct tn_catalog_snapshot **out)
 	return TN_OK;
 }
 
+void
+tn_catalog_live_add(struct tn_catalog *c, struct tn_catalog_snapshot *s)
+{
+	if (c->live_count == c->live_cap) {
+		c->live_cap = c->live_cap == 0 ? 16 : c->live_cap * 2;
+		c->live = tn_realloc(c->live, c->live_cap * sizeof *c->live);
+	}
+	c->live[c->live_count++] = s;
+}
+
 static void
 make_current(struct tn_catalog *c, struct tn_catalog_snapshot *s)
 {
 	struct tn_catalog_snapshot *old;
 
 	sqlite3_mutex_enter(c->lock);
-	if (c->live_count == c->live_cap) {
-		c->live_cap = c->live_cap == 0 ? 16 : c->live_cap * 2;
-		c->live = tn_realloc(c->live, c->live_cap * sizeof *c->live);
-	}
-	c->live[c->live_count++] = s;
+	tn_catalog_live_add(c, s);
 	old = c->now;
 	c->now = s;
 	sqlite3_mutex_leave(c->lock);
@@ -208,25 +217,12 @@ tn_catalog_snapshot_put(const struct tn_catalog_snapshot *snapshot)
 	tn_free(s);
 }
 
-static uint64_t
-oldest_living(struct tn_catalog *c)
+/* The first file of that tier and object, or where it would be. */
+static uint32_t
+find_first(const struct tn_catalog_snapshot *s, enum tn_catalog_tier tier,
+    uint64_t object)
 {
-	uint64_t oldest;
-
-	sqlite3_mutex_enter(c->lock);
-	oldest = c->now->sequence;
-	for (uint32_t i = 0; i < c->live_count; i++)
-		if (c->live[i]->sequence < oldest)
-			oldest = c->live[i]->sequence;
-	sqlite3_mutex_leave(c->lock);
-	return oldest;
-}
-
-uint32_t
-tn_catalog_snapshot_find(const struct tn_catalog_snapshot *s,
-    enum tn_catalog_tier tier, uint32_t object, uint32_t *first)
-{
-	uint32_t lo = 0, hi = s->count, n = 0;
+	uint32_t lo = 0, hi = s->count;
 
 	while (lo < hi) {
 		uint32_t mid = lo + (hi - lo) / 2;
@@ -236,11 +232,15 @@ tn_catalog_snapshot_find(const struct tn_catalog_snapshot *s,
 		else
 			hi = mid;
 	}
-	*first = lo;
-	while (lo + n < s->count && s->files[lo + n].tier == tier &&
-	    s->files[lo + n].object == object)
-		n++;
-	return n;
+	return lo;
+}
+
+uint32_t
+tn_catalog_snapshot_find(const struct tn_catalog_snapshot *s,
+    enum tn_catalog_tier tier, uint32_t object, uint32_t *first)
+{
+	*first = find_first(s, tier, object);
+	return find_first(s, tier, (uint64_t)object + 1) - *first;
 }
 
 /* ---- publication ----------------------------------------------------- */
@@ -285,14 +285,13 @@ static enum tn_status
 publish_in_transaction(struct tn_catalog *c,
     struct tn_catalog_publication *p, uint64_t sequence)
 {
+	const struct tn_catalog_snapshot *now = c->now;
+	bool same = now->sequence > 0 && now->lsn == p->lsn;
 	enum tn_status st = tn_catalog_run(c,
-	    "INSERT INTO cut VALUES (?, ?, ?)", "iii", (int64_t)sequence,
-	    (int64_t)p->lsn, p->now_us);
+	    "INSERT INTO cut (sequence, lsn, published_us, cut_us)"
+	    " VALUES (?, ?, ?, ?)", "iiii", (int64_t)sequence,
+	    (int64_t)p->lsn, p->now_us, same ? now->cut_us : p->now_us);
 
-	/* Old cuts are only history; the page shows the last thousand. */
-	if (st == TN_OK)
-		st = tn_catalog_run(c, "DELETE FROM cut WHERE sequence <= ?",
-		    "i", (int64_t)sequence - 1000);
 	if (st == TN_OK)
 		st = add_files(c, p, sequence);
 	if (st == TN_OK)
@@ -303,6 +302,8 @@ publish_in_transaction(struct tn_catalog *c,
 		    " DO UPDATE SET next = excluded.next", "ii",
 		    (int64_t)p->offsets[i].stream,
 		    (int64_t)p->offsets[i].next);
+	for (uint32_t i = 0; st == TN_OK && i < p->value_count; i++)
+		st = tn_catalog_set(c, p->values[i].key, p->values[i].value);
 	if (st == TN_OK && p->run != 0)
 		st = tn_catalog_run_end(c, p->run, TN_RUN_DONE, p->now_us,
 		    p->run_rows, p->run_files, p->run_detail);
@@ -311,22 +312,119 @@ publish_in_transaction(struct tn_catalog *c,
 	return st;
 }
 
-/* The snapshot is read before the commit: after it nothing may fail. */
+/* The order of a snapshot's files. */
+static int
+order_files(const struct tn_catalog_file *a, const struct tn_catalog_file *b)
+{
+	int c;
+
+	if (a->tier != b->tier)
+		return a->tier < b->tier ? -1 : 1;
+	if (a->object != b->object)
+		return a->object < b->object ? -1 : 1;
+	c = strcmp(a->partition, b->partition);
+	if (c != 0)
+		return c;
+	if (a->lsn_min != b->lsn_min)
+		return a->lsn_min < b->lsn_min ? -1 : 1;
+	return a->id < b->id ? -1 : a->id > b->id;
+}
+
+static int
+order_files_by(const void *a, const void *b)
+{
+	return order_files(a, b);
+}
+
+static int
+order_ids(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* The files of ${now} but for the dropped ones, merged with the added ones;
+ * the sum goes along. Both lists are sorted. */
+static void
+merge_files(struct tn_catalog_snapshot *next,
+    const struct tn_catalog_snapshot *now,
+    const struct tn_catalog_publication *p,
+    const struct tn_catalog_file *added, const uint64_t *dropped)
+{
+	struct tn_catalog_file *out = (struct tn_catalog_file *)next->files;
+	uint32_t n = 0, k = 0;
+
+	next->sum = now->sum;
+	for (uint32_t i = 0; i < now->count; i++) {
+		const struct tn_catalog_file *f = &now->files[i];
+		if (p->drop_count > 0 && bsearch(&f->id, dropped,
+		    p->drop_count, sizeof *dropped, order_ids) != NULL) {
+			next->sum -= tn_catalog_file_sum(f);
+			continue;
+		}
+		while (k < p->add_count && order_files(&added[k], f) < 0)
+			out[n++] = added[k++];
+		out[n++] = *f;
+	}
+	while (k < p->add_count)
+		out[n++] = added[k++];
+	for (uint32_t i = 0; i < p->add_count; i++)
+		next->sum += tn_catalog_file_sum(&added[i]);
+	next->count = n;
+}
+
+/* The snapshot in force after ${p}, made of the one before it: a publication
+ * does not read the catalog's files anew. */
+static struct tn_catalog_snapshot *
+next_snapshot(struct tn_catalog *c, const struct tn_catalog_publication *p,
+    uint64_t sequence)
+{
+	const struct tn_catalog_snapshot *now = c->now;
+	struct tn_catalog_snapshot *next = tn_zalloc(sizeof *next);
+	uint64_t *dropped = tn_alloc((p->drop_count + 1ul) * sizeof *dropped);
+	struct tn_catalog_file *added = tn_alloc((p->add_count + 1ul) *
+	    sizeof *added);
+
+	*next = (struct tn_catalog_snapshot){ .sequence = sequence,
+	    .lsn = p->lsn, .published_us = p->now_us, .refs = 1, .owner = c,
+	    .complete = true,
+	    .cut_us = p->lsn == now->lsn && now->sequence > 0 ? now->cut_us :
+	    p->now_us };
+	next->files = tn_alloc(((size_t)now->count + p->add_count + 1) *
+	    sizeof *next->files);
+	if (p->drop_count > 0)
+		memcpy(dropped, p->drop, p->drop_count * sizeof *dropped);
+	qsort(dropped, p->drop_count, sizeof *dropped, order_ids);
+	if (p->add_count > 0)
+		memcpy(added, p->add, p->add_count * sizeof *added);
+	qsort(added, p->add_count, sizeof *added, order_files_by);
+	merge_files(next, now, p, added, dropped);
+	tn_free(added);
+	tn_free(dropped);
+	return next;
+}
+
+/* The snapshot is made before the commit: after it nothing may fail. */
 enum tn_status
 tn_catalog_publish(struct tn_catalog *c, struct tn_catalog_publication *p)
 {
 	struct tn_catalog_snapshot *next = NULL;
+	uint64_t sequence;
 	enum tn_status st;
 
 	st = tn_catalog_begin(c);
 	if (st != TN_OK)
 		return st;
 	tn_assert(p->lsn >= c->now->lsn);  /* Only publish changes "now". */
-	st = publish_in_transaction(c, p, c->now->sequence + 1);
-	if (st == TN_OK)
-		st = read_snapshot(c, &next);
-	if (st == TN_OK)
-		st = tn_catalog_seal(c, next);
+	sequence = c->now->sequence + 1;
+	st = publish_in_transaction(c, p, sequence);
+	if (st == TN_OK) {
+		next = next_snapshot(c, p, sequence);
+		st = tn_catalog_cut_note(c, p, next);
+		if (st == TN_OK)
+			st = tn_catalog_seal(c, next);
+	}
 	st = tn_catalog_end(c, st);
 	if (st == TN_OK) {
 		make_current(c, next);
@@ -363,39 +461,6 @@ tn_catalog_offsets(struct tn_catalog *c, struct tn_arena *a,
 		memcpy(*out, all.p, all.n);
 	tn_buf_fini(&all);
 	return st == TN_END ? TN_OK : st;
-}
-
-enum tn_status
-tn_catalog_garbage(struct tn_catalog *c, int64_t before_us,
-    struct tn_arena *a, struct tn_catalog_file **out, uint32_t *count)
-{
-	struct tn_catalog_file *files = NULL;
-	sqlite3_stmt *stmt = NULL;
-	enum tn_status st = tn_catalog_prepare(c, &stmt,
-	    "SELECT " TN_CATALOG_FILE_COLUMNS " FROM file"
-	    " WHERE dropped <= ? AND dropped_us < ? LIMIT 1000", "ii",
-	    (int64_t)oldest_living(c), before_us);
-
-	*count = 0;
-	if (st == TN_OK)
-		st = read_files(c, stmt, &files, count);
-	tn_catalog_finish(c, stmt);
-	*out = tn_arena_alloc(a, (*count + 1) * sizeof **out);
-	if (*count > 0)
-		memcpy(*out, files, *count * sizeof **out);
-	tn_free(files);
-	return st;
-}
-
-enum tn_status
-tn_catalog_forget(struct tn_catalog *c, const uint64_t *ids, uint32_t count)
-{
-	enum tn_status st = TN_OK;
-
-	for (uint32_t i = 0; st == TN_OK && i < count; i++)
-		st = tn_catalog_run(c, "DELETE FROM file WHERE id = ?"
-		    " AND dropped IS NOT NULL", "i", (int64_t)ids[i]);
-	return st;
 }
 
 enum tn_status

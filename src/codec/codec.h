@@ -226,6 +226,41 @@ void tn_codec_json_rows(struct tn_buf *out, const struct tn_batch *b,
     bool *first);
 void tn_codec_ndjson_rows(struct tn_buf *out, const struct tn_batch *b);
 
+/* ---- Avro object container files (1.11) ------------------------------ */
+
+/* Values are put one behind the other in the order of the schema: int, long
+ * and the index of a union's branch as long, string and bytes as bytes; an
+ * array is its count, its items and 0. */
+void tn_codec_avro_long(struct tn_buf *b, int64_t v);
+void tn_codec_avro_bytes(struct tn_buf *b, struct tn_slice s);
+void tn_codec_avro_text(struct tn_buf *b, const char *s);
+struct tn_codec_avro_pair {
+	const char *name;
+	struct tn_slice value;
+};
+struct tn_codec_avro {
+	struct tn_slice schema;  /* JSON. */
+	const struct tn_codec_avro_pair *pairs;  /* Of the file's metadata. */
+	uint32_t pair_count;
+};
+/* Append a whole file of ${count} values, uncompressed. Equal input gives
+ * equal bytes. Look at out->failed. */
+void tn_codec_avro_file(struct tn_buf *out, const struct tn_codec_avro *f,
+    uint64_t count, struct tn_slice values);
+/* Append a copy of ${file} in which every text and every int or long is what
+ * text() and number() (NULL: unchanged) give for it; ${field}: the name in its
+ * record, or empty. What text() gives need live until its next call only.
+ * TN_ECORRUPT, TN_EUNSUPPORTED (a codec or type that we do not write),
+ * TN_ELIMIT, TN_ENOMEM. */
+struct tn_codec_avro_edit {
+	struct tn_slice (*text)(void *arg, struct tn_slice field,
+	    struct tn_slice value);
+	int64_t (*number)(void *arg, struct tn_slice field, int64_t value);
+	void *arg;
+};
+TN_MUST_USE enum tn_status tn_codec_avro_edit(struct tn_buf *out,
+    struct tn_slice file, const struct tn_codec_avro_edit *edit);
+
 /* ---- MQTT 3.1.1 and 5.0 packets (OASIS, 2014 and 2019) ---------------- */
 
 enum tn_codec_mqtt_type {
@@ -412,5 +447,31 @@ void tn_codec_ws_unmask(uint8_t *p, size_t n, const uint8_t mask[static 4],
 void tn_codec_ws_put(struct tn_buf *out, enum tn_codec_ws_op op, size_t bytes);
 /* Sec-WebSocket-Accept of a key, 28 characters and 0. */
 void tn_codec_ws_accept(struct tn_slice key, char out[static 29]);
+
+/* ---- what a file's first bytes say ------------------------------------ */
+
+struct tn_codec_image {
+	const char *type;               /* "image/jpeg", "image/png",
+	                                 * "image/gif", "image/webp",
+	                                 * "application/pdf"; NULL: none. */
+	uint32_t width, height;         /* Of an image; 0: not found. */
+	bool has_taken;                 /* Exif's DateTimeOriginal: */
+	int64_t taken_us;               /* UTC, or as written when */
+	char taken_offset[8];           /* this is "" and not "+01:00". */
+};
+/* Any bytes; the more of a file's head, the more is found (a JPEG's size may
+ * stand behind 64 KiB of Exif). Never fails. */
+void tn_codec_image_read(struct tn_slice head, struct tn_codec_image *out);
+
+/* ---- MD5 (RFC 1321), for Content-MD5; not for secrets ------------------ */
+
+struct tn_codec_md5 {
+	uint32_t sum[4];
+	uint64_t bytes;
+	uint8_t block[64];
+};
+void tn_codec_md5_init(struct tn_codec_md5 *m);
+void tn_codec_md5_add(struct tn_codec_md5 *m, const void *p, size_t n);
+void tn_codec_md5_end(struct tn_codec_md5 *m, uint8_t out[static 16]);
 
 #endif

@@ -87,3 +87,19 @@ tn_exec_first_open(const struct tn_sql_select *s, int64_t us,
 	*c = instant(e->type, us - s->bucket_us + 1, a);
 	return c;
 }
+
+const struct tn_column *
+tn_exec_bucket_at(const struct tn_sql_select *s, uint32_t column, int64_t us,
+    struct tn_arena *a)
+{
+	const struct tn_sql_expr *e;
+	const struct tn_column *at;
+
+	if (s->bucket_group < 0)
+		return NULL;
+	e = s->groups[s->bucket_group];
+	if (only_column(s, e, a) != (int)column)
+		return NULL;
+	at = ask(s, e, column, us, a);
+	return tn_column_valid(at, 0) ? at : NULL;
+}

@@ -82,7 +82,9 @@ struct tn_exec_rows {
 	const struct tn_batch *batch;
 	const uint8_t *skip;        /* Rows with non-zero are left out; or NULL. */
 	bool has_hidden;            /* The batch ends in the hidden columns. */
-	uint64_t lsn;               /* Of all rows, else. */
+	uint64_t lsn;               /* Of all rows, else; also as of which
+	                               rows of a view or reference table are
+	                               joined, 0: the newest. */
 	uint64_t offset;            /* Of row 0; row i has offset + i. */
 	int64_t received_us;
 };
@@ -111,13 +113,15 @@ void tn_exec_fold_apply(struct tn_exec_fold *f,
 void tn_exec_fold_merge(struct tn_exec_fold *dst,
     const struct tn_exec_fold *src);
 /* Conditions on group values, by the view's visible outputs that are groups:
- * each a bound of min and max (one-row columns, NULL: open, min inclusive,
- * max exclusive unless max_inclusive). All must hold; null fails. */
+ * each a bound of min and max (one-row columns, NULL: open, min inclusive
+ * unless min_exclusive, max exclusive unless max_inclusive). All must hold;
+ * null fails. */
 struct tn_exec_bound {
 	uint32_t group;
 	const struct tn_column *min;
 	const struct tn_column *max;
 	bool max_inclusive;
+	bool min_exclusive;
 };
 /* A new fold with those groups (all when count is 0). */
 struct tn_exec_fold *tn_exec_fold_clone(const struct tn_exec_fold *f,
@@ -131,10 +135,24 @@ struct tn_exec_fold *tn_exec_fold_take_changed(struct tn_exec_fold *f);
 /* A new fold with the groups of ${f} that also are in ${keys}. */
 struct tn_exec_fold *tn_exec_fold_pick(const struct tn_exec_fold *f,
     const struct tn_exec_fold *keys);
+/* Groups by a hash of their keys that never changes: it decides in which file
+ * of a gold partition a group stands. A slice has those whose hash modulo
+ * ${count} (a power of two) is ${index}. */
+struct tn_exec_slice {
+	uint32_t index, count;
+};
+/* A new fold with the groups of ${s} that are in none of ${not}. */
+struct tn_exec_fold *tn_exec_fold_slice(const struct tn_exec_fold *f,
+    const struct tn_exec_slice *s, const struct tn_exec_slice *not,
+    uint32_t not_count);
 /* The first time bucket that had not ended at ${us}, as a bound (one row, in
  * ${a}); NULL when that cannot be told or there is no bucket. */
 const struct tn_column *tn_exec_first_open(const struct tn_sql_select *s,
     int64_t us, struct tn_arena *a);
+/* The time bucket of rows whose ${column} (of the select's input) is ${us}, in
+ * ${a}; NULL when there is no bucket, or it is made of another column too. */
+const struct tn_column *tn_exec_bucket_at(const struct tn_sql_select *s,
+    uint32_t column, int64_t us, struct tn_arena *a);
 uint32_t tn_exec_fold_groups(const struct tn_exec_fold *f);
 size_t tn_exec_fold_bytes(const struct tn_exec_fold *f);
 /* Split into folds by partition of the bucket group: a day (by_month false)

@@ -1,5 +1,5 @@
 /* Folds from folds: merge, and copies of some of the groups (by bounds, by
- * change, by the keys of another fold, by day or month).
+ * change, by the keys of another fold, by a hash, by day or month).
  *
  * A copy of a group is the merge into an empty one; where no aggregate has
  * anything aside that is one memcpy. Hashes are kept with the keys, so no key
@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #define US_PER_DAY INT64_C(86400000000)
+#define SLICE_SEED UINT64_C(0x7461726e676f6c64)
 
 static void
 merge_group(struct tn_exec_fold *dst, const struct tn_exec_fold *src,
@@ -63,7 +64,8 @@ within(const struct tn_exec_fold *f, uint32_t group,
 		if (!tn_column_valid(b->min, 0))
 			return false;
 		tn_exec_value_canon(b->min, 0, &limit);
-		if (tn_exec_value_order(form, &v, &limit) < 0)
+		order = tn_exec_value_order(form, &v, &limit);
+		if (order < 0 || (order == 0 && b->min_exclusive))
 			return false;
 	}
 	if (b->max != NULL) {
@@ -166,6 +168,58 @@ tn_exec_fold_pick(const struct tn_exec_fold *f,
 		    keys->keys.words + k * step, keys->keys.hashes[k]);
 
 		if (g != UINT32_MAX)
+			merge_group(part, f, g);
+	}
+	return part;
+}
+
+/* ---- by a hash of the keys -------------------------------------------- */
+
+/* On disk, in the names of gold files: not the hash of key tables, which is
+ * another one in each process. */
+static uint64_t
+slice_hash(const struct tn_key_plan *p, const uint64_t *words)
+{
+	uint64_t h = tn_hash64(words, p->null_words * 8ul, SLICE_SEED);
+
+	for (uint32_t c = 0; c < p->count; c++) {
+		enum tn_form form = (enum tn_form)p->form[c];
+		struct tn_slice v = { (const uint8_t *)(words + p->at[c]),
+		    tn_form_words(form) * 8ul };
+
+		if (tn_key_null(words, c))
+			continue;
+		if (form == TN_FORM_TEXT)
+			v = tn_words_text(words + p->at[c], NULL);
+		h = tn_hash64(v.p, v.n, h);
+	}
+	return h;
+}
+
+static bool
+is_in(uint64_t hash, const struct tn_exec_slice *s)
+{
+	return (hash & (s->count - 1)) == s->index;
+}
+
+struct tn_exec_fold *
+tn_exec_fold_slice(const struct tn_exec_fold *f,
+    const struct tn_exec_slice *s, const struct tn_exec_slice *not,
+    uint32_t not_count)
+{
+	struct tn_exec_fold *part = tn_exec_fold_new(f->program);
+	const struct tn_key_plan *p = f->keys.plan;
+
+	tn_assert(s->count > 0 && (s->count & (s->count - 1)) == 0);
+	tn_assert(s->index < s->count);
+	for (uint32_t g = 0; g < f->keys.count; g++) {
+		uint64_t hash = slice_hash(p, f->keys.words +
+		    (size_t)g * p->words);
+		bool in = is_in(hash, s);
+
+		for (uint32_t i = 0; in && i < not_count; i++)
+			in = !is_in(hash, &not[i]);
+		if (in)
 			merge_group(part, f, g);
 	}
 	return part;

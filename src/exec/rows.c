@@ -181,7 +181,8 @@ lsn_of(const struct work *w, uint32_t row)
 {
 	if (w->lsns != NULL)
 		return w->lsns[row];
-	return is_stream(w->in->s) ? w->in->rows->lsn : UINT64_MAX;
+	return is_stream(w->in->s) || w->in->rows->lsn != 0 ?
+	    w->in->rows->lsn : UINT64_MAX;
 }
 
 static struct match *

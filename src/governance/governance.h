@@ -5,7 +5,8 @@
  *        code at intake, at replay and when bronze is read again, so that all
  *        agree. Deterministic in (definition, spec, raw bytes, received time,
  *        stored marks).
- * access passwords, tokens, sessions: the one room that includes libsodium. */
+ * access passwords, tokens, sessions: the one room that includes libsodium;
+ *        hence digests of contents are here, too. */
 #ifndef TN_GOVERNANCE_GOVERNANCE_H
 #define TN_GOVERNANCE_GOVERNANCE_H
 
@@ -16,6 +17,19 @@
 #include "log/log.h"
 #include "record/record.h"
 #include "sql/sql.h"
+
+/* ---- digests --------------------------------------------------------- */
+
+/* SHA-256 of bytes that come in pieces. One thread. */
+struct tn_governance_digest;
+struct tn_governance_digest *tn_governance_digest_new(void);
+void tn_governance_digest_add(struct tn_governance_digest *d, const void *p,
+    size_t n);
+/* 64 hex digits and a NUL; frees ${d}. */
+void tn_governance_digest_end(struct tn_governance_digest *d,
+    char hex[static 65]);
+/* Give up; NULL is fine. */
+void tn_governance_digest_free(struct tn_governance_digest *d);
 
 /* ---- the gate -------------------------------------------------------- */
 

@@ -75,7 +75,8 @@ allows(enum tn_governance_scope scope, enum tn_http_need need)
 static bool
 changes(const struct request *r)
 {
-	return r->method == TN_HTTP_POST || r->method == TN_HTTP_DELETE;
+	return r->method == TN_HTTP_POST || r->method == TN_HTTP_DELETE ||
+	    r->method == TN_HTTP_PUT;
 }
 
 /* Did our own page send it? */
@@ -114,6 +115,20 @@ local_only(struct request *r)
 	return true;
 }
 
+static bool
+scope_refused(struct request *r)
+{
+	tn_http_fail(r, 403, "scope", "use a token of a wider scope",
+	    "the scope of this token does not allow this");
+	return false;
+}
+
+bool
+tn_http_may_admin(struct request *r)
+{
+	return allows(tn_http_scope(r), TN_NEED_ADMIN) || scope_refused(r);
+}
+
 bool
 tn_http_may(struct request *r)
 {
@@ -137,11 +152,8 @@ tn_http_may(struct request *r)
 		tn_http_extra(r, "WWW-Authenticate", "Bearer realm=\"tarn\"");
 		return false;
 	}
-	if (!allows(scope, need)) {
-		tn_http_fail(r, 403, "scope", "use a token of a wider scope",
-		    "the scope of this token does not allow this");
-		return false;
-	}
+	if (!allows(scope, need))
+		return scope_refused(r);
 	if (changes(r) && !has_bearer(r, &token) && !from_own_page(r))
 		return origin_refused(r);
 	return true;

@@ -4,6 +4,7 @@
 #include "http/http_int.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "os/os.h"
@@ -71,19 +72,29 @@ reported(void *arg, const struct tn_batch_report *b)
 }
 
 static void
-post_job(struct request *r, enum tn_batch_kind kind)
+post_request(struct request *r, struct tn_batch_request *q)
 {
-	struct tn_batch_request q = { .kind = kind, .reason = "request",
-	    .view = r->text, .done = reported, .arg = r };
 	enum tn_status st;
 
+	q->reason = "request";
+	q->view = r->text;
+	q->done = reported;
+	q->arg = r;
 	tn_http_hold(r);
-	st = tn_batch_post(r->h->o.batch, &q);
+	st = tn_batch_post(r->h->o.batch, q);
 	if (st == TN_OK)
 		return;
 	tn_http_fail(r, 503, "overloaded", "ask again when they are done",
 	    "too many batch jobs wait already");
 	tn_http_back(r);
+}
+
+static void
+post_job(struct request *r, enum tn_batch_kind kind)
+{
+	struct tn_batch_request q = { .kind = kind };
+
+	post_request(r, &q);
 }
 
 /* The view= parameter into r->text; false when it fails. */
@@ -123,24 +134,72 @@ tn_http_run_cut(struct request *r)
 		tn_http_ready(r);
 }
 
+static bool
+take_time(struct request *r, const char *name, int64_t *us)
+{
+	struct tn_slice s = tn_http_param(r, name);
+
+	if (s.p == NULL || tn_serving_time(s, us))
+		return true;
+	tn_http_fail(r, 400, "bad_parameter", "times are like "
+	    "2026-03-01T08:00:00Z, 2026-03-01 or now-24h",
+	    "\"%.*s\" is no value for \"%s\"", (int)(s.n > 60 ? 60 : s.n),
+	    (const char *)s.p, name);
+	return false;
+}
+
 void
 tn_http_run_recompute(struct request *r)
 {
-	static const char *const known[] = { "view", NULL };
+	static const char *const known[] = { "view", "from", "to", "dry_run",
+	    NULL };
+	struct tn_batch_request q = { .kind = TN_BATCH_RECOMPUTE };
+	struct tn_slice dry = tn_http_param(r, "dry_run");
 
-	if (tn_http_only_params(r, known) && take_view(r, true))
-		post_job(r, TN_BATCH_RECOMPUTE);
+	q.dry_run = dry.p != NULL && !tn_slice_is(dry, "false");
+	if (tn_http_only_params(r, known) && take_view(r, true) &&
+	    take_time(r, "from", &q.from_us) && take_time(r, "to", &q.to_us))
+		post_request(r, &q);
 	else
 		tn_http_ready(r);
+}
+
+/* sample=0.1 and seed=. */
+static bool
+take_sample(struct request *r, struct tn_batch_request *q)
+{
+	struct tn_slice sample = tn_http_param(r, "sample");
+	struct tn_slice seed = tn_http_param(r, "seed");
+	char text[24], *end = text;
+
+	snprintf(text, sizeof text, "%.*s", (int)(sample.n > 20 ? 20 :
+	    sample.n), sample.p == NULL ? "" : (const char *)sample.p);
+	q->sample = strtod(text, &end);
+	if (sample.p != NULL && (*end != '\0' || sample.n > 20 ||
+	    !(q->sample > 0 && q->sample <= 1))) {
+		tn_http_fail(r, 400, "bad_parameter", "a tenth of it: "
+		    "sample=0.1", "sample is a number above 0, at most 1");
+		return false;
+	}
+	if (seed.p == NULL || tn_parse_u64(seed, &q->seed))
+		return true;
+	tn_http_fail(r, 400, "bad_parameter", NULL,
+	    "seed is a whole number, as verify prints it");
+	return false;
 }
 
 void
 tn_http_run_verify(struct request *r)
 {
-	static const char *const known[] = { "view", NULL };
+	static const char *const known[] = { "view", "sample", "seed",
+	    "details", NULL };
+	struct tn_batch_request q = { .kind = TN_BATCH_VERIFY };
+	struct tn_slice details = tn_http_param(r, "details");
 
-	if (tn_http_only_params(r, known) && take_view(r, false))
-		post_job(r, TN_BATCH_VERIFY);
+	q.details = details.p != NULL && !tn_slice_is(details, "false");
+	if (tn_http_only_params(r, known) && take_view(r, false) &&
+	    take_sample(r, &q))
+		post_request(r, &q);
 	else
 		tn_http_ready(r);
 }

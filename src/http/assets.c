@@ -5,8 +5,8 @@
  * pool, and found only by walking the folder's own names, so that no path can
  * lead out of it.
  *
- * A path that is no file, not under /api/ and not under /assets/ is a route
- * of the page: it gets index.html. */
+ * A path that is no file and not under /api/, /assets/, /lake/ or /iceberg/ is
+ * a route of the page: it gets index.html. */
 #include "http/http_int.h"
 
 #include <string.h>
@@ -71,7 +71,8 @@ static bool
 is_page_route(struct tn_slice path)
 {
 	return !starts(path, "/api/") && !tn_slice_is(path, "/api") &&
-	    !starts(path, "/assets/");
+	    !starts(path, "/assets/") && !starts(path, "/lake/") &&
+	    !starts(path, "/iceberg/");
 }
 
 static void

@@ -1,5 +1,5 @@
-/* Bodies. Events go to ingest straight from libmicrohttpd's buffer; other
- * bodies are gathered up to their limit. A body that was refused, or whose
+/* Bodies. Events go to ingest straight from libmicrohttpd's buffer, files to
+ * objects; other bodies are gathered up to their limit. A body that was refused, or whose
  * answer stands already, is read and dropped so that the client gets to read
  * the answer: up to DRAIN_MAX, then the answer is written and the connection
  * closed. */
@@ -27,6 +27,8 @@ tn_http_body_begin(struct request *r)
 		    "the body may have %zu bytes at most", r->body_max);
 	} else if (r->take == TN_BODY_INGEST) {
 		tn_http_ingest_begin(r);
+	} else if (r->take == TN_BODY_OBJECT) {
+		tn_http_object_begin(r);
 	}
 }
 
@@ -54,6 +56,10 @@ tn_http_body_take(struct request *r, const char *p, size_t *n)
 		if (tn_http_ingest_take(r, (struct tn_slice){
 		    (const uint8_t *)p, *n }) == TN_EFULL)
 			return true;    /* *n stays: nothing was taken. */
+	} else if (!r->ready && r->take == TN_BODY_OBJECT) {
+		if (tn_http_object_take(r, (struct tn_slice){
+		    (const uint8_t *)p, *n }) == TN_EFULL)
+			return true;
 	} else if (!r->ready && r->take == TN_BODY_COLLECT) {
 		collect(r, p, *n);
 	} else {

@@ -65,11 +65,14 @@ static const struct {
 } kept[] = {
 #define SLOT(m) offsetof(struct tn_http_head, m)
 	{ "Host", SLOT(host), true },
+	{ "Range", SLOT(range), true },
 	{ "Origin", SLOT(origin), true },
 	{ "Accept", SLOT(accept), false },
 	{ "Cookie", SLOT(cookie), false },
 	{ "Expect", SLOT(expect), false },
 	{ "Content-Type", SLOT(type), true },
+	{ "If-Match", SLOT(if_match), false },
+	{ "If-Range", SLOT(if_range), true },
 	{ "Authorization", SLOT(authorization), true },
 	{ "If-None-Match", SLOT(none_match), false },
 	{ "Content-Length", SLOT(length), true },

@@ -14,6 +14,7 @@
 #include "batch/batch.h"
 #include "governance/governance.h"
 #include "ingest/ingest.h"
+#include "objects/objects.h"
 #include "serving/serving.h"
 #include "speed/speed.h"
 
@@ -35,12 +36,32 @@ struct tn_http_mqtt {
 	void *arg;
 };
 
+/* The drop folder's state as JSON for GET /api/v1/inbox, given by app. Loop
+ * thread. */
+struct tn_http_inbox {
+	void (*json)(void *arg, struct tn_buf *out);
+	void *arg;
+};
+
+/* Who runs CALL name(...) of POST /api/v1/sql, given by app. The text is
+ * borrowed until return; done is called on the loop, later, once, and the
+ * answer is the callee's. Loop thread. */
+struct tn_http_calls {
+	void (*run)(void *arg, const struct tn_serving_sql_request *q,
+	    void (*done)(void *arg, struct tn_serving_answer *a),
+	    void *done_arg);
+	void *arg;
+};
+
 struct tn_http;
 struct tn_http_opts {
 	struct tn_net_loop *loop;
 	const char *listen;          /* "127.0.0.1:8420", "[::1]:0", "0.0.0.0:8420" */
 	const char *web_dir;         /* Serve the page from here; NULL: built in. */
 	const char *data_dir;        /* For disk figures. */
+	const char *lake_url;        /* Of /lake for others; "" or NULL: by
+	                                the Host of a request. */
+	uint64_t disk_reserve;       /* What events never take of it. */
 	const struct tn_serving_model *model;
 	struct tn_catalog *catalog;
 	struct tn_lake *lake;
@@ -49,6 +70,7 @@ struct tn_http_opts {
 	struct tn_ingest *ingest;
 	struct tn_speed *speed;
 	struct tn_batch_jobs *batch;
+	struct tn_objects *objects;  /* NULL: there are none. */
 	struct tn_governance_access *access;
 	struct tn_net_pool *pool;    /* For password hashing and file lists. */
 	const struct tn_http_setting *settings;
@@ -60,6 +82,8 @@ struct tn_http_opts {
 	size_t sql_bytes_max;        /* 0: 65536 */
 	const char *instance;        /* Name shown on the page, or NULL. */
 	struct tn_http_mqtt mqtt;    /* json NULL: there is none. */
+	struct tn_http_calls calls;  /* run NULL: there are none. */
+	struct tn_http_inbox inbox;  /* json NULL: there is none. */
 };
 /* Bind and serve once the loop runs. TN_EINVAL: bad address; TN_ECONFLICT:
  * the port is taken (d says by what to change it); TN_EDENIED. Main thread,
@@ -72,6 +96,9 @@ uint16_t tn_http_port(const struct tn_http *h);
 bool tn_http_is_loopback(const struct tn_http *h);
 /* Readiness for /readyz; false while replaying or stopping. Any thread. */
 void tn_http_set_ready(struct tn_http *h, bool ready);
+/* No events are taken for want of memory since ${since_us} (monotonic), which
+ * is too long: /readyz and /healthz say 503. 0: all is well. Any thread. */
+void tn_http_set_closed(struct tn_http *h, int64_t since_us);
 /* Progress of a job of the app (the demo), a JSON object or NULL; it is a
  * member of /api/v1/status. Copied. Any thread. */
 void tn_http_set_progress(struct tn_http *h, const char *json);

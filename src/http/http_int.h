@@ -25,7 +25,7 @@
 #define TN_HTTP_EARLY_MAX (256 * 1024)   /* More is refused at its head. */
 #define TN_HTTP_SNIFF_BYTES 1024
 #define TN_HTTP_SMALL_BODY (16 * 1024)   /* Bodies of log-in, tokens, ... */
-#define TN_HTTP_EXTRA_MAX 8              /* Headers of one answer. */
+#define TN_HTTP_EXTRA_MAX 32             /* Headers of one answer. */
 #define TN_HTTP_VIEWS_MAX 64             /* Of one live connection. */
 #define TN_HTTP_QUEUE_MAX (1024 * 1024)  /* Unsent patches of one. */
 #define TN_HTTP_QUEUE_HARD (64 * 1024 * 1024)  /* With its snapshots. */
@@ -39,7 +39,7 @@ struct conn;
 /* ---- routes ---------------------------------------------------------- */
 
 enum tn_http_method {
-	TN_HTTP_GET, TN_HTTP_POST, TN_HTTP_DELETE, TN_HTTP_HEAD,
+	TN_HTTP_GET, TN_HTTP_POST, TN_HTTP_DELETE, TN_HTTP_PUT, TN_HTTP_HEAD,
 	TN_HTTP_OPTIONS, TN_HTTP_OTHER
 };
 enum tn_http_body_kind {
@@ -47,6 +47,7 @@ enum tn_http_body_kind {
 	TN_BODY_DROP,            /* Read and forgotten. */
 	TN_BODY_COLLECT,         /* Into r->body, at most body_max. */
 	TN_BODY_INGEST,
+	TN_BODY_OBJECT,
 };
 /* Who may: SCOPE_FREE needs nothing. */
 enum tn_http_need {
@@ -54,7 +55,7 @@ enum tn_http_need {
 };
 struct tn_http_route {
 	enum tn_http_method method;
-	const char *path;        /* "/api/v1/views/{v}"; one {} at most. */
+	const char *path;        /* "/api/v1/views/{v}"; see route.c. */
 	enum tn_http_need need;
 	enum tn_http_body_kind body;
 	void (*run)(struct request *r);
@@ -79,7 +80,7 @@ void tn_http_openapi(struct tn_buf *out);
 struct tn_http_head {
 	struct tn_slice host, origin, type, coding, accept, accept_encoding,
 	    authorization, cookie, key, none_match, fetch_site, transfer,
-	    length, expect;
+	    length, expect, range, if_range, if_match;
 };
 
 struct tn_http_extra {
@@ -121,6 +122,7 @@ struct request {
 	uint64_t taken;                  /* Bytes, dropped ones included. */
 	uint64_t dropped;
 	struct tn_ingest_body *ingest;
+	struct tn_objects_upload *upload;
 	enum tn_coding coding;
 	enum tn_codec_format format;
 	bool sniff;
@@ -132,6 +134,8 @@ struct request {
 	struct tn_buf out;
 	struct tn_serving_answer *answer;    /* Instead of out. */
 	struct tn_slice fixed;               /* Instead of both, for ever. */
+	struct file_send *file;              /* Instead of all, when */
+	bool file_answer;                    /* this is set (file.c). */
 	struct tn_http_extra extra[TN_HTTP_EXTRA_MAX];
 	uint32_t extra_count;
 	bool page;                           /* Headers of the page. */
@@ -147,6 +151,7 @@ struct request {
 	const char *text;                    /* For work; in the arena. */
 	const char *text2;
 	const char *code_text;
+	void *job_arg;           /* Of work that asks for more than that. */
 
 	/* Work on the pool. */
 	void (*work)(struct request *r);
@@ -217,6 +222,9 @@ bool tn_http_may(struct request *r);
 /* May this caller open a WebSocket to the broker? Sets r->scope; NONE: MQTT's
  * CONNECT must show who it is. A failure stands in the answer when false. */
 bool tn_http_may_connect(struct request *r);
+/* May this request, which tn_http_may let in, do what only an admin may? A
+ * failure stands in the answer when false. */
+bool tn_http_may_admin(struct request *r);
 enum tn_governance_scope tn_http_scope(struct request *r);
 bool tn_http_open(const struct tn_http *h);
 struct tn_slice tn_http_session(const struct request *r);
@@ -282,6 +290,32 @@ void tn_http_ingest_begin(struct request *r);
 /* TN_EFULL: took none. */
 enum tn_status tn_http_ingest_take(struct request *r, struct tn_slice s);
 
+/* An object's body: set up at its head (objects.c). */
+void tn_http_object_begin(struct request *r);
+/* TN_EFULL: took none. */
+enum tn_status tn_http_object_take(struct request *r, struct tn_slice s);
+
+/* ---- files of the disk ------------------------------------------------ */
+
+struct file_send;
+struct tn_http_file {
+	const char *path;        /* On disk; all texts are copied. */
+	const char *etag;        /* Strong, with its quotes; NULL: none. */
+	const char *type;        /* NULL: application/octet-stream. */
+	const char *cache;       /* Cache-Control; NULL: no-store. */
+};
+/* Answer with a file, on any thread's time but the loop's: whole or a range,
+ * 206, 304, 412, 416; 404 when it is not there. Ends the request (ready comes
+ * later). Further headers may be set before. Loop thread. */
+void tn_http_file_answer(struct request *r, const struct tn_http_file *f);
+struct MHD_Response *tn_http_file_response(struct request *r);
+void tn_http_file_free(struct file_send *f);
+enum tn_http_range { TN_RANGE_NONE, TN_RANGE_ONE, TN_RANGE_BEYOND };
+/* The part of a file that a Range header names; NONE: the whole. */
+enum tn_http_range tn_http_range(struct tn_slice header, uint64_t bytes,
+    uint64_t *first, uint64_t *count);
+bool tn_http_etag_listed(struct tn_slice header, const char *etag);
+
 /* ---- live connections ------------------------------------------------ */
 
 struct sse {
@@ -337,6 +371,8 @@ struct tn_http {
 	int64_t next_status_us;
 	int64_t next_figures_us;
 	uint32_t ready;          /* Atomic. */
+	int64_t closed_us;       /* Atomic: see tn_http_set_closed. */
+	struct tn_net_pool *files;       /* Read files that are sent. */
 	struct tn_net_lock *lock;
 	char *progress;          /* Under lock. */
 	/* Figures that need system calls; refreshed on the pool. Atomic. */
@@ -376,16 +412,36 @@ void tn_http_run_views(struct request *r);
 void tn_http_run_view(struct request *r);
 void tn_http_run_view_live(struct request *r);
 void tn_http_run_corrections(struct request *r);
+void tn_http_run_storage(struct request *r);
+void tn_http_run_explain(struct request *r);
 void tn_http_run_live(struct request *r);
 void tn_http_run_sql(struct request *r);
 void tn_http_run_quarantine(struct request *r);
 void tn_http_run_runs(struct request *r);
 void tn_http_run_files(struct request *r);
+void tn_http_run_snapshots(struct request *r);
+void tn_http_run_lake(struct request *r);
+void tn_http_run_iceberg_config(struct request *r);
+void tn_http_run_iceberg_namespaces(struct request *r);
+void tn_http_run_iceberg_namespace(struct request *r);
+void tn_http_run_iceberg_tables(struct request *r);
+void tn_http_run_iceberg_table(struct request *r);
+void tn_http_run_iceberg_disk_table(struct request *r);
+/* How this caller reaches /lake, without a slash at its end, in the request's
+ * arena. NULL: its Host is none; a failure stands in the answer. */
+const char *tn_http_lake_base(struct request *r);
 void tn_http_run_status(struct request *r);
 void tn_http_run_cut(struct request *r);
 void tn_http_run_recompute(struct request *r);
 void tn_http_run_verify(struct request *r);
 void tn_http_run_mqtt(struct request *r);
+void tn_http_run_inbox(struct request *r);
+void tn_http_run_buckets(struct request *r);
+void tn_http_run_objects(struct request *r);
+void tn_http_run_object(struct request *r);
+void tn_http_run_object_put(struct request *r);
+void tn_http_run_object_gone(struct request *r);
+void tn_http_run_content(struct request *r);
 void tn_http_run_mqtt_socket(struct request *r);
 struct MHD_Response *tn_http_upgrade_response(void);
 void tn_http_run_tokens(struct request *r);

@@ -89,8 +89,9 @@ put_rules(struct tn_buf *out, const struct tn_sql_table *t)
 		tn_buf_char(out, '}');
 	}
 	tn_buf_printf(out, "],\"dedupe_window_us\":%lld,\"retention_us\":"
-	    "%lld", (long long)t->dedupe_window_us,
-	    (long long)t->retention_us);
+	    "%lld,\"bronze_retention_us\":%lld",
+	    (long long)t->dedupe_window_us, (long long)t->retention_us,
+	    (long long)t->bronze_retention_us);
 }
 
 static void
@@ -350,7 +351,8 @@ tn_http_run_views(struct request *r)
 /* ---- runs ------------------------------------------------------------ */
 
 static void
-put_run(struct tn_buf *out, const struct tn_catalog_run *u)
+put_run(struct tn_buf *out, const struct tn_catalog_run *u,
+    const struct tn_batch_work *work)
 {
 	static const char *const states[] = { "running", "done", "failed" };
 
@@ -378,6 +380,11 @@ put_run(struct tn_buf *out, const struct tn_catalog_run *u)
 	    (unsigned long long)u->rows, (unsigned)u->files,
 	    (unsigned long long)u->changed);
 	tn_http_put_str(out, u->detail);
+	if (u->ended_us == 0 && work->run == u->id)
+		tn_buf_printf(out, ",\"paused\":%s,\"rows_read\":%llu,"
+		    "\"rows_total\":%llu", yes(work->paused != 0),
+		    (unsigned long long)work->rows,
+		    (unsigned long long)work->total);
 	tn_buf_char(out, '}');
 }
 
@@ -391,6 +398,7 @@ tn_http_catalog_failed(struct request *r, enum tn_status st)
 static void
 runs_work(struct request *r)
 {
+	struct tn_batch_work work = { .run = 0 };
 	struct tn_arena *a = tn_arena_new(8192);
 	struct tn_catalog_run *runs;
 	uint32_t count = 0;
@@ -402,11 +410,13 @@ runs_work(struct request *r)
 		tn_arena_free(a);
 		return;
 	}
+	if (r->h->o.batch != NULL)
+		tn_batch_progress(r->h->o.batch, &work);
 	tn_buf_str(&r->out, "{\"runs\":[");
 	for (uint32_t i = 0; i < count; i++) {
 		if (i > 0)
 			tn_buf_char(&r->out, ',');
-		put_run(&r->out, &runs[i]);
+		put_run(&r->out, &runs[i], &work);
 	}
 	if (count > 0 && count == r->number[0])
 		tn_buf_printf(&r->out, "],\"next\":%llu}",
@@ -470,6 +480,59 @@ put_file(struct tn_buf *out, const struct tn_catalog_file *f,
 	tn_buf_printf(out, ",\"lsn_min\":%llu,\"lsn_max\":%llu,"
 	    "\"version\":%u}", (unsigned long long)f->lsn_min,
 	    (unsigned long long)f->lsn_max, (unsigned)f->version);
+}
+
+/* number[0]: limit; number[1]: before. */
+static void
+snapshots_work(struct request *r)
+{
+	struct tn_arena *a = tn_arena_new(4096);
+	struct tn_catalog_cut *c = NULL;
+	struct tn_buf *out = &r->out;
+	uint32_t count = 0;
+	enum tn_status st = tn_catalog_cuts(r->h->o.catalog, r->number[1],
+	    (uint32_t)r->number[0], a, &c, &count);
+
+	if (st != TN_OK) {
+		tn_http_catalog_failed(r, st);
+		tn_arena_free(a);
+		return;
+	}
+	tn_buf_str(out, "{\"snapshots\":[");
+	for (uint32_t i = 0; i < count; i++) {
+		tn_buf_printf(out, "%s{\"sequence\":%llu,\"lsn\":%llu,"
+		    "\"published_at\":", i > 0 ? "," : "",
+		    (unsigned long long)c[i].sequence,
+		    (unsigned long long)c[i].lsn);
+		tn_http_put_time(out, c[i].published_us);
+		if (c[i].run > 0)
+			tn_buf_printf(out, ",\"run\":%llu",
+			    (unsigned long long)c[i].run);
+		else
+			tn_buf_str(out, ",\"run\":null");
+		tn_buf_printf(out, ",\"files_added\":%u,"
+		    "\"files_dropped\":%u,\"files\":%u,\"rows\":%llu,"
+		    "\"bytes\":%llu}", (unsigned)c[i].added,
+		    (unsigned)c[i].dropped, (unsigned)c[i].files,
+		    (unsigned long long)c[i].rows,
+		    (unsigned long long)c[i].bytes);
+	}
+	tn_buf_str(out, "]}");
+	tn_http_json(r, 200);
+	tn_arena_free(a);
+}
+
+void
+tn_http_run_snapshots(struct request *r)
+{
+	static const char *const known[] = { "limit", "before", NULL };
+
+	if (tn_http_only_params(r, known) &&
+	    tn_http_number(r, "limit", 100, 10000, &r->number[0]) &&
+	    tn_http_number(r, "before", 0, INT64_MAX, &r->number[1]))
+		tn_http_work(r, snapshots_work);
+	else
+		tn_http_ready(r);
 }
 
 /* number[0]: tier or 0; text: table or NULL. */

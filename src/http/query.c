@@ -113,7 +113,7 @@ filters(const struct request *r, struct tn_serving_param *out,
     uint32_t *count)
 {
 	static const char *const ours[] = { "layer", "format", "limit",
-	    "order", "view", "status" };
+	    "order", "view", "status", "as_of" };
 
 	*count = 0;
 	for (uint32_t i = 0; i < r->param_count; i++) {
@@ -137,6 +137,7 @@ tn_http_view_request(struct request *r, struct tn_serving_view_request *q,
 		return false;
 	q->limit = (uint32_t)limit;
 	q->format = r->rows;
+	q->as_of = tn_http_param(r, "as_of");
 	filters(r, params, &q->param_count);
 	q->params = params;
 	return true;
@@ -194,13 +195,21 @@ tn_http_etag(struct request *r, const char *etag)
 	tn_http_extra(r, "Vary", "Accept");
 }
 
+/* Of the past: no matter what was cut where. */
+static const char *
+past_etag(struct request *r, uint64_t lsn)
+{
+	return etag_of(r, lsn, 0);
+}
+
 static void
 view_answered(void *arg, struct tn_serving_answer *a)
 {
 	struct request *r = arg;
 
 	if (take_answer(r, a) && r->question != 0)
-		tn_http_etag(r, etag_of(r, a->lsn, a->batch_lsn));
+		tn_http_etag(r, r->number[0] != 0 ? past_etag(r, a->lsn) :
+		    etag_of(r, a->lsn, a->batch_lsn));
 	tn_http_back(r);
 }
 
@@ -210,14 +219,21 @@ unchanged(struct request *r)
 {
 	const struct tn_catalog_snapshot *now = tn_catalog_snapshot(
 	    r->h->o.catalog);
+	struct tn_slice as_of = tn_http_param(r, "as_of");
 	const char *etag;
+	uint64_t lsn = 0;
 
+	r->number[0] = as_of.p != NULL;
 	r->question = tn_http_question(r, now->sequence);
+	/* What a time means can change while blocks of it are on their way. */
+	if (as_of.p != NULL && !tn_parse_u64(as_of, &lsn))
+		r->question = 0;
 	if (r->question == 0 || r->head.none_match.p == NULL) {
 		tn_catalog_snapshot_put(now);
 		return false;
 	}
-	etag = etag_of(r, tn_serving_lsn(r->h->o.serving), now->lsn);
+	etag = as_of.p != NULL ? past_etag(r, lsn) :
+	    etag_of(r, tn_serving_lsn(r->h->o.serving), now->lsn);
 	tn_catalog_snapshot_put(now);
 	if (!tn_http_etag_matches(r->head.none_match, etag))
 		return false;
@@ -250,6 +266,33 @@ tn_http_run_view(struct request *r)
 	    tn_http_view_request(r, &q, params) && !unchanged(r)) {
 		tn_http_hold(r);
 		tn_serving_view_get(r->h->o.serving, &q, view_answered, r);
+		return;
+	}
+	tn_http_ready(r);
+}
+
+/* ---- why this number ------------------------------------------------- */
+
+static void
+explained(void *arg, struct tn_serving_answer *a)
+{
+	struct request *r = arg;
+
+	(void)take_answer(r, a);
+	tn_http_back(r);
+}
+
+void
+tn_http_run_explain(struct request *r)
+{
+	struct tn_serving_view_request q = { .view = r->var };
+	struct tn_serving_param params[TN_HTTP_PARAMS_MAX];
+
+	r->view = tn_http_view_of(r);
+	if (r->view >= 0 && choose_rows(r, tn_slice_of("json")) &&
+	    tn_http_view_request(r, &q, params)) {
+		tn_http_hold(r);
+		tn_serving_explain(r->h->o.serving, &q, explained, r);
 		return;
 	}
 	tn_http_ready(r);
@@ -326,12 +369,19 @@ tn_http_run_sql(struct request *r)
 {
 	struct tn_serving_sql_request q = { .text = { NULL, 0 } };
 
-	if (!sql_request(r, &q)) {
+	bool good = sql_request(r, &q);
+	bool call = good && r->h->o.calls.run != NULL &&
+	    (tn_sql_is_call(q.text) || tn_sql_is_copy(q.text));
+
+	if (!good || (call && !tn_http_may_admin(r))) {
 		tn_http_ready(r);
 		return;
 	}
 	tn_http_hold(r);
-	tn_serving_sql(r->h->o.serving, &q, answered, r);
+	if (call)
+		r->h->o.calls.run(r->h->o.calls.arg, &q, answered, r);
+	else
+		tn_serving_sql(r->h->o.serving, &q, answered, r);
 }
 
 /* ---- rows of streams ------------------------------------------------- */

@@ -23,14 +23,17 @@ static const struct {
 	uint32_t code;
 	const char *title;
 } titles[] = {
-	{ 101, "Switching Protocols" }, { 200, "OK" }, { 204, "No Content" },
+	{ 101, "Switching Protocols" }, { 200, "OK" }, { 201, "Created" },
+	{ 204, "No Content" }, { 206, "Partial Content" },
 	{ 302, "Found" }, { 304, "Not Modified" },
 	{ 400, "Bad Request" }, { 401, "Unauthorized" },
 	{ 403, "Forbidden" }, { 404, "Not Found" },
 	{ 405, "Method Not Allowed" }, { 406, "Not Acceptable" },
 	{ 408, "Request Timeout" }, { 409, "Conflict" },
+	{ 412, "Precondition Failed" },
 	{ 413, "Content Too Large" }, { 414, "URI Too Long" },
-	{ 415, "Unsupported Media Type" }, { 422, "Unprocessable Content" },
+	{ 415, "Unsupported Media Type" }, { 416, "Range Not Satisfiable" },
+	{ 422, "Unprocessable Content" },
 	{ 426, "Upgrade Required" }, { 429, "Too Many Requests" },
 	{ 500, "Internal Server Error" },
 	{ 503, "Service Unavailable" }, { 507, "Insufficient Storage" },
@@ -274,6 +277,8 @@ make_response(struct request *r)
 		return tn_http_sse_response(r);
 	if (r->upgrade)
 		return tn_http_upgrade_response();
+	if (r->file_answer)
+		return tn_http_file_response(r);
 	if (r->answer != NULL && s.n > COPY_MAX) {
 		m = MHD_create_response_from_buffer_with_free_callback_cls(
 		    s.n, r->answer->body.p, drop_answer, r->answer);
@@ -296,6 +301,7 @@ say_no_memory(struct request *r)
 {
 	r->page = false;
 	r->cacheable = false;
+	r->file_answer = false;
 	tn_http_fail(r, 503, "memory_full", "ask again later",
 	    "memory is out for the answer");
 }

@@ -78,10 +78,12 @@ request_free(struct request *r)
 	struct tn_http *h = r->h;
 
 	tn_assert(r->c == NULL && r->ingest == NULL && r->sse == NULL);
+	tn_assert(r->upload == NULL);
 	unlink_request(r);
 	settle_buf(&r->out);
 	settle_buf(&r->body);
 	tn_serving_answer_unref(r->answer);
+	tn_http_file_free(r->file);
 	tn_arena_free(r->arena);
 	if (h->free_count < FREE_MAX && !h->stopped) {
 		r->next = h->free_list;

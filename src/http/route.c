@@ -2,13 +2,15 @@
  * that a caller needs (so that no route can be without one) and
  * /api/openapi.json. The route that takes the most requests stands first.
  *
- * A pattern has at most one {}, a whole segment; it never matches an empty
- * segment or one with a slash in it. */
+ * A pattern has at most two {}. The first is a whole segment; it never matches
+ * an empty segment or one with a slash in it. A second one ends the pattern
+ * and takes all that is left, slashes too; the route then gets both as one
+ * text with what stands between them. */
 #include "http/http_int.h"
 
 #include <string.h>
 
-#define VIEW_PARAMS "layer,format,limit,order,from,to"
+#define VIEW_PARAMS "layer,format,limit,order,from,to,as_of"
 #define LOAD_PARAMS "format,delimiter,header,null,columns,time_format," \
 	"time_zone,rename,constant"
 
@@ -21,8 +23,9 @@ const struct tn_http_route tn_http_routes[] = {
 	    tn_http_run_view, "Rows of a view; other parameters filter its "
 	    "columns.", VIEW_PARAMS },
 	{ TN_HTTP_POST, "/api/v1/sql", TN_NEED_READ, TN_BODY_COLLECT,
-	    tn_http_run_sql, "Run one SELECT over streams and views.",
-	    "format,layer" },
+	    tn_http_run_sql, "Run one SELECT over streams and views "
+	    "(also as they were: FROM as_of('name', lsn or time)), or one "
+	    "CALL of a procedure (admin).", "format,layer" },
 	{ TN_HTTP_GET, "/api/v1/status", TN_NEED_READ, TN_BODY_NONE,
 	    tn_http_run_status, "The state of the whole program.", NULL },
 	{ TN_HTTP_GET, "/api/v1/live", TN_NEED_READ, TN_BODY_NONE,
@@ -35,6 +38,14 @@ const struct tn_http_route tn_http_routes[] = {
 	    TN_BODY_NONE, tn_http_run_corrections, "Published numbers of a "
 	    "view that a batch run changed, newest first; from and to are "
 	    "on its time bucket.", "from,to,limit" },
+	{ TN_HTTP_GET, "/api/v1/views/{view}/explain", TN_NEED_READ,
+	    TN_BODY_NONE, tn_http_run_explain, "Why this number: the row in "
+	    "each layer, its gold files, the rows it counts with their raw "
+	    "bytes.", "limit,from,to,as_of" },
+	{ TN_HTTP_GET, "/api/v1/lake", TN_NEED_READ, TN_BODY_NONE,
+	    tn_http_run_storage, "What the lake holds in each tier, what it "
+	    "costs a day, how long the disk lasts; partitions of one table.",
+	    "table" },
 	{ TN_HTTP_GET, "/api/v1/views", TN_NEED_READ, TN_BODY_NONE,
 	    tn_http_run_views, "All views.", NULL },
 	{ TN_HTTP_GET, "/api/v1/streams", TN_NEED_READ, TN_BODY_NONE,
@@ -53,18 +64,82 @@ const struct tn_http_route tn_http_routes[] = {
 	{ TN_HTTP_GET, "/api/v1/files", TN_NEED_READ, TN_BODY_NONE,
 	    tn_http_run_files, "Files of the lake at the present cut.",
 	    "tier,table" },
+	{ TN_HTTP_GET, "/api/v1/snapshots", TN_NEED_READ, TN_BODY_NONE,
+	    tn_http_run_snapshots, "Snapshots that can be read (and rolled "
+	    "back to), newest first.", "limit,before" },
+	{ TN_HTTP_GET, "/lake/{tier}/{path}", TN_NEED_READ, TN_BODY_NONE,
+	    tn_http_run_lake, "A file of the lake, or of the Iceberg or "
+	    "Delta metadata of its tables; Range, If-Range and If-None-Match "
+	    "are honoured.", NULL },
+	{ TN_HTTP_GET, "/iceberg/v1/config", TN_NEED_READ, TN_BODY_NONE,
+	    tn_http_run_iceberg_config, "Iceberg REST catalog (read only): "
+	    "its configuration.", "warehouse" },
+	{ TN_HTTP_GET, "/iceberg/v1/namespaces", TN_NEED_READ, TN_BODY_NONE,
+	    tn_http_run_iceberg_namespaces, "Iceberg: bronze, silver, gold.",
+	    "parent,pageToken,pageSize" },
+	{ TN_HTTP_GET, "/iceberg/v1/namespaces/{namespace}/tables",
+	    TN_NEED_READ, TN_BODY_NONE, tn_http_run_iceberg_tables,
+	    "Iceberg: tables of a namespace.", "pageToken,pageSize" },
+	{ TN_HTTP_GET, "/iceberg/v1/namespaces/{namespace}", TN_NEED_READ,
+	    TN_BODY_NONE, tn_http_run_iceberg_namespace,
+	    "Iceberg: one namespace.", NULL },
+	{ TN_HTTP_GET, "/iceberg/v1/namespaces/{namespace}/tables/{table}",
+	    TN_NEED_READ, TN_BODY_NONE, tn_http_run_iceberg_table,
+	    "Iceberg: load a table, its newest metadata with locations under "
+	    "/lake.", "snapshots" },
+	{ TN_HTTP_GET, "/iceberg/v1/disk/namespaces", TN_NEED_READ,
+	    TN_BODY_NONE, tn_http_run_iceberg_namespaces, "Iceberg: the same "
+	    "catalog with locations on this machine's disk (warehouse=disk).",
+	    "parent,pageToken,pageSize" },
+	{ TN_HTTP_GET, "/iceberg/v1/disk/namespaces/{namespace}/tables",
+	    TN_NEED_READ, TN_BODY_NONE, tn_http_run_iceberg_tables,
+	    "Iceberg: tables of a namespace.", "pageToken,pageSize" },
+	{ TN_HTTP_GET, "/iceberg/v1/disk/namespaces/{namespace}",
+	    TN_NEED_READ, TN_BODY_NONE, tn_http_run_iceberg_namespace,
+	    "Iceberg: one namespace.", NULL },
+	{ TN_HTTP_GET, "/iceberg/v1/disk/namespaces/{namespace}/tables/"
+	    "{table}", TN_NEED_READ, TN_BODY_NONE,
+	    tn_http_run_iceberg_disk_table, "Iceberg: load a table, located "
+	    "on disk.", "snapshots" },
 	{ TN_HTTP_POST, "/api/v1/batch/run", TN_NEED_ADMIN, TN_BODY_DROP,
 	    tn_http_run_cut, "Cut and publish now; answers when it is "
 	    "published.", NULL },
 	{ TN_HTTP_POST, "/api/v1/recompute", TN_NEED_ADMIN, TN_BODY_DROP,
-	    tn_http_run_recompute, "Compute a view again from silver.",
-	    "view" },
+	    tn_http_run_recompute, "Compute a view again from silver, or the "
+	    "time buckets of a range; dry_run only says what would be read.",
+	    "view,from,to,dry_run" },
 	{ TN_HTTP_POST, "/api/v1/verify", TN_NEED_ADMIN, TN_BODY_DROP,
-	    tn_http_run_verify, "Derive views again from bronze and compare.",
-	    "view" },
+	    tn_http_run_verify, "Check every file and the chain of bronze; "
+	    "derive views again from bronze and compare. sample=0.1: a share "
+	    "of the files and of a view's days, chosen by seed; details: a "
+	    "line for every time bucket.", "view,sample,seed,details" },
 	{ TN_HTTP_GET, "/api/v1/mqtt", TN_NEED_READ, TN_BODY_NONE,
 	    tn_http_run_mqtt, "The MQTT broker: its port, clients, and "
 	    "topics that no stream takes.", NULL },
+	{ TN_HTTP_GET, "/api/v1/inbox", TN_NEED_READ, TN_BODY_NONE,
+	    tn_http_run_inbox, "The drop folder: files on their way, and "
+	    "what became of the last ones.", NULL },
+	{ TN_HTTP_GET, "/api/v1/objects", TN_NEED_READ, TN_BODY_NONE,
+	    tn_http_run_buckets, "Buckets of objects.", NULL },
+	{ TN_HTTP_GET, "/api/v1/objects/{bucket}", TN_NEED_READ, TN_BODY_NONE,
+	    tn_http_run_objects, "Objects of a bucket in order of their "
+	    "keys; next is the after= of the next page.",
+	    "prefix,after,limit" },
+	{ TN_HTTP_GET, "/api/v1/objects/by-hash/{sha256}", TN_NEED_READ,
+	    TN_BODY_NONE, tn_http_run_content, "The content of that SHA-256, "
+	    "under whatever name.", NULL },
+	{ TN_HTTP_GET, "/api/v1/objects/{bucket}/{key}", TN_NEED_READ,
+	    TN_BODY_NONE, tn_http_run_object, "An object; Range, If-Range, "
+	    "If-None-Match and If-Match are honoured.", NULL },
+	{ TN_HTTP_PUT, "/api/v1/objects/{bucket}/{key}", TN_NEED_INGEST,
+	    TN_BODY_OBJECT, tn_http_run_object_put, "Store a file under a "
+	    "name; 201 when there was none. Headers: Content-Type, "
+	    "x-tarn-meta-NAME, x-tarn-sha256, Content-MD5, If-Match, "
+	    "If-None-Match: *.", NULL },
+	{ TN_HTTP_DELETE, "/api/v1/objects/{bucket}/{key}", TN_NEED_ADMIN,
+	    TN_BODY_DROP, tn_http_run_object_gone, "Take a name away; its "
+	    "content stays for snapshot_keep, with erase=1 not, unless "
+	    "another name has it.", "erase" },
 	{ TN_HTTP_GET, "/mqtt", TN_NEED_FREE, TN_BODY_NONE,
 	    tn_http_run_mqtt_socket, "MQTT over WebSocket (subprotocol mqtt); "
 	    "without Upgrade a page.", NULL },
@@ -91,7 +166,8 @@ const struct tn_http_route tn_http_routes[] = {
 	    tn_http_run_livez, "200 while the process answers.", NULL },
 	{ TN_HTTP_GET, "/readyz", TN_NEED_FREE, TN_BODY_NONE,
 	    tn_http_run_readyz, "200 when events are taken; 503 while "
-	    "starting, stopping or when the log refuses.", "verbose" },
+	    "starting, stopping, when the log refuses or memory is full for "
+	    "memory_full_max.", "verbose" },
 	{ TN_HTTP_GET, "/healthz", TN_NEED_FREE, TN_BODY_NONE,
 	    tn_http_run_readyz, "The same as /readyz.", "verbose" },
 	{ TN_HTTP_GET, "/metrics", TN_NEED_READ, TN_BODY_NONE,
@@ -103,8 +179,8 @@ const struct tn_http_route tn_http_routes[] = {
 };
 const uint32_t tn_http_route_count = TN_COUNT(tn_http_routes);
 
-static const char *const method_names[] = { "GET", "POST", "DELETE", "HEAD",
-    "OPTIONS", "" };
+static const char *const method_names[] = { "GET", "POST", "DELETE", "PUT",
+    "HEAD", "OPTIONS", "" };
 
 enum tn_http_method
 tn_http_method_of(const char *name)
@@ -121,10 +197,20 @@ tn_http_method_name(enum tn_http_method m)
 	return method_names[m];
 }
 
+/* What stands between two {}, and then something. */
+static bool
+goes_on(struct tn_slice rest, const char *between, const char *second)
+{
+	size_t n = (size_t)(second - between);
+
+	return rest.n > n && memcmp(rest.p, between, n) == 0;
+}
+
 static bool
 matches(const char *pattern, struct tn_slice path, struct tn_slice *var)
 {
 	const char *open = strchr(pattern, '{');
+	const char *second = open != NULL ? strchr(open + 1, '{') : NULL;
 	const uint8_t *slash;
 	struct tn_slice rest;
 	size_t head;
@@ -137,6 +223,10 @@ matches(const char *pattern, struct tn_slice path, struct tn_slice *var)
 		return false;
 	*var = (struct tn_slice){ path.p + head, path.n - head };
 	slash = memchr(var->p, '/', var->n);
+	if (second != NULL)
+		return slash != NULL && slash > var->p && goes_on(
+		    (struct tn_slice){ slash, (size_t)(var->p + var->n -
+		    slash) }, strchr(open, '}') + 1, second);
 	if (slash != NULL)
 		var->n = (size_t)(slash - var->p);
 	rest = (struct tn_slice){ var->p + var->n,
@@ -206,7 +296,7 @@ put_params(struct tn_buf *out, const struct tn_http_route *r)
 	bool first = true;
 
 	tn_buf_str(out, ",\"parameters\":[");
-	if (open != NULL)
+	for (; open != NULL; open = strchr(open + 1, '{'))
 		put_param(out, open + 1, strcspn(open + 1, "}"), "path",
 		    &first);
 	while (p != NULL && *p != '\0') {
@@ -224,6 +314,9 @@ put_body(struct tn_buf *out, const struct tn_http_route *r)
 		tn_buf_str(out, ",\"requestBody\":{\"required\":true,"
 		    "\"content\":{\"application/json\":{},"
 		    "\"application/x-ndjson\":{},\"text/csv\":{}}}");
+	else if (r->body == TN_BODY_OBJECT)
+		tn_buf_str(out, ",\"requestBody\":{\"required\":true,"
+		    "\"content\":{\"*/*\":{}}}");
 	else if (r->run == tn_http_run_sql)
 		tn_buf_str(out, ",\"requestBody\":{\"required\":true,"
 		    "\"content\":{\"text/plain\":{},"
@@ -236,7 +329,8 @@ put_body(struct tn_buf *out, const struct tn_http_route *r)
 static void
 put_operation(struct tn_buf *out, const struct tn_http_route *r)
 {
-	static const char *const verbs[] = { "get", "post", "delete" };
+	static const char *const verbs[] = { "get", "post", "delete",
+	    "put" };
 
 	tn_buf_printf(out, "\"%s\":{\"summary\":", verbs[r->method]);
 	tn_http_put_str(out, r->doc);

@@ -23,6 +23,7 @@
 
 #define RUNS_MAX 8           /* Of libmicrohttpd in one turn of the loop. */
 #define FIGURES_US INT64_C(2000000)
+#define FILE_THREADS 2       /* They wait for the disk, not the processor. */
 
 /* ---- running libmicrohttpd ------------------------------------------- */
 
@@ -180,7 +181,7 @@ look_at_head(struct request *r, const char *method, const char *version)
 	else if (head_of_stream(r))
 		tn_http_say(r, 200, "text/event-stream");
 	else if (r->method == TN_HTTP_OTHER || r->method == TN_HTTP_POST ||
-	    r->method == TN_HTTP_DELETE)
+	    r->method == TN_HTTP_DELETE || r->method == TN_HTTP_PUT)
 		tn_http_fail(r, 404, "no_such_path", "GET /api/openapi.json "
 		    "lists the paths", "there is nothing at this path");
 }
@@ -282,6 +283,9 @@ completed(void *arg, struct MHD_Connection *c, void **context,
 	if (r->ingest != NULL)
 		tn_ingest_abort(r->ingest);
 	r->ingest = NULL;
+	if (r->upload != NULL)
+		tn_objects_put_abort(r->upload);
+	r->upload = NULL;
 	r->suspended = false;
 	r->conn = NULL;
 	r->c = NULL;
@@ -373,6 +377,8 @@ tn_http_new(struct tn_http **http, const struct tn_http_opts *o,
 	set_defaults(&h->o);
 	h->refs = 1;
 	h->lock = tn_net_lock_new();
+	h->files = tn_net_pool_new("files", FILE_THREADS,
+	    h->o.connections_max + 1);
 	h->started_us = tn_os_mono_us();
 	h->counters = tn_zalloc((tn_http_route_count + 1) * TN_HTTP_CODES *
 	    sizeof *h->counters);
@@ -399,6 +405,12 @@ uint16_t
 tn_http_port(const struct tn_http *h)
 {
 	return h->port;
+}
+
+void
+tn_http_set_closed(struct tn_http *h, int64_t since_us)
+{
+	__atomic_store_n(&h->closed_us, since_us, __ATOMIC_RELAXED);
 }
 
 bool
@@ -489,5 +501,8 @@ tn_http_free(struct tn_http *h)
 		MHD_stop_daemon(h->daemon);
 	if (h->listen_fd >= 0)
 		(void)close(h->listen_fd);
+	/* What its threads post is run when the loop is settled. */
+	tn_net_pool_free(h->files);
+	h->files = NULL;
 	tn_http_unref(h);
 }

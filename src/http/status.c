@@ -194,6 +194,19 @@ tn_http_run_mqtt(struct request *r)
 }
 
 void
+tn_http_run_inbox(struct request *r)
+{
+	const struct tn_http_inbox *in = &r->h->o.inbox;
+
+	if (in->json == NULL)
+		tn_buf_str(&r->out, "{\"files\":[],\"recent\":[]}");
+	else
+		in->json(in->arg, &r->out);
+	tn_http_json(r, 200);
+	tn_http_ready(r);
+}
+
+void
 tn_http_run_settings(struct request *r)
 {
 	struct tn_buf *out = &r->out;
@@ -230,17 +243,23 @@ void
 tn_http_run_readyz(struct request *r)
 {
 	const char *why = tn_log_failure(r->h->o.log);
-	bool ready = is_ready(r->h);
+	int64_t closed = __atomic_load_n(&r->h->closed_us, __ATOMIC_RELAXED);
+	bool up = is_ready(r->h), ready = up && closed == 0;
 	struct tn_diag d = { .line = 0 };
 
-	/* Memory that is full for now is no reason to send readers away. */
+	/* Memory that is full for now is no reason to send readers away; when
+	 * it stays full somebody has to know. */
 	if (ready)
 		tn_buf_str(&r->out, "ok\n");
 	else if (why != NULL)
 		tn_buf_printf(&r->out, "the log refuses events: %s\n", why);
+	else if (up)
+		tn_buf_printf(&r->out, "no events were taken for %lld s: "
+		    "memory is full\n", (long long)((tn_os_mono_us() -
+		    closed) / 1000000));
 	else
 		tn_buf_str(&r->out, "starting or stopping\n");
-	if (ready && tn_budget_level() == TN_BUDGET_FULL) {
+	if (up && tn_budget_level() == TN_BUDGET_FULL) {
 		(void)tn_budget_refuse(&d);
 		tn_buf_printf(&r->out, "no events are taken for now: %s\n",
 		    d.message);
@@ -380,7 +399,8 @@ set_gauges(struct tn_http *h)
 	    __ATOMIC_RELAXED), "Resident memory of the process.");
 	gauge("tarn_http_connections", NULL, h->conn_count,
 	    "Open HTTP connections.");
-	gauge("tarn_ready", NULL, is_ready(h), "1 when events are taken.");
+	gauge("tarn_ready", NULL, is_ready(h) && __atomic_load_n(
+	    &h->closed_us, __ATOMIC_RELAXED) == 0, "1 when events are taken.");
 	tn_counter_set(h->clients, h->sse_count);
 	set_memory();
 	set_lake(h);

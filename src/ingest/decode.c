@@ -1,6 +1,7 @@
-/* The decoder threads: bytes of a body to rows, rows to typed batches, raw
- * rows packed for the log. Everything that costs cycles happens here, so that
- * the writer only decides duplicates and commits.
+/* Decoding: bytes of a body to rows, rows to typed batches, raw rows packed
+ * for the log. What costs cycles happens on the decoder threads, so that the
+ * writer only decides duplicates and commits; a few bytes it decodes itself
+ * (write.c), because handing them over takes longer.
  *
  *   work --inflate--> plain --split--> rows --gate--> chunk --> writer
  *
@@ -15,7 +16,7 @@
 
 #include "os/os.h"
 
-#define GATES_MAX 32
+#define GATES_MAX 128
 
 struct kept {
 	uint32_t stream;
@@ -31,12 +32,16 @@ struct decoder {
 	uint64_t clock;
 	struct tn_buf plain;
 	struct tn_codec_rows rows;   /* Of small groups. */
+	bool writes;                 /* The writer's own. */
 };
 
 struct decoder *
-tn_ingest_decoder_new(void)
+tn_ingest_decoder_new(bool writes)
 {
-	return tn_zalloc(sizeof(struct decoder));
+	struct decoder *d = tn_zalloc(sizeof *d);
+
+	d->writes = writes;
+	return d;
 }
 
 static void
@@ -106,20 +111,60 @@ gate_for(struct decoder *d, struct tn_ingest *g, uint32_t stream,
 
 /* Tell once a stream and field that nothing takes it. */
 static void
-report_unknown(struct tn_ingest *g, struct kept *k)
+report_field(struct tn_ingest *g, uint32_t stream, const char *name)
+{
+	const struct tn_governance_stream *s = &g->o.model->streams[stream];
+	bool fresh = false;
+	enum tn_status st = tn_catalog_unknown_field(g->o.catalog, s->id,
+	    name, tn_os_wall_us(), &fresh);
+
+	if (st == TN_OK && fresh)
+		tn_say(TN_WARN, "ingest", "stream %s: field \"%s\" has no "
+		    "column; it is kept in bronze only", s->table->name, name);
+}
+
+struct report {
+	struct tn_net_job job;
+	struct tn_ingest *g;
+	uint32_t stream;
+	char *name;
+};
+
+static void
+run_report(struct tn_net_job *job)
+{
+	struct report *r = (struct report *)job;
+
+	report_field(r->g, r->stream, r->name);
+	tn_free(r->name);
+	tn_free(r);
+}
+
+/* The catalog syncs, and the writer waits for nothing but the log. */
+static void
+report_elsewhere(struct tn_ingest *g, uint32_t stream, const char *name)
+{
+	struct report *r = tn_zalloc(sizeof *r);
+
+	r->job.run = run_report;
+	r->g = g;
+	r->stream = stream;
+	r->name = tn_strdup(name);
+	if (!tn_net_actor_post_internal(g->decoders[0], &r->job))
+		tn_assert(!"the decoders stop after what the writer decodes");
+}
+
+static void
+report_unknown(const struct decoder *d, struct tn_ingest *g, struct kept *k)
 {
 	const char *const *names = tn_governance_gate_unknown(k->gate);
-	const struct tn_governance_stream *s = &g->o.model->streams[k->stream];
 
 	while (names[k->unknown_seen] != NULL) {
 		const char *name = names[k->unknown_seen++];
-		bool fresh = false;
-		enum tn_status st = tn_catalog_unknown_field(g->o.catalog,
-		    s->id, name, tn_os_wall_us(), &fresh);
-		if (st == TN_OK && fresh)
-			tn_say(TN_WARN, "ingest", "stream %s: field \"%s\" "
-			    "has no column; it is kept in bronze only",
-			    s->table->name, name);
+		if (d->writes)
+			report_elsewhere(g, k->stream, name);
+		else
+			report_field(g, k->stream, name);
 	}
 }
 
@@ -183,7 +228,7 @@ pass_gate(struct decoder *d, struct chunk *c,
 	k = gate_for(d, c->g, c->stream, &c->spec);
 	c->rows = tn_governance_gate_pass(k->gate, rows, tn_os_wall_us(),
 	    NULL);
-	report_unknown(c->g, k);
+	report_unknown(d, c->g, k);
 	c->source = tn_strdup(source);
 	if (c->rows != NULL)
 		st = pack(c, rows);
@@ -195,7 +240,7 @@ pass_gate(struct decoder *d, struct chunk *c,
 }
 
 static void
-send(struct chunk *c)
+count_chunk(struct chunk *c)
 {
 	c->decoded_bytes = c->packed.cap;
 	if (c->rows != NULL)
@@ -203,6 +248,11 @@ send(struct chunk *c)
 		    tn_record_batch_bytes(c->rows->batch);
 	tn_ingest_more(c->g, c->raw_bytes);
 	tn_budget_force(TN_BUDGET_INGEST, c->decoded_bytes);
+}
+
+static void
+send(struct chunk *c)
+{
 	/* Chunks are bounded by bodies times TN_INGEST_CHUNKS_MAX. */
 	if (!tn_net_actor_post_internal(c->g->writer, &c->job))
 		tn_assert(!"the writer stops after the decoders");
@@ -439,6 +489,7 @@ hand_over(struct decoder *d, struct tn_ingest_body *b)
 	    .chain = b->chain };
 	tn_codec_rows_clear(&b->rows);
 	b->sent++;
+	count_chunk(c);
 	send(c);
 }
 
@@ -509,11 +560,10 @@ split_small(struct decoder *d, struct tn_ingest_body *b, bool *lost)
 	return d->rows.count - before;
 }
 
-void
-tn_ingest_decode_small(struct small_group *s)
+struct chunk *
+tn_ingest_decode_small(struct decoder *d, struct small_group *s)
 {
 	struct tn_ingest *g = s->g;
-	struct decoder *d = g->decoder_state[s->lead->decoder];
 	struct chunk *c = new_chunk(g, s->lead->stream, s->count);
 	struct tn_ingest_body *b = s->bodies;
 	bool lost = false;
@@ -534,8 +584,18 @@ tn_ingest_decode_small(struct small_group *s)
 		c->parts[i].count = 0;
 		break_no_memory(c->parts[i].body);
 	}
-	send(c);
+	count_chunk(c);
 	tn_free(s);
+	return c;
+}
+
+void
+tn_ingest_run_small(struct tn_net_job *job)
+{
+	struct small_group *s = (struct small_group *)job;
+
+	send(tn_ingest_decode_small(s->g->decoder_state[s->lead->decoder],
+	    s));
 }
 
 /* ---- messages of a broker -------------------------------------------- */
@@ -563,22 +623,32 @@ split_messages(struct decoder *d, struct message_batch *b)
 	return st;
 }
 
-void
-tn_ingest_decode_messages(struct message_batch *b)
+struct chunk *
+tn_ingest_decode_messages(struct decoder *d, struct message_batch *b)
 {
 	const struct tn_ingest_route *r = b->route;
-	struct decoder *d = r->g->decoder_state[r->decoder];
 	struct chunk *c = new_chunk(r->g, r->stream, 0);
 
 	c->messages = b;
 	tn_codec_rows_clear(&d->rows);
-	b->status = split_messages(d, b);
+	for (struct message_batch *x = b; x != NULL; x = x->joined) {
+		if (b->status == TN_OK)
+			b->status = split_messages(d, x);
+		tn_ingest_less(r->g, x->bytes.n);
+	}
 	if (b->status == TN_OK)
 		b->status = pass_gate(d, c, &r->spec, "mqtt", &d->rows);
-	if (b->status != TN_OK) {
+	if (b->status != TN_OK)
 		b->why = "memory is out";
-		b->memo_count = 0;      /* Nothing to be remembered. */
-	}
-	tn_ingest_less(r->g, b->bytes.n);
-	send(c);
+	count_chunk(c);
+	return c;
+}
+
+void
+tn_ingest_run_messages(struct tn_net_job *job)
+{
+	struct message_batch *b = (struct message_batch *)job;
+	const struct tn_ingest_route *r = b->route;
+
+	send(tn_ingest_decode_messages(r->g->decoder_state[r->decoder], b));
 }

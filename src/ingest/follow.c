@@ -178,6 +178,50 @@ tn_ingest_trim(struct tn_ingest *g, uint64_t lsn)
 		tn_assert(!"batch stops before the writer");
 }
 
+struct release_job {
+	struct tn_net_job job;
+	struct tn_ingest *g;
+	struct tn_buf key;
+};
+
+/* The same note with an end in sight. When that fails it stays for long,
+ * which is only a little room. */
+static void
+run_release(struct tn_net_job *job)
+{
+	struct release_job *r = (struct release_job *)job;
+	struct tn_arena *a = tn_arena_new(4096);
+	int64_t now_us = tn_os_wall_us();
+	struct tn_log_note n = { .key = { r->key.p, r->key.n },
+	    .expires_us = now_us + r->g->o.idempotency_us };
+	enum tn_status st = tn_log_note_get(r->g->o.log, n.key, now_us, a,
+	    &n.value);
+
+	if (st == TN_OK)
+		st = tn_log_append(r->g->o.log, NULL, 0, &n, 1);
+	if (st != TN_OK && st != TN_ENOTFOUND && st != TN_ECLOSED)
+		tn_say(TN_WARN, "ingest", "a key that is needed no more "
+		    "stays: %s", tn_status_text(st));
+	tn_arena_free(a);
+	tn_buf_fini(&r->key);
+	tn_free(r);
+}
+
+void
+tn_ingest_key_release(struct tn_ingest *g, uint32_t stream,
+    struct tn_slice key)
+{
+	struct release_job *r = tn_zalloc(sizeof *r);
+
+	r->job.run = run_release;
+	r->g = g;
+	tn_ingest_key_name(g, stream, key, &r->key);
+	if (!tn_net_actor_post_internal(g->writer, &r->job)) {
+		tn_buf_fini(&r->key);
+		tn_free(r);
+	}
+}
+
 void
 tn_ingest_stats(const struct tn_ingest *g, uint32_t stream,
     struct tn_ingest_stats *out)

@@ -81,11 +81,12 @@ tn_ingest_new(const struct tn_ingest_opts *opts)
 	g->small_end = &g->small;
 	g->group_bytes = g->o.pending_bytes_max / 2 < TN_INGEST_GROUP_BYTES ?
 	    g->o.pending_bytes_max / 2 : TN_INGEST_GROUP_BYTES;
+	g->writer_state = tn_ingest_decoder_new(true);
 	g->writer = tn_net_actor_new("writer", JOBS_MAX);
 	g->decoder_count = g->o.decoders;
 	for (uint32_t i = 0; i < g->decoder_count; i++) {
 		snprintf(name, sizeof name, "decode%u", (unsigned)i % 100);
-		g->decoder_state[i] = tn_ingest_decoder_new();
+		g->decoder_state[i] = tn_ingest_decoder_new(false);
 		g->decoders[i] = tn_net_actor_new(name, JOBS_MAX);
 	}
 	g->stats = tn_zalloc((m->stream_count + 1) * sizeof *g->stats);
@@ -178,6 +179,8 @@ tn_ingest_stop(struct tn_ingest *g)
 	if (g->stopping)
 		return;
 	g->stopping = true;
+	/* What it decodes itself it reports to a decoder. */
+	wait_for(g->writer);
 	for (uint32_t i = 0; i < g->decoder_count; i++)
 		tn_net_actor_free(g->decoders[i]);
 	tn_net_actor_free(g->writer);
@@ -192,6 +195,7 @@ tn_ingest_free(struct tn_ingest *g)
 	tn_ingest_stop(g);
 	for (uint32_t i = 0; i < g->decoder_count; i++)
 		tn_ingest_decoder_free(g->decoder_state[i]);
+	tn_ingest_decoder_free(g->writer_state);
 	while (g->bodies != NULL)
 		free_body(g->bodies);
 	for (uint32_t i = 0; i < g->o.model->stream_count; i++) {
@@ -383,6 +387,7 @@ tn_ingest_begin(struct tn_ingest *g, struct tn_ingest_request *r,
 	b->key_bytes = r->idempotency_key.n;
 	if (b->key_bytes > 0)
 		memcpy(b->key, r->idempotency_key.p, b->key_bytes);
+	b->keep_us = r->keep_us > 0 ? r->keep_us : g->o.idempotency_us;
 	b->done = r->done;
 	b->resume = r->resume;
 	b->arg = r->arg;
@@ -535,12 +540,6 @@ same_way(const struct tn_ingest_body *a, const struct tn_ingest_body *b)
 	    strcmp(a->source, b->source) == 0;
 }
 
-static void
-run_small(struct tn_net_job *job)
-{
-	tn_ingest_decode_small((struct small_group *)job);
-}
-
 /* Take the first body of the list and all that go its way. */
 static struct small_group *
 gather(struct tn_ingest *g)
@@ -548,7 +547,6 @@ gather(struct tn_ingest *g)
 	struct small_group *s = tn_zalloc(sizeof *s);
 	struct tn_ingest_body **end = &s->bodies, **at = &g->small;
 
-	s->job.run = run_small;
 	s->g = g;
 	s->lead = g->small;
 	while (*at != NULL) {
@@ -564,7 +562,29 @@ gather(struct tn_ingest *g)
 		s->count++;
 		s->bytes += b->inbox.n;
 	}
+	s->end = end;
 	return s;
+}
+
+bool
+tn_ingest_small_same(const struct small_group *a, const struct small_group *b)
+{
+	return a->bytes + b->bytes <= TN_INGEST_SMALL &&
+	    same_way(a->lead, b->lead);
+}
+
+/* Few bytes straight to the writer: another thread would not begin before it
+ * is done. Bodies need no order. */
+static void
+send_small(struct small_group *s)
+{
+	struct tn_ingest *g = s->g;
+	bool direct = s->bytes < TN_INGEST_DIRECT;
+
+	s->job.run = direct ? tn_ingest_write_small : tn_ingest_run_small;
+	if (!tn_net_actor_post_internal(direct ? g->writer :
+	    g->decoders[s->lead->decoder], &s->job))
+		tn_assert(!"the loop stops before the decoders");
 }
 
 static void
@@ -572,12 +592,8 @@ end_turn(void *arg)
 {
 	struct tn_ingest *g = arg;
 
-	while (g->small != NULL && !g->stopping) {
-		struct small_group *s = gather(g);
-		struct tn_net_actor *a = g->decoders[s->lead->decoder];
-		if (!tn_net_actor_post_internal(a, &s->job))
-			tn_assert(!"the loop stops before the decoders");
-	}
+	while (g->small != NULL && !g->stopping)
+		send_small(gather(g));
 	g->small_end = &g->small;
 	g->small_count = 0;
 	tn_ingest_messages_turn(g);

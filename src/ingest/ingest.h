@@ -96,6 +96,8 @@ struct tn_ingest_request {
 	enum tn_coding coding;
 	const char *source;         /* "http 127.0.0.1"; copied. */
 	struct tn_slice idempotency_key;    /* Empty: none; at most 255. */
+	int64_t keep_us;            /* How long the key is remembered; 0: as
+	                             * the setting says. */
 	/* Called once on the loop, after end (or earlier when it failed: then
 	 * feed takes and drops all). The body is gone afterwards. */
 	void (*done)(void *arg, const struct tn_ingest_result *r);
@@ -118,6 +120,11 @@ void tn_ingest_end(struct tn_ingest_body *b);
  * complete may still be committed. Loop thread. */
 void tn_ingest_abort(struct tn_ingest_body *b);
 
+/* The key of a body that was kept for longer than usual is needed no more:
+ * from now on it lives as long as any other. Any thread. */
+void tn_ingest_key_release(struct tn_ingest *g, uint32_t stream,
+    struct tn_slice key);
+
 /* ---- messages of a broker -------------------------------------------- */
 
 /* A way from topics to a stream: pattern and stream, made at start. Messages
@@ -132,9 +139,10 @@ uint32_t tn_ingest_route_stream(const struct tn_ingest_route *r);
 /* No done() is called any more for messages on their way. */
 void tn_ingest_route_free(struct tn_ingest_route *r);
 
-/* Something to be remembered in the commit of the messages that name it:
- * write() is called once a commit, on the loop, before it is handed over, and
- * appends key (1..400 bytes) and value. ${listed} is ingest's. */
+/* Something to be remembered in the commit of the messages that name it, all
+ * of one route: write() is called once a batch, on the loop, before it is
+ * handed over, and appends key (1..400 bytes) and value; of the batches of a
+ * commit the last one counts. ${listed} is ingest's. */
 struct tn_ingest_memo {
 	void (*write)(struct tn_ingest_memo *m, struct tn_buf *key,
 	    struct tn_buf *value);

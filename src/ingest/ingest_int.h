@@ -4,6 +4,8 @@
  *              writer: tally, from the first chunk on; loop again at the end
  *   chunk      decoder, then writer, then loop
  *
+ * The writer is the decoder of what is small.
+ *
  * A body has at most one decoder job and CHUNKS_MAX chunks under way. */
 #ifndef TN_INGEST_INT_H
 #define TN_INGEST_INT_H
@@ -15,6 +17,7 @@
 #define TN_INGEST_INBOX 65536        /* Bytes worth a decoder job. */
 #define TN_INGEST_INBOX_MAX 262144   /* Then feed says TN_EFULL. */
 #define TN_INGEST_SMALL 65536        /* Bodies that travel together. */
+#define TN_INGEST_DIRECT 16384       /* Less is decoded by the writer. */
 #define TN_INGEST_ROWS_MAX 65536     /* Then a chunk is full, too. */
 #define TN_INGEST_PLAIN 131072       /* Inflated at once. */
 #define TN_INGEST_KEY_MAX 255
@@ -44,6 +47,7 @@ struct tn_ingest_body {
 	char *source;
 	char key[TN_INGEST_KEY_MAX + 1];
 	size_t key_bytes;
+	int64_t keep_us;
 	void (*done)(void *arg, const struct tn_ingest_result *r);
 	void (*resume)(void *arg);
 	void *arg;
@@ -129,6 +133,8 @@ struct tn_ingest_route {
 	struct tn_codec_spec spec;   /* Immutable. */
 	struct message_batch *open;  /* Gathers; NULL: nothing. */
 	uint32_t on_way;             /* Batches that were sent. */
+	uint32_t decoding;           /* Of these, by way of the decoder. */
+	struct message_batch *waits; /* Writer: others may still join it. */
 	bool dead;                   /* Its owner has gone. */
 	uint32_t epoch;              /* One more after each failure. Loop. */
 	bool broken;                 /* One of this epoch failed, others are
@@ -148,6 +154,8 @@ struct given {
 struct message_batch {
 	struct tn_net_job job;       /* First. */
 	struct tn_ingest_route *route;
+	struct message_batch *joined;      /* Writer: of the same block. */
+	bool direct;                 /* Straight to the writer. */
 	struct tn_buf bytes;         /* Client, topic, payload of each. */
 	struct given *messages;
 	uint32_t count, cap;
@@ -163,10 +171,11 @@ struct message_batch {
  * before that was known? Then it fails, too: its memos speak of both. */
 bool tn_ingest_messages_late(struct chunk *c);
 /* The end of a turn: what was gathered goes, but for routes that wait for what
- * failed, and few bytes behind others of their route. */
+ * failed, and few bytes behind others that are with the decoder. */
 void tn_ingest_messages_turn(struct tn_ingest *g);
-/* On the decoder's thread. */
-void tn_ingest_decode_messages(struct message_batch *b);
+/* Into the block of a batch of its route that still waits for the commit, if
+ * there is one. Writer. */
+bool tn_ingest_messages_join(struct message_batch *b);
 /* Calls every done() of the chunk's messages; frees them. Loop. */
 void tn_ingest_messages_done(struct chunk *c);
 
@@ -198,6 +207,8 @@ uint64_t tn_ingest_keyset_count(const struct keyset *k);
 /* ---- note.c: idempotency --------------------------------------------- */
 
 void tn_ingest_note_key(const struct tn_ingest_body *b, struct tn_buf *out);
+void tn_ingest_key_name(const struct tn_ingest *g, uint32_t stream,
+    struct tn_slice key, struct tn_buf *out);
 void tn_ingest_note_write(const struct tally *t, bool done,
     struct tn_buf *out);
 /* Texts go to t->texts. TN_ECORRUPT. */
@@ -209,23 +220,38 @@ void tn_ingest_tally_fini(struct tally *t);
 
 /* ---- decode.c -------------------------------------------------------- */
 
-/* Jobs on a decoder's thread. */
+/* Jobs on a decoder's thread; what they make goes to the writer. */
 void tn_ingest_decode_body(struct tn_ingest_body *b);
+void tn_ingest_run_small(struct tn_net_job *job);
+void tn_ingest_run_messages(struct tn_net_job *job);
 struct small_group {
 	struct tn_net_job job;
 	struct tn_ingest *g;
 	struct tn_ingest_body *bodies;     /* By next_small, same stream. */
+	struct tn_ingest_body **end;
 	struct tn_ingest_body *lead;       /* Spec and source of all. */
 	uint32_t count;
 	size_t bytes;
 };
-void tn_ingest_decode_small(struct small_group *s);
+/* Two that would have been one, had they come together? */
+bool tn_ingest_small_same(const struct small_group *a,
+    const struct small_group *b);
+/* Any thread with a decoder of its own; s and batches that joined b are the
+ * chunk's. */
+struct chunk *tn_ingest_decode_small(struct decoder *d,
+    struct small_group *s);
+struct chunk *tn_ingest_decode_messages(struct decoder *d,
+    struct message_batch *b);
 void tn_ingest_decoder_free(struct decoder *d);
-struct decoder *tn_ingest_decoder_new(void);
+/* ${writes}: of the writer, not of a decoder's thread. */
+struct decoder *tn_ingest_decoder_new(bool writes);
 
 /* ---- write.c --------------------------------------------------------- */
 
+/* Jobs of the writer: a chunk; a batch, a small group not yet decoded. */
 void tn_ingest_write(struct tn_net_job *job);
+void tn_ingest_write_messages(struct tn_net_job *job);
+void tn_ingest_write_small(struct tn_net_job *job);
 void tn_ingest_chunk_free(struct chunk *c);
 
 /* ---- ingest.c -------------------------------------------------------- */
@@ -241,6 +267,7 @@ struct tn_ingest {
 	struct tn_net_actor *writer;
 	struct tn_net_actor *decoders[TN_INGEST_DECODERS_MAX];
 	struct decoder *decoder_state[TN_INGEST_DECODERS_MAX];
+	struct decoder *writer_state;      /* For what the writer decodes. */
 	uint32_t decoder_count;
 	uint32_t next_decoder;
 	struct tn_ingest_body *bodies;

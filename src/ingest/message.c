@@ -2,26 +2,27 @@
  * no body of their own: those of one route travel together and are one block.
  *
  *   loop      message: payload into the route's open batch
- *             end of a turn, or a chunk's worth: batch to the decoder
- *   decoder   rows of each message, gate, pack          (decode.c)
- *   writer    one commit with what else there is, memos as notes (write.c)
+ *             end of a turn, or a chunk's worth: batch to writer or decoder
+ *   decoder   of large batches: rows of each message, gate, pack (decode.c)
+ *   writer    small batches: those of a route that came during the sync before
+ *             are joined and decoded as one block
+ *             one commit with what else there is, memos as notes (write.c)
  *   loop      done() of each message, in order
  *
- * A small batch stays open over turns as long as another of its route is on its
- * way: it would only wait for that one's sync, and a block and a commit for
- * each handful of messages cost more than the messages. The first part of a
- * burst leaves before the turn's end, to be synced while the rest is decoded.
+ * The writer never waits for the loop then: when a sync ends, what came
+ * meanwhile is already with it. A burst has the first part of it synced while
+ * the rest is decoded. A small batch behind a large one stays open over turns
+ * until that one is back: it must not overtake it, and a block for each handful
+ * of messages costs more than the messages.
  *
- * A route always uses the same decoder, so its messages are committed in the
- * order of giving. A route that was freed calls nobody any more; batches on
- * their way keep it alive. */
+ * A route always uses the same decoder, and goes past it only when nothing is
+ * with it, so its messages are committed in the order of giving. A route that
+ * was freed calls nobody any more; batches on their way keep it alive. */
 #include "ingest/ingest_int.h"
 
 #include <string.h>
 
 #include "os/os.h"
-
-#define BURST_BYTES 16384
 
 struct tn_ingest_route *
 tn_ingest_route_new(struct tn_ingest *g, uint32_t stream,
@@ -178,12 +179,6 @@ write_memos(struct message_batch *b)
 }
 
 static void
-run_decode(struct tn_net_job *job)
-{
-	tn_ingest_decode_messages((struct message_batch *)job);
-}
-
-static void
 send_batch(struct tn_ingest_route *r)
 {
 	struct message_batch *b = r->open;
@@ -195,8 +190,13 @@ send_batch(struct tn_ingest_route *r)
 	b->epoch = r->epoch;
 	tn_ingest_more(g, b->bytes.n);
 	r->on_way++;
-	b->job.run = run_decode;
-	if (!tn_net_actor_post_internal(g->decoders[r->decoder], &b->job))
+	/* Not past one that is with the decoder. */
+	b->direct = r->decoding == 0 && b->bytes.n < TN_INGEST_DIRECT;
+	r->decoding += !b->direct;
+	b->job.run = b->direct ? tn_ingest_write_messages :
+	    tn_ingest_run_messages;
+	if (!tn_net_actor_post_internal(b->direct ? g->writer :
+	    g->decoders[r->decoder], &b->job))
 		tn_assert(!"the loop stops before the decoders");
 }
 
@@ -213,7 +213,7 @@ tn_ingest_messages_turn(struct tn_ingest *g)
 {
 	for (struct tn_ingest_route *r = g->routes; r != NULL; r = r->next)
 		if (r->open != NULL && !r->broken && !g->stopping &&
-		    (r->on_way == 0 || r->open->bytes.n >= BURST_BYTES))
+		    (r->decoding == 0 || r->open->bytes.n >= TN_INGEST_DIRECT))
 			send_batch(r);
 }
 
@@ -230,7 +230,7 @@ tn_ingest_message(struct tn_ingest *g, const struct tn_ingest_message *m)
 	    .arg = m->arg };
 	put_message(&b->bytes, m);
 	list_memo(b, m->memo);
-	if (!r->broken && (b->bytes.n >= (r->on_way == 0 ? BURST_BYTES :
+	if (!r->broken && (b->bytes.n >= (r->decoding == 0 ? TN_INGEST_DIRECT :
 	    TN_INGEST_SMALL) || b->bytes.failed))
 		send_batch(r);
 }
@@ -240,6 +240,24 @@ tn_ingest_memo_get(struct tn_ingest *g, struct tn_slice key,
     struct tn_arena *a, struct tn_slice *value)
 {
 	return tn_log_note_get(g->o.log, key, tn_os_wall_us(), a, value);
+}
+
+bool
+tn_ingest_messages_join(struct message_batch *b)
+{
+	struct message_batch *first = b->route->waits, **end;
+	size_t bytes = b->bytes.n;
+
+	b->route->waits = b;
+	if (first == NULL || first->epoch != b->epoch)
+		return false;
+	for (end = &first->joined; *end != NULL; end = &(*end)->joined)
+		bytes += (*end)->bytes.n;
+	if (bytes + first->bytes.n > TN_INGEST_SMALL)
+		return false;
+	*end = b;
+	b->route->waits = first;
+	return true;
 }
 
 bool
@@ -293,33 +311,49 @@ find_reason(const struct chunk *c, const struct given *x, uint32_t *at)
 	    r->reasons[*at].message : NULL;
 }
 
+static void
+tell_batch(const struct chunk *c, const struct message_batch *b,
+    int64_t now_us, uint32_t *at)
+{
+	const struct message_batch *first = c->messages;
+
+	for (uint32_t i = 0; i < b->count && !b->route->dead; i++) {
+		const struct given *x = &b->messages[i];
+		struct tn_ingest_outcome o = { .status = first->status,
+		    .why = first->why, .now_us = now_us };
+		if (o.status == TN_OK) {
+			count_marks(c, x, &o);
+			o.reason = o.quarantined > 0 ?
+			    find_reason(c, x, at) : NULL;
+		}
+		x->done(x->arg, &o);
+	}
+}
+
 void
 tn_ingest_messages_done(struct chunk *c)
 {
-	struct message_batch *b = c->messages;
+	struct message_batch *b = c->messages, *next;
+	struct tn_ingest_route *r = b->route;
 	int64_t now_us = tn_os_wall_us();
 	uint32_t at = 0;
 
 	tn_os_crash_point("mqtt_messages_done");
-	b->route->on_way--;
 	if (b->status != TN_OK)
-		b->route->broken = true;
-	for (uint32_t i = 0; i < b->count && !b->route->dead; i++) {
-		const struct given *x = &b->messages[i];
-		struct tn_ingest_outcome o = { .status = b->status,
-		    .why = b->why, .now_us = now_us };
-		if (b->status == TN_OK) {
-			count_marks(c, x, &o);
-			o.reason = o.quarantined > 0 ?
-			    find_reason(c, x, &at) : NULL;
-		}
-		x->done(x->arg, &o);
+		r->broken = true;
+	for (; b != NULL; b = b->joined) {
+		r->on_way--;
+		r->decoding -= !b->direct;
+		tell_batch(c, b, now_us, &at);
 	}
 	/* Now that all have told their owners, memos are right again. */
-	if (b->route->broken && b->route->on_way == 0) {
-		b->route->broken = false;
-		b->route->epoch++;
+	if (r->broken && r->on_way == 0) {
+		r->broken = false;
+		r->epoch++;
 	}
-	free_batch(b);
+	for (b = c->messages; b != NULL; b = next) {
+		next = b->joined;
+		free_batch(b);
+	}
 	c->messages = NULL;
 }

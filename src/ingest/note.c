@@ -17,11 +17,18 @@
 #define ERRORS_ROOM 10000
 
 void
+tn_ingest_key_name(const struct tn_ingest *g, uint32_t stream,
+    struct tn_slice key, struct tn_buf *out)
+{
+	tn_buf_printf(out, "i:%u:", (unsigned)g->o.model->streams[stream].id);
+	tn_buf_add(out, key.p, key.n);
+}
+
+void
 tn_ingest_note_key(const struct tn_ingest_body *b, struct tn_buf *out)
 {
-	tn_buf_printf(out, "i:%u:",
-	    (unsigned)b->g->o.model->streams[b->stream].id);
-	tn_buf_add(out, b->key, b->key_bytes);
+	tn_ingest_key_name(b->g, b->stream, (struct tn_slice){
+	    (const uint8_t *)b->key, b->key_bytes }, out);
 }
 
 struct tn_hash128

@@ -1,8 +1,9 @@
 /* The writer: one thread that owns the log's write side and the dedupe
  * windows. It takes everything that is queued as one group:
  *
- *   mark duplicates -> tally each body -> one append with one sync
- *   -> rows to the speed layer -> chunks back to the loop, which answers
+ *   join and decode what is small -> mark duplicates -> tally each body
+ *   -> one append with one sync -> rows to the speed layer
+ *   -> chunks back to the loop, which answers
  *
  * A group that fails to commit is taken back whole: its keys are forgotten,
  * its bodies' tallies are as before and get the error (when the log had no
@@ -29,6 +30,7 @@ struct group {
 	uint32_t note_count;
 	struct tn_buf note_bytes;        /* Keys and values of the notes. */
 	size_t *note_at;                 /* Begin of key, value; pairs. */
+	int64_t *note_keep_us;
 	uint64_t *next_offset;           /* One a stream, 0: not read yet. */
 	struct tally **before;           /* Of each part, should we fail. */
 	struct tn_arena *arena;
@@ -147,7 +149,17 @@ add_note(struct group *x, const struct part *p)
 	tn_ingest_note_key(b, &x->note_bytes);
 	at[1] = x->note_bytes.n;
 	tn_ingest_note_write(&b->tally, done, &x->note_bytes);
-	x->note_count++;
+	x->note_keep_us[x->note_count++] = b->keep_us;
+}
+
+static uint32_t
+memos_of(const struct message_batch *b)
+{
+	uint32_t n = 0;
+
+	for (; b != NULL; b = b->joined)
+		n += b->memo_count;
+	return n;
 }
 
 /* What the sessions of a message batch remember, already as bytes. */
@@ -155,8 +167,9 @@ static void
 add_memos(struct group *x, const struct message_batch *b)
 {
 	for (uint32_t i = 0; i < b->memo_count; i++) {
-		size_t *at = &x->note_at[2 * x->note_count++];
+		size_t *at = &x->note_at[2 * x->note_count];
 		size_t from = b->note_at[2 * i];
+		x->note_keep_us[x->note_count++] = x->g->o.idempotency_us;
 		at[0] = x->note_bytes.n;
 		at[1] = at[0] + b->note_at[2 * i + 1] - from;
 		tn_buf_add(&x->note_bytes, b->note_bytes.p + from,
@@ -274,8 +287,8 @@ prepare_chunk(struct group *x, uint32_t at, struct added *added)
 		tally_part(g, c, &c->parts[i], lsn, offset);
 		add_note(x, &c->parts[i]);
 	}
-	if (c->messages != NULL)
-		add_memos(x, c->messages);
+	for (struct message_batch *b = c->messages; b != NULL; b = b->joined)
+		add_memos(x, b);
 	return TN_OK;
 }
 
@@ -289,7 +302,7 @@ point_notes(struct group *x, int64_t now_us)
 		x->notes[i] = (struct tn_log_note){
 			.key = { x->note_bytes.p + key, value - key },
 			.value = { x->note_bytes.p + value, end - value },
-			.expires_us = now_us + x->g->o.idempotency_us,
+			.expires_us = now_us + x->note_keep_us[i],
 		};
 	}
 }
@@ -306,8 +319,10 @@ reason_of(struct tn_ingest *g, enum tn_status st)
 	switch (st) {
 	case TN_ENOSPC:
 		return (struct reason){ "disk_full",
-		    "the disk is full: nothing of this part was taken",
-		    "free space on the data disk and send again" };
+		    "the disk is full up to its reserve: nothing of this part "
+		    "was taken",
+		    "free space on the data disk and send again; see "
+		    "disk_reserve" };
 	case TN_EFULL:
 		return (struct reason){ "idempotency_full",
 		    "too many Idempotency-Keys are remembered",
@@ -417,8 +432,8 @@ init_group(struct group *x, struct tn_ingest *g, struct chunk **chunks,
 
 	memset(x, 0, sizeof *x);
 	for (uint32_t i = 0; i < count; i++)
-		parts += chunks[i]->part_count + (chunks[i]->messages != NULL ?
-		    chunks[i]->messages->memo_count : 0);
+		parts += chunks[i]->part_count +
+		    memos_of(chunks[i]->messages);
 	x->g = g;
 	x->chunks = chunks;
 	x->count = count;
@@ -427,6 +442,8 @@ init_group(struct group *x, struct tn_ingest *g, struct chunk **chunks,
 	x->notes = tn_arena_alloc(x->arena, parts * sizeof *x->notes + 1);
 	x->note_at = tn_arena_alloc(x->arena, (parts + 1) * 2 *
 	    sizeof *x->note_at);
+	x->note_keep_us = tn_arena_alloc(x->arena, (parts + 1) *
+	    sizeof *x->note_keep_us);
 	x->next_offset = tn_arena_alloc(x->arena, (streams + 1) *
 	    sizeof *x->next_offset);
 	memset(x->next_offset, 0xff, (streams + 1) * sizeof *x->next_offset);
@@ -535,40 +552,139 @@ tn_ingest_chunk_free(struct chunk *c)
 	tn_free(c);
 }
 
-/* The first chunk of the queue came here by its run(); the rest of the queue
- * is taken too. Jobs of other kinds among them (key files, trim) run in their
+/* ---- the queue ------------------------------------------------------- */
+
+/* Jobs of one commit, in order. What was not decoded on the way (it was little)
+ * is decoded just before; what came of one route or for one stream meanwhile
+ * is one block then. */
+struct intake {
+	struct tn_ingest *g;
+	struct tn_net_job **jobs;
+	uint32_t count;
+	size_t bytes;
+	struct small_group *small;   /* Others may still join it. */
+};
+
+static bool
+takes(const struct tn_net_job *job)
+{
+	return job->run == tn_ingest_write ||
+	    job->run == tn_ingest_write_messages ||
+	    job->run == tn_ingest_write_small;
+}
+
+static bool
+small_joins(struct intake *x, struct small_group *s)
+{
+	struct small_group *to = x->small;
+
+	x->small = s;
+	if (to == NULL || !tn_ingest_small_same(to, s))
+		return false;
+	*to->end = s->bodies;
+	to->end = s->end;
+	to->count += s->count;
+	to->bytes += s->bytes;
+	tn_free(s);
+	x->small = to;
+	return true;
+}
+
+static void
+take_job(struct intake *x, struct tn_net_job *job)
+{
+	bool joined = false;
+
+	if (job->run == tn_ingest_write) {
+		x->bytes += ((struct chunk *)job)->packed.n + 1024;
+	} else if (job->run == tn_ingest_write_messages) {
+		x->bytes += ((struct message_batch *)job)->bytes.n;
+		joined = tn_ingest_messages_join((struct message_batch *)job);
+	} else {
+		x->bytes += ((struct small_group *)job)->bytes;
+		joined = small_joins(x, (struct small_group *)job);
+	}
+	if (!joined)
+		x->jobs[x->count++] = job;
+}
+
+static struct chunk *
+to_chunk(struct tn_ingest *g, struct tn_net_job *job)
+{
+	struct message_batch *b = (struct message_batch *)job;
+
+	if (job->run == tn_ingest_write)
+		return (struct chunk *)job;
+	if (job->run == tn_ingest_write_small)
+		return tn_ingest_decode_small(g->writer_state,
+		    (struct small_group *)job);
+	b->route->waits = NULL;
+	return tn_ingest_decode_messages(g->writer_state, b);
+}
+
+static void
+commit_intake(struct intake *x)
+{
+	struct chunk **chunks = tn_alloc((x->count + 1) * sizeof *chunks);
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < x->count; i++) {
+		struct chunk *c = to_chunk(x->g, x->jobs[i]);
+		/* What became of the group before it counts, too. */
+		if (is_refused(c))
+			refuse(c);
+		else
+			chunks[n++] = c;
+	}
+	if (n > 0)
+		commit_group(x->g, chunks, n);
+	tn_free(chunks);
+	x->count = 0;
+	x->bytes = 0;
+	x->small = NULL;
+}
+
+/* The first job of the queue came here by its run(); the rest of the queue is
+ * taken too. Jobs of other kinds among them (key files, trim) run in their
  * place between two groups. */
+static void
+write_queue(struct tn_ingest *g, struct tn_net_job *job)
+{
+	struct tn_net_job *rest = tn_net_actor_take(g->writer);
+	struct intake x = { .g = g };
+
+	x.jobs = tn_alloc(GROUP_CHUNKS_MAX * sizeof *x.jobs);
+	while (job != NULL) {
+		bool ours = takes(job);
+		job->next = NULL;
+		if (ours)
+			take_job(&x, job);
+		if (!ours || x.count == GROUP_CHUNKS_MAX ||
+		    x.bytes >= g->group_bytes || rest == NULL)
+			commit_intake(&x);
+		if (!ours)
+			job->run(job);
+		job = rest;
+		rest = rest == NULL ? NULL : rest->next;
+	}
+	tn_assert(x.count == 0);
+	tn_free(x.jobs);
+}
+
 void
 tn_ingest_write(struct tn_net_job *job)
 {
-	struct tn_ingest *g = ((struct chunk *)job)->g;
-	struct tn_net_job *rest = tn_net_actor_take(g->writer);
-	struct chunk **chunks = tn_alloc(GROUP_CHUNKS_MAX * sizeof *chunks);
-	size_t bytes = 0;
-	uint32_t n = 0;
+	write_queue(((struct chunk *)job)->g, job);
+}
 
-	for (; job != NULL; job = rest) {
-		if (job != rest)
-			job->next = NULL;
-		else
-			rest = rest->next;
-		bool chunk = job->run == tn_ingest_write;
-		if (chunk && is_refused((struct chunk *)job)) {
-			refuse((struct chunk *)job);
-		} else if (chunk) {
-			chunks[n++] = (struct chunk *)job;
-			bytes += chunks[n - 1]->packed.n + 1024;
-		}
-		/* A new group sees what became of the one before it. */
-		if (n > 0 && (!chunk || n == GROUP_CHUNKS_MAX ||
-		    bytes >= g->group_bytes || rest == NULL)) {
-			commit_group(g, chunks, n);
-			n = 0;
-			bytes = 0;
-		}
-		if (!chunk)
-			job->run(job);
-	}
-	tn_assert(n == 0);
-	tn_free(chunks);
+void
+tn_ingest_write_messages(struct tn_net_job *job)
+{
+	write_queue(((struct message_batch *)job)->route->g, job);
+}
+
+void
+tn_ingest_write_small(struct tn_net_job *job)
+{
+	write_queue(((struct small_group *)job)->g, job);
 }

@@ -244,7 +244,9 @@ sweep_folder(struct sweep *s, const char *rel, int depth)
 		if (st == TN_OK && fits)
 			st = tn_lake_absolute(s->lake, child, full);
 		if (st == TN_OK && fits && tn_os_kind(full) == TN_OS_DIR) {
-			if (depth < 4)
+			/* What tables.c keeps is its own to tidy. */
+			if (depth < 4 && !(depth == 2 &&
+			    tn_lake_is_table_folder(names[i])))
 				st = sweep_folder(s, child, depth + 1);
 		} else if (st == TN_OK && fits &&
 		    !is_known(s->paths, s->count, child)) {
@@ -272,33 +274,81 @@ tn_lake_sweep(struct tn_lake *l, const char *const *paths, uint32_t count,
 }
 
 enum tn_status
-tn_lake_check(struct tn_lake *l, const char *path, uint32_t *crc,
-    uint64_t *bytes)
+tn_lake_bytes(struct tn_lake *l, struct tn_lake_bytes *b)
 {
 	char full[TN_LAKE_PATH_MAX];
 	struct tn_os_file *file = NULL;
 	uint8_t *piece = NULL;
 	uint64_t at = 0;
+	enum tn_status st = tn_lake_absolute(l, b->path, full);
+
+	b->crc = 0;
+	b->bytes = 0;
+	if (st == TN_OK)
+		st = tn_os_open(&file, full, TN_OS_READ);
+	if (st == TN_OK)
+		st = tn_os_size(file, &b->bytes);
+	/* Read, not mapped: a bad sector is an error, not a signal. */
+	piece = tn_alloc(CHECK_PIECE);
+	while (st == TN_OK && at < b->bytes) {
+		uint64_t n = b->bytes - at;
+		if (n > CHECK_PIECE)
+			n = CHECK_PIECE;
+		st = tn_os_pread(file, piece, n, at);
+		if (st == TN_OK) {
+			b->crc = tn_crc32c(b->crc, piece, n);
+			if (b->each != NULL)
+				b->each(b->arg, piece, n);
+		}
+		at += n;
+	}
+	tn_free(piece);
+	tn_os_close(file);
+	return st;
+}
+
+enum tn_status
+tn_lake_check(struct tn_lake *l, const char *path, uint32_t *crc,
+    uint64_t *bytes)
+{
+	struct tn_lake_bytes b = { .path = path };
+	enum tn_status st = tn_lake_bytes(l, &b);
+
+	*crc = b.crc;
+	*bytes = b.bytes;
+	return st;
+}
+
+enum tn_status
+tn_lake_size(struct tn_lake *l, const char *path, uint64_t *bytes)
+{
+	char full[TN_LAKE_PATH_MAX];
+	struct tn_os_file *file = NULL;
 	enum tn_status st = tn_lake_absolute(l, path, full);
 
-	*crc = 0;
 	*bytes = 0;
 	if (st == TN_OK)
 		st = tn_os_open(&file, full, TN_OS_READ);
 	if (st == TN_OK)
 		st = tn_os_size(file, bytes);
-	/* Read, not mapped: a bad sector is an error, not a signal. */
-	piece = tn_alloc(CHECK_PIECE);
-	while (st == TN_OK && at < *bytes) {
-		uint64_t n = *bytes - at;
-		if (n > CHECK_PIECE)
-			n = CHECK_PIECE;
-		st = tn_os_pread(file, piece, n, at);
-		if (st == TN_OK)
-			*crc = tn_crc32c(*crc, piece, n);
-		at += n;
-	}
-	tn_free(piece);
 	tn_os_close(file);
+	return st;
+}
+
+enum tn_status
+tn_lake_notes(struct tn_lake *l, const struct tn_lake_notes *n,
+    struct tn_arena *a, struct tn_diag *d)
+{
+	char full[TN_LAKE_PATH_MAX];
+	struct tn_parquet_reader *r = NULL;
+	enum tn_status st = tn_lake_absolute(l, n->path, full);
+
+	if (st == TN_OK)
+		st = tn_parquet_open(&r, full, d);
+	for (uint32_t i = 0; st == TN_OK && i < n->count; i++) {
+		const char *said = tn_parquet_value(r, n->keys[i]);
+		n->values[i] = said == NULL ? NULL : tn_arena_strdup(a, said);
+	}
+	tn_parquet_close(r);
 	return st;
 }

@@ -29,6 +29,26 @@ struct tn_lake_place {
 TN_MUST_USE enum tn_status tn_lake_new_path(struct tn_lake *l,
     const struct tn_lake_place *at, struct tn_lake_file *f,
     char full[static TN_LAKE_PATH_MAX]);
+/* A file in pieces of at most ${most}: see tn_lake_read, whose each() it
+ * does not call. A piece is borrowed until the next call. TN_END. */
+struct tn_lake_cursor;
+TN_MUST_USE enum tn_status tn_lake_cursor_open(struct tn_lake *l,
+    const struct tn_lake_read *r, const struct tn_lake_piece *most,
+    struct tn_lake_cursor **out,
+    struct tn_diag *d);
+TN_MUST_USE enum tn_status tn_lake_cursor_next(struct tn_lake_cursor *c,
+    struct tn_batch **out, struct tn_diag *d);
+void tn_lake_cursor_close(struct tn_lake_cursor *c);
+/* Order of two rows by the columns sort[]. */
+int tn_lake_order(const uint32_t *sort, uint32_t sort_count,
+    const struct tn_batch *a, uint32_t i, const struct tn_batch *b,
+    uint32_t k);
+/* Row numbers of ${b} into that order, equal ones as they stand. rows[] has
+ * room for twice as many. */
+void tn_lake_sort(const uint32_t *sort, uint32_t sort_count,
+    const struct tn_batch *b, uint32_t *rows, uint32_t count);
+/* "metadata" or "_delta_log", in a table's folder. */
+bool tn_lake_is_table_folder(const char *name);
 void tn_lake_files_add(struct tn_lake_files *f, const struct tn_lake_file *x);
 
 #endif

@@ -223,3 +223,116 @@ tn_lake_read(struct tn_lake *lake, const struct tn_lake_read *r,
 	tn_arena_free(a);
 	return st == TN_END ? TN_OK : st;
 }
+
+/* ---- in pieces -------------------------------------------------------- */
+
+#define FIRST_ROWS 64                /* Of a file whose rows may be wide. */
+#define GROWTH 8                     /* Of a piece from one to the next. */
+
+struct tn_lake_cursor {
+	struct tn_parquet_reader *file;
+	struct tn_arena *arena;          /* Of the shape. */
+	struct tn_lake_read r;
+	struct shape shape;
+	uint32_t group;
+	struct tn_parquet_read_opts o;
+	struct tn_batch *in, *given;
+	struct tn_lake_piece most;
+};
+
+enum tn_status
+tn_lake_cursor_open(struct tn_lake *lake, const struct tn_lake_read *r,
+    const struct tn_lake_piece *most, struct tn_lake_cursor **out,
+    struct tn_diag *d)
+{
+	struct tn_lake_cursor *c = tn_zalloc(sizeof *c);
+	char full[TN_LAKE_PATH_MAX];
+	enum tn_status st = tn_lake_absolute(lake, r->path, full);
+
+	tn_assert(r->each == NULL && r->bound_count == 0 && most->rows > 0);
+	c->r = *r;
+	c->most = *most;
+	c->arena = tn_arena_new(4096);
+	if (st == TN_OK)
+		st = tn_parquet_open(&c->file, full, d);
+	if (st == TN_OK)
+		st = make_shape(&c->shape, r, tn_parquet_schema(c->file),
+		    c->arena, d);
+	if (st != TN_OK) {
+		tn_lake_cursor_close(c);
+		c = NULL;
+	} else {
+		c->o = (struct tn_parquet_read_opts){
+		    .columns = c->shape.file_column,
+		    .column_count = c->shape.count,
+		    .keep_dictionary = r->keep_dictionary,
+		    .batch_rows_max = most->bytes == 0 || most->rows <
+			FIRST_ROWS ? most->rows : FIRST_ROWS };
+	}
+	*out = c;
+	return st;
+}
+
+static void
+drop_piece(struct tn_lake_cursor *c)
+{
+	tn_record_batch_unref(c->given);
+	tn_record_batch_unref(c->in);
+	c->given = c->in = NULL;
+}
+
+/* How wide rows are is known when some of them were read. */
+static void
+fit_piece(struct tn_lake_cursor *c)
+{
+	size_t row, rows;
+
+	if (c->most.bytes == 0 || c->in == NULL || c->in->rows == 0)
+		return;
+	row = tn_record_batch_bytes(c->in) / c->in->rows + 1;
+	rows = c->most.bytes / row;
+	if (rows > (size_t)c->o.batch_rows_max * GROWTH)
+		rows = (size_t)c->o.batch_rows_max * GROWTH;
+	if (rows > c->most.rows)
+		rows = c->most.rows;
+	c->o.batch_rows_max = rows > 0 ? (uint32_t)rows : 1;
+}
+
+enum tn_status
+tn_lake_cursor_next(struct tn_lake_cursor *c, struct tn_batch **out,
+    struct tn_diag *d)
+{
+	enum tn_status st = TN_OK;
+
+	*out = NULL;
+	drop_piece(c);
+	while (st == TN_OK && c->in == NULL) {
+		if (c->group == tn_parquet_groups(c->file))
+			return TN_END;
+		if (c->o.row_first >= tn_parquet_group_rows(c->file,
+		    c->group)) {
+			c->o.row_first = 0;
+			c->group++;
+			continue;
+		}
+		st = tn_parquet_read(c->file, c->group, &c->o, &c->in, d);
+		c->o.row_first += c->o.batch_rows_max;
+	}
+	if (st != TN_OK)
+		return st;
+	fit_piece(c);
+	c->given = reshape(&c->shape, c->r.schema, c->in);
+	*out = c->given;
+	return TN_OK;
+}
+
+void
+tn_lake_cursor_close(struct tn_lake_cursor *c)
+{
+	if (c == NULL)
+		return;
+	drop_piece(c);
+	tn_parquet_close(c->file);
+	tn_arena_free(c->arena);
+	tn_free(c);
+}

@@ -2,7 +2,8 @@
  * column, and the split of rows by UTC day, each day sorted by event time.
  *
  * Sorting keeps rows of equal time in the order they came: a merge sort over
- * row numbers that leaves runs alone which are in order already. A date column
+ * row numbers that leaves runs alone which are in order already. A day whose
+ * table is to be sorted by other columns is then sorted by them (sort.c). A date column
  * is sorted and split by its days, because the microseconds of late dates do
  * not fit 64 bits. What can go wrong: any write or sync, and memory for the
  * rows; then no file stays. */
@@ -22,7 +23,7 @@ struct tn_lake_writer {
 	bool has_time;
 	/* What the footer says of the file; the parquet writer borrows it. */
 	struct tn_parquet_write_opts opts;
-	struct tn_parquet_pair pairs[4];
+	struct tn_parquet_pair pairs[4 + TN_LAKE_NOTES_MAX];
 	char table[64], version[16], lsn[24];
 };
 
@@ -68,7 +69,26 @@ describe(struct tn_lake_writer *x, const struct tn_lake_write *w)
 	x->pairs[2] = (struct tn_parquet_pair){ "tarn.version", x->version };
 	x->pairs[3] = (struct tn_parquet_pair){ "tarn.lsn", x->lsn };
 	x->opts.pairs = x->pairs;
-	x->opts.pair_count = TN_COUNT(x->pairs);
+	x->opts.pair_count = 4;
+}
+
+void
+tn_lake_note(struct tn_lake_writer *x, const char *key, const char *value)
+{
+	tn_assert(x->opts.pair_count < TN_COUNT(x->pairs));
+	x->pairs[x->opts.pair_count++] = (struct tn_parquet_pair){
+	    tn_strdup(key), tn_strdup(value) };
+	tn_parquet_pairs(x->parquet, x->pairs, x->opts.pair_count);
+}
+
+static void
+free_writer(struct tn_lake_writer *x)
+{
+	for (uint32_t i = 4; i < x->opts.pair_count; i++) {
+		tn_free((void *)x->pairs[i].key);
+		tn_free((void *)x->pairs[i].value);
+	}
+	tn_free(x);
 }
 
 enum tn_status
@@ -113,6 +133,12 @@ widen_range(struct tn_lake_writer *x, const struct tn_batch *b)
 	}
 }
 
+uint64_t
+tn_lake_writer_size(const struct tn_lake_writer *w)
+{
+	return tn_parquet_size(w->parquet);
+}
+
 /* Values are gathered, then encoded beside. */
 size_t
 tn_lake_writer_bytes(const struct tn_lake_writer *w)
@@ -141,7 +167,7 @@ tn_lake_finish(struct tn_lake_writer *x, struct tn_lake_file *out)
 		x->file.crc = done.crc;
 		*out = x->file;
 	}
-	tn_free(x);
+	free_writer(x);
 	return st;
 }
 
@@ -151,7 +177,7 @@ tn_lake_abandon(struct tn_lake_writer *x)
 	if (x == NULL)
 		return;
 	tn_parquet_abandon(x->parquet);
-	tn_free(x);
+	free_writer(x);
 }
 
 enum tn_status
@@ -206,6 +232,16 @@ struct days {
 	struct tn_lake_files *out;
 };
 
+/* Slots are in order of time: is that the order wanted? */
+static bool
+is_by_time(const struct tn_lake_write *w)
+{
+	const struct tn_parquet_write_opts *o = w->parquet;
+
+	return o == NULL || o->sorted_count == 0 || (o->sorted_count == 1 &&
+	    o->sorted_by[0] == (uint32_t)w->time_column);
+}
+
 static enum tn_status
 put_day(const struct days *d, const struct slot *slots, uint32_t count)
 {
@@ -216,11 +252,14 @@ put_day(const struct days *d, const struct slot *slots, uint32_t count)
 	char partition[24];
 	int32_t y;
 	uint32_t m, dd;
-	uint32_t *rows = tn_try_alloc((size_t)count * sizeof *rows);
+	uint32_t *rows = tn_try_alloc((size_t)count * 2 * sizeof *rows);
 	enum tn_status st;
 
 	for (uint32_t i = 0; rows != NULL && i < count; i++)
 		rows[i] = slots[i].row;
+	if (rows != NULL && !is_by_time(&day))
+		tn_lake_sort(day.parquet->sorted_by,
+		    day.parquet->sorted_count, all, rows, count);
 	if (rows != NULL)
 		part = tn_record_batch_take(all, rows, count);
 	tn_free(rows);

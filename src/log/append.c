@@ -194,7 +194,7 @@ make_room(struct tn_log *log, uint64_t pages)
 	if (tn_log_segment_room(seg) < pages)
 		return TN_ELIMIT;
 	before = seg->file_bytes;
-	st = tn_log_segment_reserve(seg, log->dir, pages);
+	st = tn_log_segment_reserve(seg, log->dir, pages, log->disk_reserve);
 	atomic_fetch_add(&log->bytes, seg->file_bytes - before);
 	if (st != TN_OK && st != TN_ENOSPC)
 		return tn_log_fail(log, "reserve disk", tn_status_text(st));

@@ -292,6 +292,7 @@ tn_log_open(struct tn_log **out, const struct tn_log_opts *opts,
 	log->dir = tn_strdup(opts->dir);
 	log->segment_bytes = bytes & ~(uint64_t)(ROUND_BYTES - 1);
 	log->zstd_level = opts->zstd_level != 0 ? opts->zstd_level : 1;
+	log->disk_reserve = opts->disk_reserve;
 	log->notes_max = opts->notes_max != 0 ? opts->notes_max : NOTES_MAX;
 	log->lock = tn_net_lock_new();
 	if (d != NULL)

@@ -24,6 +24,9 @@ struct tn_log_opts {
 	uint64_t segment_bytes;    /* Map size of a segment, 1 MiB to 64 GiB;
 	                            * 0: 256 MiB. */
 	int zstd_level;            /* Of raw rows; 0: level 1. */
+	uint64_t disk_reserve;     /* Free bytes that blocks never take: the
+	                            * disk's last part is for cuts, which
+	                            * give the log's space back. */
 	uint32_t notes_max;        /* Most live notes; 0: 100000. Together they
 	                            * hold an eighth of a segment at most. */
 };
@@ -119,6 +122,14 @@ TN_MUST_USE enum tn_status tn_log_note_get(struct tn_log *log,
 /* Unlink segments whose blocks are all at or below ${lsn}; never the newest.
  * Thread: log writer. */
 TN_MUST_USE enum tn_status tn_log_trim(struct tn_log *log, uint64_t lsn);
+/* While it is held no segment is removed, whatever trim is told: what comes
+ * after a cut can be copied in peace. Any thread. */
+void tn_log_hold(struct tn_log *log, bool held);
+/* All segments, oldest first, as new files of the same names in ${dir}, which
+ * is there and empty; synced, but not the folder. What is appended meanwhile
+ * may be in them or not, in order. Hold the log before. Any thread. */
+TN_MUST_USE enum tn_status tn_log_copy(struct tn_log *log, const char *dir,
+    struct tn_diag *d);
 /* Bytes of files on disk, number of segments. Any thread. */
 uint64_t tn_log_bytes(const struct tn_log *log);
 uint32_t tn_log_segments(const struct tn_log *log);
@@ -127,7 +138,7 @@ void tn_log_close(struct tn_log *log);
 /* ---- a small durable table beside the log ----------------------------- */
 
 /* Keys to values in one LMDB file, for what must survive and is not events
- * (MQTT sessions, their queues, retained messages). It is not append-only:
+ * (MQTT sessions, their queues, retained messages; names of objects). It is not append-only:
  * LMDB uses freed pages again. Each value carries its own CRC32C.
  * A commit is all or nothing and on disk when it returns; the first one that
  * fails for another reason than room is final (TN_ECLOSED from then on). */
@@ -152,6 +163,20 @@ TN_MUST_USE enum tn_status tn_log_table_commit(struct tn_log_table *t,
 TN_MUST_USE enum tn_status tn_log_table_each(struct tn_log_table *t,
     struct tn_slice prefix, bool (*each)(void *arg, struct tn_slice key,
     struct tn_slice value), void *arg);
+/* The same, but from the first key that is not below ${from} on, which begins
+ * with ${prefix}. */
+TN_MUST_USE enum tn_status tn_log_table_from(struct tn_log_table *t,
+    struct tn_slice prefix, struct tn_slice from, bool (*each)(void *arg,
+    struct tn_slice key, struct tn_slice value), void *arg);
+/* The value of one key, in ${a}. TN_ENOTFOUND, TN_ECORRUPT. Any thread. */
+TN_MUST_USE enum tn_status tn_log_table_get(struct tn_log_table *t,
+    struct tn_slice key, struct tn_arena *a, struct tn_slice *value);
+/* Copy the table at ${path} to a new file, as it is between two commits;
+ * synced. For any thread: one that this process has open is found by its path;
+ * tables are opened and closed only while nobody copies. TN_ENOTFOUND: there
+ * is no such file. */
+TN_MUST_USE enum tn_status tn_log_table_copy(const char *path,
+    const char *to, struct tn_diag *d);
 /* Bytes in use of the file. Any thread. */
 uint64_t tn_log_table_bytes(const struct tn_log_table *t);
 void tn_log_table_close(struct tn_log_table *t);

@@ -46,6 +46,9 @@ struct tn_log_segment {
 };
 
 enum tn_status tn_log_mdb_status(int rc);
+/* One environment to a new, synced file. */
+TN_MUST_USE enum tn_status tn_log_env_copy(MDB_env *env, const char *from,
+    const char *to, struct tn_diag *d);
 /* Give LMDB's lock file of the environment at ${path} its blocks. Before the
  * environment is opened. */
 TN_MUST_USE enum tn_status tn_log_lock_file(const char *path);
@@ -74,9 +77,9 @@ struct tn_log_segment *tn_log_segment_revive(
 void tn_log_segment_close(struct tn_log_segment *seg);
 /* Remove the files of it; the lock file goes silently. */
 TN_MUST_USE enum tn_status tn_log_segment_remove(const char *path);
-/* Reserve disk for ${pages} more pages. */
+/* Reserve disk for ${pages} more pages; ${keep} bytes stay free. */
 TN_MUST_USE enum tn_status tn_log_segment_reserve(struct tn_log_segment *seg,
-    const char *dir, uint64_t pages);
+    const char *dir, uint64_t pages, uint64_t keep);
 /* Pages not yet used of the map. */
 uint64_t tn_log_segment_room(const struct tn_log_segment *seg);
 uint64_t tn_log_segment_used(const struct tn_log_segment *seg);
@@ -105,6 +108,7 @@ struct tn_log {
 	uint64_t segment_bytes;
 	int zstd_level;
 	uint32_t notes_max;
+	uint64_t disk_reserve;
 	struct tn_os_file *lock_file;
 	struct tn_net_lock *lock;
 	struct tn_log_segment **segs;  /* (lock) Oldest first; at least one. */
@@ -117,6 +121,7 @@ struct tn_log {
 	_Atomic uint64_t bytes;
 	_Atomic uint32_t segments;
 	_Atomic bool failed;
+	_Atomic bool held;             /* Nothing is trimmed. */
 	char failure[300];             /* Written once, before failed. */
 	bool appended;
 	struct tn_buf scratch;
@@ -129,6 +134,8 @@ struct tn_log {
  * may replace it. */
 enum tn_status tn_log_fail(struct tn_log *log, const char *what,
     const char *why);
+/* The end of a use of a segment (users was counted up under the lock). */
+void tn_log_give_back(struct tn_log *log, struct tn_log_segment *seg);
 /* Add at the end of the table; the one before ends at last + 1. */
 void tn_log_push(struct tn_log *log, struct tn_log_segment *seg);
 /* Recompute first, bytes and segments. */

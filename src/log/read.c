@@ -49,8 +49,8 @@ borrow(struct tn_log *log, uint64_t lsn, uint64_t *next)
 	return seg;
 }
 
-static void
-give_back(struct tn_log *log, struct tn_log_segment *seg)
+void
+tn_log_give_back(struct tn_log *log, struct tn_log_segment *seg)
 {
 	bool last;
 
@@ -183,7 +183,7 @@ tn_log_read(struct tn_log *log, uint64_t lsn, struct tn_arena *a,
 			st = read_in(seg, lsn, a, out, d, &rc);
 		if (rc == MDB_PANIC)
 			revive(log, seg);
-		give_back(log, seg);
+		tn_log_give_back(log, seg);
 	}
 	return st;
 }
@@ -237,7 +237,7 @@ tn_log_note_get(struct tn_log *log, struct tn_slice key, int64_t now_us,
 	rc = seg->revived ? MDB_PANIC
 	    : mdb_txn_begin(seg->env, NULL, MDB_RDONLY, &txn);
 	if (rc != 0) {
-		give_back(log, seg);
+		tn_log_give_back(log, seg);
 		return rc == MDB_PANIC ? TN_ECLOSED : tn_log_mdb_status(rc);
 	}
 	rc = mdb_get(txn, seg->notes, &k, &v);
@@ -258,7 +258,7 @@ tn_log_note_get(struct tn_log *log, struct tn_slice key, int64_t now_us,
 		value->p = copy;
 	}
 	mdb_txn_abort(txn);
-	give_back(log, seg);
+	tn_log_give_back(log, seg);
 	return st;
 }
 
@@ -298,7 +298,8 @@ tn_log_trim(struct tn_log *log, uint64_t lsn)
 
 	/* One after the other with a sync each: a power cut must not bring an
 	 * older one back while a newer one is gone. */
-	while (st == TN_OK && drop_oldest(log, lsn, path)) {
+	while (st == TN_OK && !atomic_load(&log->held) &&
+	    drop_oldest(log, lsn, path)) {
 		st = tn_log_segment_remove(path);
 		tn_os_crash_point("log_trimmed");
 		if (st == TN_OK)

@@ -71,7 +71,8 @@ begin(struct tn_log *log, uint64_t first, struct tn_log_segment **out)
 		return st;
 	(*out)->first = first;
 	(*out)->after = atomic_load(&log->last);
-	st = tn_log_segment_reserve(*out, log->dir, carried_pages(log, *out));
+	st = tn_log_segment_reserve(*out, log->dir, carried_pages(log, *out),
+	    0);
 	if (st != TN_OK)
 		return st;
 	rc = fill(log, *out);
@@ -135,7 +136,7 @@ write_raised(struct tn_log *log, uint32_t changed)
 {
 	struct tn_log_segment *seg = log->newest;
 	enum tn_status st = tn_log_segment_reserve(seg, log->dir, 64 +
-	    tn_log_offset_pages(log, changed, seg->page_bytes));
+	    tn_log_offset_pages(log, changed, seg->page_bytes), 0);
 	MDB_txn *txn;
 	int rc;
 

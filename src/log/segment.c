@@ -524,7 +524,7 @@ reserve_file(struct tn_log_segment *seg, uint64_t to)
 
 enum tn_status
 tn_log_segment_reserve(struct tn_log_segment *seg, const char *dir,
-    uint64_t pages)
+    uint64_t pages, uint64_t keep)
 {
 	uint64_t end = tn_log_segment_used(seg) + pages;
 	uint64_t to, least, free_bytes;
@@ -540,13 +540,14 @@ tn_log_segment_reserve(struct tn_log_segment *seg, const char *dir,
 	if (st != TN_OK)
 		return st;
 	least = seg->sparse ? pages * seg->page_bytes : end - seg->file_bytes;
-	if (free_bytes < least + FREE_MARGIN)
+	if (free_bytes < least + FREE_MARGIN + keep)
 		return TN_ENOSPC;
 	if (end <= seg->file_bytes)
 		return TN_OK;
 	/* Ahead by a step where the disk has plenty. */
 	to = seg->file_bytes + RESERVE_STEP;
-	if (to < end || free_bytes < 2 * (uint64_t)RESERVE_STEP + FREE_MARGIN)
+	if (to < end || free_bytes < 2 * (uint64_t)RESERVE_STEP +
+	    FREE_MARGIN + keep)
 		to = end;
 	if (to > seg->map_bytes)
 		to = seg->map_bytes;

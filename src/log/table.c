@@ -28,6 +28,7 @@ enum {
 };
 
 struct tn_log_table {
+	struct tn_log_table *next;   /* Of those that are open. */
 	MDB_env *env;
 	MDB_dbi main;
 	uint32_t page_bytes;
@@ -37,6 +38,9 @@ struct tn_log_table {
 	struct tn_buf scratch;
 	char *path;
 };
+
+/* Changed only while nobody copies: at start and at the end. */
+static struct tn_log_table *opened;
 
 static enum tn_status
 told(struct tn_log_table *t, int rc, const char *act)
@@ -107,8 +111,8 @@ tn_log_table_open(struct tn_log_table **out, const char *path,
 		st = told(t, rc, "open");
 	}
 	if (st == TN_ECORRUPT)
-		tn_diag_hint(d, "move %s away: MQTT sessions and retained "
-		    "messages are lost with it, events are not", path);
+		tn_diag_hint(d, "put %s back from a backup; or move it away: "
+		    "what it remembers is lost then, events are not", path);
 	if (st != TN_OK) {
 		tn_diag_set(d, st, "table", "cannot open %s: %s", path,
 		    tn_status_text(st));
@@ -116,6 +120,8 @@ tn_log_table_open(struct tn_log_table **out, const char *path,
 		return st;
 	}
 	count_bytes(t);
+	t->next = opened;
+	opened = t;
 	*out = t;
 	return TN_OK;
 }
@@ -125,6 +131,12 @@ tn_log_table_close(struct tn_log_table *t)
 {
 	if (t == NULL)
 		return;
+	for (struct tn_log_table **at = &opened; *at != NULL;
+	    at = &(*at)->next)
+		if (*at == t) {
+			*at = t->next;
+			break;
+		}
 	if (t->env != NULL)
 		mdb_env_close(t->env);
 	tn_buf_fini(&t->scratch);
@@ -254,8 +266,16 @@ tn_log_table_each(struct tn_log_table *t, struct tn_slice prefix,
     bool (*each)(void *arg, struct tn_slice key, struct tn_slice value),
     void *arg)
 {
+	return tn_log_table_from(t, prefix, prefix, each, arg);
+}
+
+enum tn_status
+tn_log_table_from(struct tn_log_table *t, struct tn_slice prefix,
+    struct tn_slice from, bool (*each)(void *arg, struct tn_slice key,
+    struct tn_slice value), void *arg)
+{
 	enum tn_status st = TN_OK, one = TN_OK;
-	MDB_val key = { prefix.n, (void *)prefix.p }, value;
+	MDB_val key = { from.n, (void *)from.p }, value;
 	MDB_cursor *cursor = NULL;
 	MDB_txn *txn;
 	int rc = mdb_txn_begin(t->env, NULL, MDB_RDONLY, &txn);
@@ -265,7 +285,7 @@ tn_log_table_each(struct tn_log_table *t, struct tn_slice prefix,
 	rc = mdb_cursor_open(txn, t->main, &cursor);
 	if (rc == 0)
 		rc = mdb_cursor_get(cursor, &key, &value,
-		    prefix.n > 0 ? MDB_SET_RANGE : MDB_FIRST);
+		    from.n > 0 ? MDB_SET_RANGE : MDB_FIRST);
 	while (rc == 0 && one != TN_END) {
 		one = give(t, &key, &value, prefix, each, arg);
 		if (one == TN_ECORRUPT)
@@ -278,8 +298,74 @@ tn_log_table_each(struct tn_log_table *t, struct tn_slice prefix,
 	return rc == 0 || rc == MDB_NOTFOUND ? st : told(t, rc, "read");
 }
 
+struct copying {
+	struct tn_slice key;
+	struct tn_arena *a;
+	struct tn_slice value;
+	bool found, no_memory;
+};
+
+static bool
+copy_value(void *arg, struct tn_slice key, struct tn_slice value)
+{
+	struct copying *c = arg;
+	uint8_t *p;
+
+	if (!tn_slice_eq(key, c->key))
+		return false;
+	p = tn_arena_try_alloc(c->a, value.n + 1);
+	c->no_memory = p == NULL;
+	c->found = true;
+	if (p != NULL && value.n > 0)
+		memcpy(p, value.p, value.n);
+	c->value = (struct tn_slice){ p, value.n };
+	return false;
+}
+
+enum tn_status
+tn_log_table_get(struct tn_log_table *t, struct tn_slice key,
+    struct tn_arena *a, struct tn_slice *value)
+{
+	struct copying c = { .key = key, .a = a };
+	enum tn_status st = tn_log_table_from(t, key, key, copy_value, &c);
+
+	*value = c.value;
+	if (c.no_memory)
+		return TN_ENOMEM;
+	if (c.found)
+		return TN_OK;
+	return st == TN_OK ? TN_ENOTFOUND : st;
+}
+
 uint64_t
 tn_log_table_bytes(const struct tn_log_table *t)
 {
 	return t->bytes;
+}
+
+/* ---- copies ----------------------------------------------------------- */
+
+enum tn_status
+tn_log_table_copy(const char *path, const char *to, struct tn_diag *d)
+{
+	struct tn_log_table *t = opened, *own = NULL;
+	uint64_t bytes = 0;
+	struct tn_os_info info;
+	enum tn_status st = TN_OK;
+
+	while (t != NULL && strcmp(t->path, path) != 0)
+		t = t->next;
+	if (t == NULL) {
+		if (tn_os_kind(path) != TN_OS_FILE)
+			return TN_ENOTFOUND;
+		st = tn_os_look(path, &info);
+		bytes = st == TN_OK ? info.bytes : 0;
+		if (st == TN_OK)
+			st = tn_log_table_open(&own, path, bytes, d);
+		t = own;
+	}
+	if (st == TN_OK)
+		st = tn_log_env_copy(t->env, path, to, d);
+	tn_log_table_close(own);
+	return st;
 }

@@ -445,7 +445,8 @@ on_connack(struct bridge *b, const struct tn_codec_mqtt_packet *p)
 	s->since_us = s->last_us = tn_mqtt_now_us();
 	c->step = CONN_OPEN;
 	c->may_publish = true;
-	c->resumed = p->session_present;
+	s->opened++;
+	c->resends = p->session_present ? b->m->o.inflight_max : 0;
 	c->receive_max = b->m->o.inflight_max;
 	c->keep_alive_s = b->spec->keep_alive_s;
 	if ((x->present >> TN_MQTT_P_SERVER_KEEP_ALIVE & 1) != 0)
@@ -465,7 +466,7 @@ on_connack(struct bridge *b, const struct tn_codec_mqtt_packet *p)
 	    b->spec->name, c->version == TN_MQTT_V5 ? "5.0" : "3.1.1",
 	    p->session_present ? "kept" : "new");
 	tn_mqtt_conn_ref(c);
-	tn_mqtt_store_sync(b->m->store, subscribe, c);
+	tn_mqtt_store_sync_patient(b->m->store, subscribe, c);
 }
 
 /* ---- what conn.c tells ----------------------------------------------- */

@@ -375,17 +375,19 @@ tn_mqtt_bridges_free(struct tn_mqtt_bridges *all)
 		tn_arena_free(all->arena);
 }
 
-/* Between the first ':' and the last '@' of each word that is an address: as
- * take_address has it. */
+/* Between the first ':' behind the scheme and the last '@' of the word that is
+ * an address, the first of each bridge: as take_address has it. */
 void
 tn_mqtt_bridges_shown(struct tn_buf *out, const char *text)
 {
 	struct tn_slice rest = tn_slice_of(text);
 	const uint8_t *from = rest.p;
 
-	for (struct tn_slice w = next_word(&rest); w.n > 0;
-	    w = next_word(&rest)) {
-		const uint8_t *user = memmem(w.p, w.n, "://", 3), *at, *colon;
+	while (rest.n > 0) {
+		struct tn_slice bridge = cut(&rest, ';');
+		struct tn_slice w = next_word(&bridge);
+		const uint8_t *user = w.n == 0 ? NULL : memmem(w.p, w.n,
+		    "://", 3), *at, *colon;
 		if (user == NULL)
 			continue;
 		user += 3;

@@ -130,6 +130,11 @@ retain(struct work *w)
 
 	if (!w->message->retain)
 		return false;
+	/* QoS 0: nobody asks for more. The others are refused by now. */
+	if (w->conn != NULL && w->qos == 0 && tn_mqtt_store_waits(m->store)) {
+		tn_counter_add(m->dropped, 1);
+		return false;
+	}
 	if (tn_mqtt_retained_put(m->retained, w->message) != TN_OK) {
 		struct message none = *w->message;
 		tn_counter_add(m->dropped, 1);
@@ -168,11 +173,19 @@ acknowledge(struct work *w)
 			    w->why);
 		return;
 	}
+	if (w->session != NULL)
+		w->session->doubt = true;
 	if (w->qos == 2 && w->session != NULL)
 		(void)tn_mqtt_session_release(w->session, w->packet);
 	if (w->has_ack)
-		tn_mqtt_conn_end(w->conn, w->status == TN_ENOSPC ?
-		    TN_MQTT_QUOTA_EXCEEDED : TN_MQTT_IMPLEMENTATION_ERROR);
+		tn_mqtt_conn_end(w->conn, tn_mqtt_reason_of(w->status));
+}
+
+uint8_t
+tn_mqtt_reason_of(enum tn_status st)
+{
+	return st == TN_ENOSPC ? TN_MQTT_QUOTA_EXCEEDED :
+	    TN_MQTT_IMPLEMENTATION_ERROR;
 }
 
 static void
@@ -248,12 +261,15 @@ static bool
 keep_received(struct work *w)
 {
 	struct session *s = w->session;
+	const struct received *x;
 
-	/* A client may have sent PUBREL too early: then nothing is open. */
-	if (w->qos != 2 || s == NULL || !s->kept ||
-	    !tn_mqtt_session_received(s, w->packet))
+	if (w->qos != 2 || s == NULL || !s->kept)
 		return false;
-	tn_mqtt_keep_received(s, w->packet, true);
+	x = tn_mqtt_session_received(s, w->packet);
+	/* A client may have sent PUBREL too early: then nothing is open. */
+	if (x == NULL)
+		return false;
+	tn_mqtt_keep_received(s, x);
 	return true;
 }
 
@@ -273,7 +289,11 @@ route(struct work *w)
 	if (!sync && !must_sync(w))
 		return;
 	w->waits++;
-	tn_mqtt_store_sync(w->m->store, synced, w);
+	/* Wills and rows of views have nobody who would send them again. */
+	if (w->conn == NULL)
+		tn_mqtt_store_sync_patient(w->m->store, synced, w);
+	else
+		tn_mqtt_store_sync(w->m->store, synced, w);
 }
 
 static void
@@ -337,14 +357,15 @@ hash_of(const struct fresh *f)
 	    tn_hash64(f->topic.p, f->topic.n, 0));
 }
 
-/* Another broker that was killed may have forgotten that it sent: the same
- * comes first after it is up, with its identifier and without DUP. Where
- * identifiers count up, that is no new message. */
-static bool
-is_resent(const struct work *w, const struct route *r)
+/* The highest of its parts: PUBREL is for all of them. */
+static void
+note_take(const struct work *w, uint64_t take)
 {
-	return w->conn != NULL && w->conn->resumed &&
-	    tn_mqtt_ring_ascends(w->session, r->ingest);
+	struct received *x = w->qos != 2 ? NULL :
+	    tn_mqtt_session_received(w->session, w->packet);
+
+	if (x != NULL && x->take < take)
+		x->take = take;
 }
 
 /* What ring.c remembers, for a message that may come again. False: it came
@@ -353,19 +374,28 @@ static bool
 look_back(struct part *part, const struct fresh *f,
     struct tn_ingest_memo **memo)
 {
-	const struct work *w = part->work;
+	struct work *w = part->work;
 	const struct route *r = part->route;
 	struct session *s = w->session;
+	struct sent x;
+	struct taken t;
 
 	if (r->keyed || w->qos == 0 || s == NULL || !s->kept)
 		return true;
 	part->hash = hash_of(f);
-	if ((f->dup || is_resent(w, r)) && tn_mqtt_ring_has(s, r->ingest,
-	    w->packet, part->hash))
+	x = (struct sent){ .packet = w->packet, .qos = w->qos, .dup = f->dup,
+	    .bridge = w->conn->out != NULL, .hash = part->hash,
+	    .resends = &w->conn->resends };
+	t = (struct taken){ .take = tn_mqtt_ring_has(s, r->ingest, &x),
+	    .hash = part->hash, .packet = w->packet };
+	if (t.take != 0) {
+		note_take(w, t.take);
 		return false;
-	if (w->conn != NULL)
-		w->conn->resumed = false;
-	*memo = tn_mqtt_ring_add(s, r->ingest, w->packet, part->hash);
+	}
+	if (w->qos == 2)
+		t.take = s->m->next_take++;
+	note_take(w, t.take);
+	*memo = tn_mqtt_ring_add(s, r->ingest, &t);
 	part->has_memo = true;
 	return true;
 }
@@ -512,8 +542,8 @@ is_repeated(struct conn *c, const struct tn_codec_mqtt_packet *p)
 {
 	if (p->qos != 2)
 		return false;
-	if (!tn_mqtt_session_received(c->session, p->id)) {
-		tn_mqtt_session_receive(c->session, p->id);
+	if (tn_mqtt_session_received(c->session, p->id) == NULL) {
+		tn_mqtt_session_receive(c->session, p->id, 0);
 		return false;
 	}
 	/* When the first one is still on its way, its PUBREC answers both. */
@@ -539,8 +569,8 @@ refuse_publish(struct conn *c, const struct tn_codec_mqtt_packet *p,
 		return;
 	/* 3.1.1 must acknowledge and tell nothing (MQTT-3.3.5-2). */
 	if (p->qos == 2 && c->version != TN_MQTT_V5 &&
-	    !tn_mqtt_session_received(c->session, p->id))
-		tn_mqtt_session_receive(c->session, p->id);
+	    tn_mqtt_session_received(c->session, p->id) == NULL)
+		tn_mqtt_session_receive(c->session, p->id, 0);
 	c->unacked++;
 	tn_mqtt_conn_ack_end(c, tn_mqtt_conn_ack_begin(c, type, p->id),
 	    c->version == TN_MQTT_V5 ? reason : 0, NULL);
@@ -567,6 +597,15 @@ make_message(struct conn *c, const struct tn_codec_mqtt_packet *p,
 	return true;
 }
 
+/* The store has no room: would it need some? Rows of streams do not. */
+static bool
+is_refused(struct conn *c, const struct tn_codec_mqtt_packet *p)
+{
+	return p->qos > 0 && tn_mqtt_store_waits(c->m->store) &&
+	    ((p->qos == 2 && c->session->kept) || p->retain ||
+	    tn_mqtt_tree_takes(c->m->tree, p->topic));
+}
+
 enum tn_status
 tn_mqtt_publish(struct conn *c, const struct tn_codec_mqtt_packet *p)
 {
@@ -584,8 +623,9 @@ tn_mqtt_publish(struct conn *c, const struct tn_codec_mqtt_packet *p)
 	if (room == TN_EFULL || (p->qos > 0 &&
 	    c->session->refs - 1 > c->works))
 		return TN_EFULL;
-	if (room != TN_OK) {
-		tn_mqtt_conn_end(c, TN_MQTT_IMPLEMENTATION_ERROR);
+	if (room != TN_OK || is_refused(c, p)) {
+		tn_mqtt_conn_end(c, room != TN_OK ?
+		    TN_MQTT_IMPLEMENTATION_ERROR : TN_MQTT_QUOTA_EXCEEDED);
 		return TN_OK;
 	}
 	tn_os_crash_point("mqtt_publish_received");
@@ -610,6 +650,8 @@ tn_mqtt_publish(struct conn *c, const struct tn_codec_mqtt_packet *p)
 		w->ack = tn_mqtt_conn_ack_begin(c, p->qos == 1 ?
 		    TN_MQTT_PUBACK : TN_MQTT_PUBREC, p->id);
 	begin(w, routes, count, &f);
+	if (p->qos > 0 && c->resends > 0)
+		c->resends--;
 	return TN_OK;
 }
 
@@ -618,6 +660,7 @@ tn_mqtt_publish(struct conn *c, const struct tn_codec_mqtt_packet *p)
 struct release {
 	struct conn *conn;
 	uint64_t ack;
+	uint8_t reason;
 };
 
 static void
@@ -627,9 +670,9 @@ release_synced(void *arg, enum tn_status st)
 
 	tn_os_crash_point("mqtt_release_stored");
 	if (st == TN_OK)
-		tn_mqtt_conn_ack_end(r->conn, r->ack, 0, NULL);
+		tn_mqtt_conn_ack_end(r->conn, r->ack, r->reason, NULL);
 	else
-		tn_mqtt_conn_end(r->conn, TN_MQTT_IMPLEMENTATION_ERROR);
+		tn_mqtt_conn_end(r->conn, tn_mqtt_reason_of(st));
 	tn_mqtt_conn_unref(r->conn);
 	tn_free(r);
 }
@@ -639,22 +682,27 @@ tn_mqtt_publish_release(struct conn *c, uint16_t id)
 {
 	struct session *s = c->session;
 	uint64_t ack = tn_mqtt_conn_ack_begin(c, TN_MQTT_PUBCOMP, id);
+	const struct received *x = tn_mqtt_session_received(s, id);
+	uint8_t reason = TN_MQTT_SUCCESS;
 	struct release *r;
 
 	tn_os_crash_point("mqtt_pubrel_received");
-	if (!tn_mqtt_session_release(s, id)) {
-		tn_mqtt_conn_ack_end(c, ack, c->version == TN_MQTT_V5 ?
-		    TN_MQTT_ID_NOT_FOUND : 0, NULL);
-		return;
+	if (x != NULL) {
+		tn_mqtt_keep_received_less(s, x);
+		(void)tn_mqtt_session_release(s, id);
+	} else if (c->version == TN_MQTT_V5) {
+		reason = TN_MQTT_ID_NOT_FOUND;
 	}
+	/* Also when it came before, over another connection: its identifier
+	 * is free once the store says so. */
 	if (!s->kept) {
-		tn_mqtt_conn_ack_end(c, ack, 0, NULL);
+		tn_mqtt_conn_ack_end(c, ack, reason, NULL);
 		return;
 	}
-	tn_mqtt_keep_received(s, id, false);
 	r = tn_zalloc(sizeof *r);
 	r->conn = c;
 	r->ack = ack;
+	r->reason = reason;
 	tn_mqtt_conn_ref(c);
 	tn_mqtt_store_sync(c->m->store, release_synced, r);
 }

@@ -22,6 +22,7 @@
 
 #define LINGER_MS 2000
 #define RETRY_MS 5
+#define RESEND_PAUSE_US INT64_C(5000000)
 #define ASKED_MAX 16             /* (UN)SUBSCRIBEs that wait for a sync. */
 #define PACKETS_A_TURN 4096      /* Of one call; the rest comes back. */
 
@@ -43,27 +44,6 @@ drop_acks(struct conn *c)
 	c->ack_count = c->ack_cap = 0;
 }
 
-/* They count as queued: 64 long ones a connection would be much. */
-static void
-drop_alias(struct conn *c, char **at)
-{
-	if (*at == NULL)
-		return;
-	c->m->queued_bytes -= strlen(*at);
-	tn_free(*at);
-	*at = NULL;
-}
-
-static void
-drop_aliases(struct conn *c)
-{
-	for (uint32_t i = 0; c->aliases != NULL &&
-	    i < c->m->o.topic_alias_max; i++)
-		drop_alias(c, &c->aliases[i]);
-	tn_free(c->aliases);
-	c->aliases = NULL;
-}
-
 void
 tn_mqtt_conn_unref(struct conn *c)
 {
@@ -72,7 +52,7 @@ tn_mqtt_conn_unref(struct conn *c)
 		return;
 	tn_assert(c->stream == NULL && c->session == NULL);
 	drop_acks(c);
-	drop_aliases(c);
+	tn_mqtt_aliases_free(c);
 	tn_free(c->last.topic);
 	tn_buf_fini(&c->in);
 	tn_mqtt_ws_free(c->ws);
@@ -107,12 +87,16 @@ static void
 stream_bytes(void *arg, struct tn_slice in)
 {
 	struct conn *c = arg;
+	int64_t now_us = tn_os_mono_us();
 
 	if (c->step == CONN_CLOSING)
 		return;
+	/* What is sent again comes at once. */
+	if (c->resends > 0 && now_us - c->heard_us > RESEND_PAUSE_US)
+		c->resends = 0;
 	/* A CONNECT has its time as a whole. */
 	if (c->step == CONN_OPEN)
-		c->heard_us = tn_os_mono_us();
+		c->heard_us = now_us;
 	if (c->websocket)
 		tn_mqtt_ws_bytes(c, in);
 	else
@@ -333,42 +317,6 @@ tn_mqtt_conn_ack_end(struct conn *c, uint64_t number, uint8_t reason,
 
 /* ---- packets --------------------------------------------------------- */
 
-/* The topic of an alias, or the alias of a topic. False: ended. */
-static bool
-resolve_alias(struct conn *c, struct tn_codec_mqtt_packet *p)
-{
-	bool has = (p->props.present >> TN_MQTT_P_TOPIC_ALIAS & 1) != 0;
-	char **at;
-
-	if (!has)
-		return true;            /* The codec wants a topic then. */
-	if (p->props.topic_alias == 0 ||
-	    p->props.topic_alias > c->m->o.topic_alias_max) {
-		tn_mqtt_conn_end(c, TN_MQTT_TOPIC_ALIAS_INVALID);
-		return false;
-	}
-	if (c->aliases == NULL)
-		c->aliases = tn_zalloc(c->m->o.topic_alias_max *
-		    sizeof *c->aliases);
-	at = &c->aliases[p->props.topic_alias - 1];
-	if (p->topic.n > 0) {
-		drop_alias(c, at);
-		if (c->m->queued_bytes + p->topic.n >
-		    c->m->o.queued_bytes_max) {
-			tn_mqtt_conn_end(c, TN_MQTT_QUOTA_EXCEEDED);
-			return false;
-		}
-		c->m->queued_bytes += p->topic.n;
-		*at = tn_strndup((const char *)p->topic.p, p->topic.n);
-	} else if (*at == NULL) {
-		tn_mqtt_conn_end(c, TN_MQTT_PROTOCOL_ERROR);
-		return false;
-	} else {
-		p->topic = tn_slice_of(*at);
-	}
-	return true;
-}
-
 /* QoS 1 and 2 on their way to us. 5.0 was told the limit; 3.1.1 cannot be: it
  * is not read until some are acknowledged. */
 static enum tn_status
@@ -391,7 +339,7 @@ on_publish(struct conn *c, struct tn_codec_mqtt_packet *p)
 
 	if (st == TN_EFULL)
 		return st;
-	if (st != TN_OK || !resolve_alias(c, p))
+	if (st != TN_OK || !tn_mqtt_alias_resolve(c, p))
 		return TN_OK;
 	return tn_mqtt_publish(c, p);
 }
@@ -408,6 +356,7 @@ on_disconnect(struct conn *c, const struct tn_codec_mqtt_packet *p)
 	}
 	/* Any other code than 0 leaves it to be published (3.1.2.5). */
 	c->no_will = p->reason == TN_MQTT_SUCCESS;
+	c->goodbye = c->ack_count == 0;
 	if (has) {
 		if (expiry_s > c->m->o.session_expiry_max_s)
 			expiry_s = c->m->o.session_expiry_max_s;
@@ -501,7 +450,8 @@ must_wait(struct conn *c)
 	c->clogged = tn_mqtt_conn_queued(c) > 2 * o->unsent_bytes_max;
 	return c->clogged || c->asked >= ASKED_MAX ||
 	    c->ack_count >= 2 * o->inflight_max ||
-	    tn_mqtt_store_is_full(c->m->store);
+	    (tn_mqtt_store_is_full(c->m->store) &&
+	    !tn_mqtt_store_waits(c->m->store));
 }
 
 /* We are the client (bridge.c): what is published goes the way of all others,

@@ -203,6 +203,10 @@ take_limits(struct conn *c, const struct tn_codec_mqtt_packet *p)
 		c->receive_max = p->props.receive_max;
 	if (has(&p->props, TN_MQTT_P_PACKET_MAX))
 		c->packet_bytes_max = p->props.packet_max;
+	if (has(&p->props, TN_MQTT_P_TOPIC_ALIAS_MAX))
+		c->alias_out_max = p->props.topic_alias_max <
+		    o->topic_alias_max ? p->props.topic_alias_max :
+		    o->topic_alias_max;
 	if (has(&p->props, TN_MQTT_P_REQUEST_PROBLEM))
 		c->problem_info = p->props.request_problem != 0;
 	c->keep_alive_s = p->connect.keep_alive_s;
@@ -228,6 +232,7 @@ open_session(struct conn *c, struct session *s,
 {
 	c->session = s;
 	s->conn = c;
+	s->opened++;
 	s->since_us = s->last_us = tn_mqtt_now_us();
 	tn_free(s->user);
 	s->user = p->connect.has_user ? short_text(p->connect.user) : NULL;
@@ -287,9 +292,13 @@ opened(void *arg, enum tn_status st)
 	struct conn *c = o->conn;
 
 	if (c->step == CONN_CHECKING && st != TN_OK) {
+		/* One that is not told of is no session. */
+		if (!o->present)
+			tn_mqtt_session_keep(c->session, 0);
 		c->no_will = true;
 		c->step = CONN_NEW;
-		tn_mqtt_connect_refuse(c, TN_MQTT_SERVER_UNAVAILABLE);
+		tn_mqtt_connect_refuse(c, st == TN_ENOSPC ?
+		    TN_MQTT_QUOTA_EXCEEDED : TN_MQTT_SERVER_UNAVAILABLE);
 		greeted(c);
 	} else if (c->step == CONN_CHECKING) {
 		c->step = CONN_OPEN;
@@ -306,15 +315,8 @@ static void
 open_later(struct conn *c, const struct tn_codec_mqtt_packet *p,
     bool present, bool assigned)
 {
-	struct opening *o;
+	struct opening *o = tn_zalloc(sizeof *o);
 
-	if (tn_mqtt_store_waits(c->m->store)) {
-		c->no_will = true;
-		c->step = CONN_NEW;
-		tn_mqtt_connect_refuse(c, TN_MQTT_QUOTA_EXCEEDED);
-		return;
-	}
-	o = tn_zalloc(sizeof *o);
 	o->conn = c;
 	o->present = present;
 	o->assigned = assigned;
@@ -323,6 +325,17 @@ open_later(struct conn *c, const struct tn_codec_mqtt_packet *p,
 	c->step = CONN_CHECKING;
 	tn_mqtt_conn_ref(c);
 	tn_mqtt_store_sync(c->m->store, opened, o);
+}
+
+/* Without room in the store: a session that is to last, and the end of one. */
+static bool
+needs_room(struct conn *c, const struct tn_codec_mqtt_packet *p)
+{
+	const struct session *s = tn_mqtt_session_find(c->m,
+	    p->connect.client_id);
+
+	return tn_mqtt_store_waits(c->m->store) && (expiry_of(c, p) > 0 ||
+	    (p->connect.clean_start && s != NULL && s->kept));
 }
 
 static void forgotten(void *arg, enum tn_status st);
@@ -350,6 +363,10 @@ admit(struct conn *c, const struct tn_codec_mqtt_packet *p)
 		tn_mqtt_connect_refuse(c, TN_MQTT_NOT_AUTHORIZED);
 		return;
 	}
+	if (needs_room(c, p)) {
+		tn_mqtt_connect_refuse(c, TN_MQTT_QUOTA_EXCEEDED);
+		return;
+	}
 	if (p->connect.clean_start && forget(c, id)) {
 		if (c->hello == NULL)
 			keep_hello(c, p);
@@ -366,6 +383,7 @@ admit(struct conn *c, const struct tn_codec_mqtt_packet *p)
 		return;
 	}
 	take_limits(c, p);
+	c->resends = present && s->cut ? c->m->o.inflight_max : 0;
 	open_session(c, s, p);
 	tn_mqtt_session_keep(s, expiry_of(c, p));
 	if (s->kept) {
@@ -410,7 +428,9 @@ forgotten(void *arg, enum tn_status st)
 		if (st == TN_OK && !c->m->draining)
 			admit(c, c->hello);
 		else
-			tn_mqtt_connect_refuse(c, TN_MQTT_SERVER_UNAVAILABLE);
+			tn_mqtt_connect_refuse(c, st == TN_ENOSPC ?
+			    TN_MQTT_QUOTA_EXCEEDED :
+			    TN_MQTT_SERVER_UNAVAILABLE);
 		greeted(c);
 	}
 	tn_mqtt_conn_unref(c);
@@ -568,6 +588,7 @@ tn_mqtt_disconnected(struct conn *c)
 	if (s == NULL)
 		return;
 	c->session = NULL;
+	s->cut = !c->goodbye;
 	s->last_us = tn_mqtt_now_us();
 	tn_mqtt_keep_sent(s);
 	tn_mqtt_session_detach(s);

@@ -5,7 +5,8 @@
  *   'o' session, order         an entry of its queue; names a message
  *   'm' message                the message (message.c), once for all queues
  *   'i' session, packet        QoS 2 from the client: between PUBLISH and
- *                              PUBREL
+ *                              PUBREL; its number in rings
+ *   'q' session                the highest such number that had its PUBREL
  *   'r' hash of the topic      a retained message
  *
  * session and message are numbers given once (u64), order a u64 of the
@@ -142,20 +143,50 @@ tn_mqtt_keep_out_drop(struct session *s, const struct out *o)
 		tn_mqtt_store_drop(s->m->store, slice(&k));
 }
 
-void
-tn_mqtt_keep_received(struct session *s, uint16_t id, bool there)
+static struct key
+received_key(const struct session *s, const struct received *x)
 {
 	struct key k = key_of('i', s->number);
 
-	k.bytes[k.n++] = (uint8_t)(id >> 8);
-	k.bytes[k.n++] = (uint8_t)id;
+	k.bytes[k.n++] = (uint8_t)(x->packet >> 8);
+	k.bytes[k.n++] = (uint8_t)x->packet;
+	return k;
+}
+
+/* A version byte and the number. */
+static void
+put_take(struct session *s, const struct key *k, uint64_t take)
+{
+	struct tn_buf *out = &s->m->scratch;
+
+	tn_buf_clear(out);
+	tn_buf_char(out, KEEP_VERSION);
+	tn_buf_varint(out, take);
+	put(s->m, k, out);
+}
+
+void
+tn_mqtt_keep_received(struct session *s, const struct received *x)
+{
+	struct key k = received_key(s, x);
+
+	if (s->kept)
+		put_take(s, &k, x->take);
+}
+
+void
+tn_mqtt_keep_received_less(struct session *s, const struct received *x)
+{
+	struct key k = received_key(s, x), of_session = key_of('q',
+	    s->number);
+
 	if (!s->kept)
 		return;
-	if (there)
-		tn_mqtt_store_put(s->m->store, slice(&k), (struct tn_slice){
-		    (const uint8_t *)"\1", 1 });
-	else
-		tn_mqtt_store_drop(s->m->store, slice(&k));
+	tn_mqtt_store_drop(s->m->store, slice(&k));
+	if (x->take <= s->released)
+		return;
+	s->released = x->take;
+	put_take(s, &of_session, x->take);
 }
 
 /* ---- sessions -------------------------------------------------------- */
@@ -190,6 +221,7 @@ tn_mqtt_session_store(struct session *s)
 		    x->retain_as_published << 3 | x->retain_handling << 4));
 		tn_buf_varint(out, x->id);
 	}
+	tn_buf_char(out, s->cut ? 1 : 0);
 	put(s->m, &k, out);
 }
 
@@ -200,13 +232,17 @@ tn_mqtt_keep_all(struct session *s)
 	for (struct out *o = s->first; o != NULL; o = o->next)
 		tn_mqtt_keep_out(s, o);
 	for (uint32_t i = 0; i < s->received_count; i++)
-		tn_mqtt_keep_received(s, s->received[i], true);
+		tn_mqtt_keep_received(s, &s->received[i]);
+	if (s->released != 0) {
+		struct key k = key_of('q', s->number);
+		put_take(s, &k, s->released);
+	}
 }
 
 void
 tn_mqtt_keep_none(struct session *s)
 {
-	struct key k = key_of('s', s->number);
+	struct key k = key_of('s', s->number), q = key_of('q', s->number);
 
 	for (struct out *o = s->first; o != NULL; o = o->next) {
 		tn_mqtt_keep_out_drop(s, o);
@@ -214,7 +250,9 @@ tn_mqtt_keep_none(struct session *s)
 			tn_mqtt_keep_message_less(s, o->message);
 	}
 	for (uint32_t i = 0; i < s->received_count; i++)
-		tn_mqtt_keep_received(s, s->received[i], false);
+		tn_mqtt_keep_received_less(s, &s->received[i]);
+	if (s->released != 0)
+		tn_mqtt_store_drop(s->m->store, slice(&q));
 	tn_mqtt_store_drop(s->m->store, slice(&k));
 	s->kept = false;
 }
@@ -391,6 +429,7 @@ load_session(void *arg, struct tn_slice key, struct tn_slice value)
 	while (n-- > 0 && !c.failed)
 		if (!load_subscription(s, &c))
 			l->left_out++;
+	s->cut = s->unsure || (c.p < c.end && tn_cursor_u8(&c) != 0);
 	remember(&l->sessions, &l->session_count, &l->session_cap, s->number,
 	    s);
 	return true;
@@ -451,19 +490,48 @@ load_out(void *arg, struct tn_slice key, struct tn_slice value)
 	return true;
 }
 
+/* No number above one that is read is given again. */
+static bool
+read_take(struct tn_mqtt *m, struct tn_slice value, uint64_t *take)
+{
+	struct tn_cursor c = { value.p, value.p + value.n, false };
+	uint8_t version = tn_cursor_u8(&c);
+
+	*take = c.p < c.end ? tn_cursor_varint(&c) : 0;
+	if (*take >= m->next_take && *take < UINT64_MAX)
+		m->next_take = *take + 1;
+	return !c.failed && version == KEEP_VERSION;
+}
+
 static bool
 load_received(void *arg, struct tn_slice key, struct tn_slice value)
 {
 	struct load *l = arg;
 	struct session *s = key.n != 11 ? NULL : find(l->sessions,
 	    l->session_count, number_at(key, 1));
+	uint64_t take = 0;
 
-	(void)value;
-	if (s != NULL)
-		tn_mqtt_session_receive(s, (uint16_t)(key.p[9] << 8 |
-		    key.p[10]));
-	else
+	if (s == NULL || !read_take(l->m, value, &take)) {
+		l->left_out += s != NULL;
 		tn_mqtt_store_drop(l->m->store, key);
+		return true;
+	}
+	tn_mqtt_session_receive(s, (uint16_t)(key.p[9] << 8 | key.p[10]),
+	    take);
+	return true;
+}
+
+static bool
+load_released(void *arg, struct tn_slice key, struct tn_slice value)
+{
+	struct load *l = arg;
+	struct session *s = key.n != 9 ? NULL : find(l->sessions,
+	    l->session_count, number_at(key, 1));
+
+	if (s == NULL || !read_take(l->m, value, &s->released)) {
+		l->left_out += s != NULL;
+		tn_mqtt_store_drop(l->m->store, key);
+	}
 	return true;
 }
 
@@ -488,7 +556,8 @@ tn_mqtt_keep_load(struct tn_mqtt *m, struct tn_diag *d)
 		bool (*each)(void *arg, struct tn_slice key,
 		    struct tn_slice value);
 	} kinds[] = { { "r", load_retained }, { "m", load_message },
-	    { "s", load_session }, { "o", load_out }, { "i", load_received } };
+	    { "s", load_session }, { "o", load_out }, { "i", load_received },
+	    { "q", load_released } };
 	struct load l = { .m = m, .now_us = tn_mqtt_now_us() };
 	enum tn_status st = TN_OK;
 

@@ -257,7 +257,7 @@ tn_mqtt_new(struct tn_mqtt **out, const struct tn_mqtt_opts *o,
 	m->tree = tn_mqtt_tree_new(m->o.subscription_bytes_max);
 	m->retained = tn_mqtt_retained_new(m->o.retained_max,
 	    m->o.retained_bytes_max);
-	m->next_session = m->next_message = 1;
+	m->next_session = m->next_message = m->next_take = 1;
 	m->next_assigned = (uint64_t)tn_os_wall_us() *
 	    UINT64_C(0x9e3779b97f4a7c15);
 	if (m->o.new_sources)
@@ -275,6 +275,8 @@ tn_mqtt_new(struct tn_mqtt **out, const struct tn_mqtt_opts *o,
 	 * in the log bear it (ring.c). */
 	if (m->next_session < (uint64_t)tn_mqtt_now_us())
 		m->next_session = (uint64_t)tn_mqtt_now_us();
+	if (m->next_take < (uint64_t)tn_mqtt_now_us())
+		m->next_take = (uint64_t)tn_mqtt_now_us();
 	if (st == TN_OK)
 		st = open_listeners(m, d);
 	if (st == TN_OK)
@@ -390,6 +392,20 @@ tn_mqtt_facts(const struct tn_mqtt *m, struct tn_mqtt_facts *out)
 
 /* ---- the end --------------------------------------------------------- */
 
+/* Also those that wait for their delay: nobody would say them later
+ * (MQTT-3.1.2-8). While their readers are still connected. */
+static void
+publish_wills(struct tn_mqtt *m)
+{
+	for (uint32_t i = 0; i < m->bucket_count; i++)
+		for (struct session *s = m->buckets[i]; s != NULL;
+		    s = s->next_of_bucket) {
+			tn_arena_reset(m->arena);
+			if (s->conn == NULL || s->conn->step == CONN_OPEN)
+				tn_mqtt_will_cancel(s, true);
+		}
+}
+
 void
 tn_mqtt_drain(struct tn_mqtt *m)
 {
@@ -398,8 +414,8 @@ tn_mqtt_drain(struct tn_mqtt *m)
 	tn_net_listener_free(m->plain);
 	tn_net_listener_free(m->tls);
 	m->plain = m->tls = NULL;
+	publish_wills(m);
 	for (struct conn *c = m->conns; c != NULL; c = c->next) {
-		/* The server goes, not the client: its will stays unsaid. */
 		c->no_will = true;
 		tn_mqtt_conn_end(c, TN_MQTT_SHUTTING_DOWN);
 	}
@@ -408,8 +424,9 @@ tn_mqtt_drain(struct tn_mqtt *m)
 bool
 tn_mqtt_idle(const struct tn_mqtt *m)
 {
-	return m->conns == NULL && m->work == 0 &&
-	    tn_mqtt_store_idle(m->store);
+	/* Room for the store may never come. */
+	return m->conns == NULL && (tn_mqtt_store_waits(m->store) ||
+	    (m->work == 0 && tn_mqtt_store_idle(m->store)));
 }
 
 static void

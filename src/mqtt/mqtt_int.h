@@ -3,6 +3,7 @@
  *
  *   conn.c     one connection: bytes to packets, the order of acks, limits
  *   connect.c  CONNECT, authentication, CONNACK
+ *   alias.c    topic aliases, both ways
  *   ws.c       WebSocket frames around a connection
  *   will.c     what a client leaves behind
  *   broker.c   publishing: streams, subscribers, retained; when an ack is due
@@ -31,6 +32,7 @@
 
 #include <string.h>
 
+struct alias;
 struct bridge;
 struct conn;
 struct session;
@@ -155,9 +157,9 @@ size_t tn_mqtt_retained_bytes(const struct retained *r);
 
 /* Writes gather during a turn and are committed together by the store's
  * thread with one sync; then each waiter is called on the loop, in order.
- * Without room the waiters wait. The first other failure is final: waiters
- * get TN_EIO, nothing is kept from then on, and what needs it is refused
- * (0x83, with the reason). */
+ * Without room for them waiters get TN_ENOSPC, while the writes wait for some,
+ * in order. The first other failure is final: waiters get TN_EIO, nothing is
+ * kept from then on, and what needs it is refused (0x83, with the reason). */
 struct store;
 TN_MUST_USE enum tn_status tn_mqtt_store_open(struct store **out,
     struct tn_net_loop *l, const char *path, struct tn_diag *d);
@@ -166,6 +168,9 @@ void tn_mqtt_store_put(struct store *s, struct tn_slice key,
 void tn_mqtt_store_drop(struct store *s, struct tn_slice key);
 /* Called on the loop, later, once all puts and drops so far are on disk. */
 void tn_mqtt_store_sync(struct store *s,
+    void (*synced)(void *arg, enum tn_status st), void *arg);
+/* The same, but waits for room as long as it takes: nobody can be told. */
+void tn_mqtt_store_sync_patient(struct store *s,
     void (*synced)(void *arg, enum tn_status st), void *arg);
 /* All pairs whose key begins so, in order; before the loop runs. */
 TN_MUST_USE enum tn_status tn_mqtt_store_each(struct store *s,
@@ -215,6 +220,11 @@ struct will {
 /* What of QoS 1 and 2 was committed to a stream without a primary key and may
  * come again: the last packet identifiers with hashes of topic and payload. It
  * is written in the commit of the messages themselves. */
+struct taken {
+	uint64_t take;               /* QoS 2: its number; 0: QoS 1. */
+	uint32_t hash;
+	uint16_t packet;             /* 0: not committed after all. */
+};
 struct ring {
 	struct tn_ingest_memo memo;  /* First. */
 	struct ring *next;
@@ -222,7 +232,18 @@ struct ring {
 	struct tn_ingest_route *route;
 	uint16_t *packets;
 	uint32_t *hashes;
+	uint64_t *takes;             /* NULL: all of QoS 1. */
 	uint32_t count, cap, at;     /* at: the oldest, when full. */
+	uint64_t total;              /* Ever added. */
+	/* Of the connection that is session->opened: */
+	uint32_t opened;
+	uint64_t before;             /* total, as it began. */
+	uint64_t next_again;         /* The first that may come again. */
+};
+/* QoS 2 from the client, between PUBLISH and PUBREL. */
+struct received {
+	uint64_t take;               /* Its number in rings; 0: in none. */
+	uint16_t packet;
 };
 struct session {
 	struct session *next_of_bucket;
@@ -253,9 +274,16 @@ struct session {
 	uint32_t inflight;           /* Sent and not done, of QoS 1 and 2. */
 	uint16_t next_packet;
 	uint64_t next_order;
-	uint16_t *received;          /* QoS 2 from the client, between PUBLISH
-	                              * and PUBREL. */
+	struct received *received;
 	uint32_t received_count, received_cap;
+	uint64_t released;           /* The highest take with a PUBREL; there
+	                              * is one for all up to it, as acks leave
+	                              * in order. */
+	uint32_t opened;             /* Connections so far. */
+	bool doubt;                  /* A publish of it failed behind its
+	                              * streams: they may have it. */
+	bool cut;                    /* The last one ended without DISCONNECT,
+	                              * or owing acks: they may be lost. */
 	struct ring *rings;
 	struct will *will;
 	char *user;
@@ -302,9 +330,10 @@ void tn_mqtt_session_detach(struct session *s);
 bool tn_mqtt_session_puback(struct session *s, uint16_t id);
 bool tn_mqtt_session_pubrec(struct session *s, uint16_t id, uint8_t reason);
 bool tn_mqtt_session_pubcomp(struct session *s, uint16_t id);
-/* QoS 2 from the client. */
-bool tn_mqtt_session_received(const struct session *s, uint16_t id);
-void tn_mqtt_session_receive(struct session *s, uint16_t id);
+/* QoS 2 from the client. NULL: there is no such identifier. */
+struct received *tn_mqtt_session_received(const struct session *s,
+    uint16_t id);
+void tn_mqtt_session_receive(struct session *s, uint16_t id, uint64_t take);
 bool tn_mqtt_session_release(struct session *s, uint16_t id);
 /* Append to the queue as it is; an entry that was loaded. */
 void tn_mqtt_session_append(struct session *s, struct out *o);
@@ -318,7 +347,9 @@ void tn_mqtt_keep_sent(struct session *s);
 void tn_mqtt_keep_out_drop(struct session *s, const struct out *o);
 /* An entry in the store needs the message no more. */
 void tn_mqtt_keep_message_less(struct session *s, struct message *msg);
-void tn_mqtt_keep_received(struct session *s, uint16_t id, bool there);
+void tn_mqtt_keep_received(struct session *s, const struct received *x);
+/* PUBREL, or it was for nothing. */
+void tn_mqtt_keep_received_less(struct session *s, const struct received *x);
 /* All of the session; nothing of it any more. */
 void tn_mqtt_keep_all(struct session *s);
 void tn_mqtt_keep_none(struct session *s);
@@ -330,15 +361,22 @@ TN_MUST_USE enum tn_status tn_mqtt_keep_load(struct tn_mqtt *m,
 
 /* ---- what was committed before (ring.c) ------------------------------ */
 
-/* Was this very message of the session committed to the route's stream? */
-bool tn_mqtt_ring_has(struct session *s, struct tn_ingest_route *r,
-    uint16_t id, uint32_t hash);
-/* Does the sender count identifiers up (one that takes the lowest free one
- * does not), as far as can be told from two or more? */
-bool tn_mqtt_ring_ascends(struct session *s, struct tn_ingest_route *r);
+/* A PUBLISH at hand. */
+struct sent {
+	uint16_t packet;
+	uint8_t qos;                 /* 1, 2 */
+	bool dup;
+	bool bridge;                 /* Another broker sends it. */
+	uint32_t hash;
+	uint32_t *resends;           /* Of its connection. */
+};
+/* Was this very message of the session committed to the route's stream? 0: no;
+ * else its number (1 for QoS 1). */
+uint64_t tn_mqtt_ring_has(struct session *s, struct tn_ingest_route *r,
+    const struct sent *x);
 /* It is being committed; the memo goes with it. */
 struct tn_ingest_memo *tn_mqtt_ring_add(struct session *s,
-    struct tn_ingest_route *r, uint16_t id, uint32_t hash);
+    struct tn_ingest_route *r, const struct taken *t);
 /* It was not committed after all. */
 void tn_mqtt_ring_drop(struct session *s, struct tn_ingest_route *r,
     uint16_t id, uint32_t hash);
@@ -383,9 +421,10 @@ struct conn {
 	bool bridge;                 /* 3.1.1 of another broker: nothing back
 	                              * that it sent, retain flags stay. */
 	struct bridge *out;          /* We are its client (bridge.c), or NULL. */
-	bool resumed;                /* Of it: what the other broker sends may
-	                              * be a repetition it does not know of. */
+	uint32_t resends;            /* So many of its next messages may be
+	                              * resends, also without DUP. */
 	bool no_will;                /* It said DISCONNECT. */
+	bool goodbye;                /* And had all its acks. */
 	bool stalled;                /* Not read: look again. */
 	bool clogged;                /* Because it does not read its answers. */
 	uint16_t keep_alive_s;
@@ -401,7 +440,9 @@ struct conn {
 	                              * send quota counts them. */
 	uint32_t receive_max;        /* Of the client, or ours if smaller. */
 	uint32_t packet_bytes_max;   /* Of the client; 0: no limit. */
-	char **aliases;              /* From the client, by alias - 1. */
+	struct alias *aliases;       /* From the client, by alias - 1. */
+	struct alias *aliases_out;   /* To it, by alias - 1; or NULL. */
+	uint32_t alias_out_max;      /* As many as it takes and we allow. */
 	struct last_topic last;
 	struct tn_codec_mqtt_packet *hello;  /* CONNECT, while checking. */
 	struct tn_arena *hello_arena;
@@ -428,6 +469,12 @@ uint64_t tn_mqtt_conn_ack_begin(struct conn *c, uint8_t type,
     uint16_t packet);
 void tn_mqtt_conn_ack_end(struct conn *c, uint64_t number, uint8_t reason,
     const char *text);
+/* alias.c: the topic of an alias, or the alias of a topic. False: the
+ * connection is ending. */
+bool tn_mqtt_alias_resolve(struct conn *c, struct tn_codec_mqtt_packet *p);
+/* A PUBLISH to the client, by alias where it takes them; as _conn_send. */
+bool tn_mqtt_alias_send(struct conn *c, struct tn_codec_mqtt_packet *p);
+void tn_mqtt_aliases_free(struct conn *c);
 /* connect.c */
 void tn_mqtt_connect(struct conn *c, const struct tn_codec_mqtt_packet *p);
 void tn_mqtt_connect_refuse(struct conn *c, uint8_t reason);
@@ -463,6 +510,8 @@ void tn_mqtt_publish_own(struct tn_mqtt *m, struct message *msg);
 /* Frees what was kept for further publishes and not used since the last call;
  * all of it, when none is on its way and it is called twice. */
 void tn_mqtt_works_trim(struct tn_mqtt *m);
+/* What a client is told of a failure. */
+uint8_t tn_mqtt_reason_of(enum tn_status st);
 /* SUBSCRIBE and UNSUBSCRIBE (subscribe.c). */
 void tn_mqtt_subscribe(struct conn *c, const struct tn_codec_mqtt_packet *p);
 void tn_mqtt_unsubscribe(struct conn *c,
@@ -546,7 +595,7 @@ struct tn_mqtt {
 	/* Messages by the end of each of the last seconds, a ring. */
 	uint64_t ticks_in[TN_MQTT_RATE_S + 1], ticks_out[TN_MQTT_RATE_S + 1];
 	uint64_t tick_count;
-	uint64_t next_session, next_message, next_assigned;
+	uint64_t next_session, next_message, next_assigned, next_take;
 	size_t queued_bytes;         /* Of messages in queues. */
 	uint32_t work;               /* Publishes on their way. */
 	struct work *spare;          /* For the next ones: broker.c. */

@@ -7,12 +7,31 @@
  * with a hash of topic and payload. As many as the client may have in flight
  * suffice: what it sent before those it has seen acknowledged. The ring is
  * written as a note in the very commit of the messages (ingest's memo), so
- * that both are there or neither. A message is the same when DUP is set and
- * identifier and hash are in the ring; an identifier that is used anew comes
- * without DUP.
+ * that both are there or neither.
  *
- * Note: key "m:<stream>:<hash of the filter>:<session>", value: count, then identifier and hash of
- * each, oldest first (varint, u32). */
+ * A message is the same as the newest entry of its identifier, and of no
+ * older one (whoever uses an identifier again has had its ack), when topic and
+ * payload are equal and
+ *
+ *   QoS 2  the identifier is still in use: there was no PUBREL. Each message
+ *          has a number (take); a PUBREL writes its number to the store
+ *          (session->released), so that an entry with a higher one is open.
+ *          It says nothing whether DUP is set.
+ *   QoS 1  DUP is set; or it is among the first messages of a connection
+ *          that took up a session which was cut off (conn->resends), the entry
+ *          is older than this connection, and entries are met in their order,
+ *          as clients resend in the order of sending. So a client that
+ *          forgets DUP makes no second row; and a new message is taken for
+ *          an old one only if identifier, topic and payload are those of the
+ *          newest use of the identifier, right after the session was cut.
+ *
+ * What another broker sends over a bridge may be a repetition of either QoS
+ * that it does not know of: it may have forgotten in a crash what it sent,
+ * even that it released it. So QoS 2 of a bridge has the rule of QoS 1, too.
+ *
+ * Note: key "m:<stream>:<hash of the filter>:<session>", value: count, then of
+ * each, oldest first: identifier (with QoS 2: + 65536), hash, and with QoS 2
+ * its number less that of the one before (varint, u32, varint). */
 #include "mqtt/mqtt_int.h"
 
 static void
@@ -26,6 +45,8 @@ write_key(const struct ring *r, struct tn_buf *key)
 	    (unsigned long long)r->session->number);
 }
 
+#define OF_QOS_2 0x10000u
+
 /* Oldest first. */
 static uint32_t
 place(const struct ring *r, uint32_t i)
@@ -33,54 +54,97 @@ place(const struct ring *r, uint32_t i)
 	return r->count < r->cap ? i : (r->at + i) % r->cap;
 }
 
+static struct taken
+item(const struct ring *r, uint32_t i)
+{
+	uint32_t at = place(r, i);
+
+	return (struct taken){ r->takes == NULL ? 0 : r->takes[at],
+	    r->hashes[at], r->packets[at] };
+}
+
 static void
 write_memo(struct tn_ingest_memo *memo, struct tn_buf *key,
     struct tn_buf *value)
 {
 	struct ring *r = (struct ring *)memo;
+	uint64_t before = 0;
 
 	tn_assert(r->session != NULL);
 	write_key(r, key);
 	tn_buf_varint(value, r->count);
 	for (uint32_t i = 0; i < r->count; i++) {
-		uint32_t at = place(r, i);
-		tn_buf_varint(value, r->packets[at]);
-		tn_buf_varint(value, r->hashes[at]);
+		const struct taken t = item(r, i);
+		tn_buf_varint(value, t.packet | (t.take != 0 ? OF_QOS_2 : 0));
+		tn_buf_varint(value, t.hash);
+		if (t.take == 0)
+			continue;
+		tn_buf_varint(value, t.take - before);
+		before = t.take;
 	}
+}
+
+static void
+set(struct ring *r, uint32_t at, const struct taken *t)
+{
+	r->packets[at] = t->packet;
+	r->hashes[at] = t->hash;
+	if (r->takes != NULL)
+		r->takes[at] = t->take;
+}
+
+static void
+free_items(struct ring *r)
+{
+	tn_free(r->packets);
+	tn_free(r->hashes);
+	tn_free(r->takes);
 }
 
 static void
 grow(struct ring *r, uint32_t cap)
 {
-	uint16_t *packets = tn_alloc(cap * sizeof *packets);
-	uint32_t *hashes = tn_alloc(cap * sizeof *hashes);
+	struct ring old = *r;
 
+	r->packets = tn_alloc(cap * sizeof *r->packets);
+	r->hashes = tn_alloc(cap * sizeof *r->hashes);
+	if (old.takes != NULL)
+		r->takes = tn_alloc(cap * sizeof *r->takes);
 	for (uint32_t i = 0; i < r->count; i++) {
-		packets[i] = r->packets[place(r, i)];
-		hashes[i] = r->hashes[place(r, i)];
+		struct taken t = item(&old, i);
+		set(r, i, &t);
 	}
-	tn_free(r->packets);
-	tn_free(r->hashes);
-	r->packets = packets;
-	r->hashes = hashes;
+	free_items(&old);
 	r->cap = cap;
 	r->at = 0;
 }
 
-/* ${cap}: how many the client may have in flight. */
+/* ${most}: how many the client may have in flight. */
 static void
-add(struct ring *r, uint32_t most, uint16_t id, uint32_t hash)
+add(struct ring *r, uint32_t most, const struct taken *t)
 {
-	uint32_t at;
-
 	if (r->count == r->cap && r->cap < most)
 		grow(r, r->cap == 0 ? 4 : r->cap * 2 < most ? r->cap * 2 :
 		    most);
-	at = r->count < r->cap ? r->count++ : r->at++;
+	if (t->take != 0 && r->takes == NULL)
+		r->takes = tn_zalloc(r->cap * sizeof *r->takes);
+	set(r, r->count < r->cap ? r->count++ : r->at++, t);
 	if (r->at == r->cap)
 		r->at = 0;
-	r->packets[at] = id;
-	r->hashes[at] = hash;
+	r->total++;
+}
+
+static bool
+read_item(struct tn_cursor *c, uint64_t *before, struct taken *t)
+{
+	uint64_t packet = tn_cursor_varint(c);
+
+	t->packet = (uint16_t)packet;
+	t->hash = (uint32_t)tn_cursor_varint(c);
+	t->take = 0;
+	if ((packet & OF_QOS_2) != 0)
+		t->take = *before += tn_cursor_varint(c);
+	return !c->failed;
 }
 
 /* What the log remembers from before the restart. A read of some bytes that
@@ -88,23 +152,24 @@ add(struct ring *r, uint32_t most, uint16_t id, uint32_t hash)
 static void
 load(struct ring *r)
 {
-	const struct tn_mqtt *m = r->session->m;
+	struct tn_mqtt *m = r->session->m;
 	struct tn_arena *a = tn_arena_new(1024);
 	struct tn_buf key = { 0 };
 	struct tn_slice value;
 	struct tn_cursor c;
-	uint64_t n;
+	struct taken t;
+	uint64_t n, before = 0;
 
 	write_key(r, &key);
 	if (tn_ingest_memo_get(m->o.ingest, (struct tn_slice){ key.p, key.n },
 	    a, &value) == TN_OK) {
 		c = (struct tn_cursor){ value.p, value.p + value.n, false };
 		n = tn_cursor_varint(&c);
-		while (n-- > 0 && !c.failed) {
-			uint16_t id = (uint16_t)tn_cursor_varint(&c);
-			uint32_t hash = (uint32_t)tn_cursor_varint(&c);
-			if (!c.failed)
-				add(r, m->o.inflight_max, id, hash);
+		while (n-- > 0 && read_item(&c, &before, &t)) {
+			add(r, m->o.inflight_max, &t);
+			/* A number is not given twice. */
+			if (t.take >= m->next_take && t.take < UINT64_MAX)
+				m->next_take = t.take + 1;
 		}
 	}
 	tn_buf_fini(&key);
@@ -131,37 +196,80 @@ ring_of(struct session *s, struct tn_ingest_route *route)
 	return r;
 }
 
-bool
-tn_mqtt_ring_has(struct session *s, struct tn_ingest_route *route,
-    uint16_t id, uint32_t hash)
+/* The newest entry of the identifier, and its number in order of adding. */
+static bool
+newest(const struct ring *r, uint16_t packet, struct taken *t,
+    uint64_t *number)
 {
-	const struct ring *r = ring_of(s, route);
-
-	for (uint32_t i = 0; i < r->count; i++)
-		if (r->packets[i] == id && r->hashes[i] == hash)
-			return true;
+	for (uint32_t i = r->count; i > 0; i--) {
+		if (r->packets[place(r, i - 1)] != packet)
+			continue;
+		*t = item(r, i - 1);
+		*number = r->total - r->count + i - 1;
+		return true;
+	}
 	return false;
 }
 
-bool
-tn_mqtt_ring_ascends(struct session *s, struct tn_ingest_route *route)
+/* Is it the next of what the client sends again without saying so? */
+static bool
+in_order(struct ring *r, const struct sent *x, uint64_t number)
 {
-	const struct ring *r = ring_of(s, route);
-	uint32_t falls = 0;
+	if (*x->resends == 0)
+		return false;
+	/* This very connection has used the identifier: no resends any more. */
+	if (number >= r->before) {
+		*x->resends = 0;
+		return false;
+	}
+	return number >= r->next_again;
+}
 
-	for (uint32_t i = 1; i < r->count; i++)
-		falls += r->packets[place(r, i)] <= r->packets[place(r,
-		    i - 1)];
-	return r->count > 1 && falls <= 1;      /* One: past 65535. */
+/* Nearly all that comes can not be there. */
+static bool
+may_have(const struct session *s, const struct sent *x)
+{
+	if (x->qos == 2)
+		return s->restored || s->doubt || *x->resends > 0;
+	return x->dup || *x->resends > 0;
+}
+
+uint64_t
+tn_mqtt_ring_has(struct session *s, struct tn_ingest_route *route,
+    const struct sent *x)
+{
+	struct ring *r = ring_of(s, route);
+	struct taken t;
+	uint64_t number = 0;
+	bool same;
+
+	if (r->opened != s->opened) {
+		r->opened = s->opened;
+		r->before = r->total;
+		r->next_again = 0;
+	}
+	if (!may_have(s, x) || !newest(r, x->packet, &t, &number))
+		return 0;
+	same = t.hash == x->hash && (t.take != 0) == (x->qos == 2);
+	if (x->qos == 2 && same && t.take > s->released)
+		return t.take;
+	if (x->qos == 1 && same && x->dup) {
+		r->next_again = number + 1;
+		return 1;
+	}
+	if ((x->qos == 2 && !x->bridge) || !in_order(r, x, number) || !same)
+		return 0;
+	r->next_again = number + 1;
+	return t.take != 0 ? t.take : 1;
 }
 
 struct tn_ingest_memo *
 tn_mqtt_ring_add(struct session *s, struct tn_ingest_route *route,
-    uint16_t id, uint32_t hash)
+    const struct taken *t)
 {
 	struct ring *r = ring_of(s, route);
 
-	add(r, s->m->o.inflight_max, id, hash);
+	add(r, s->m->o.inflight_max, t);
 	return &r->memo;
 }
 
@@ -189,8 +297,7 @@ tn_mqtt_rings_free(struct session *s)
 		if (r->memo.listed)
 			tn_ingest_messages_send(s->m->o.ingest);
 		tn_assert(!r->memo.listed);
-		tn_free(r->packets);
-		tn_free(r->hashes);
+		free_items(r);
 		tn_free(r);
 	}
 }

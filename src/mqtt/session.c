@@ -227,7 +227,7 @@ send_publish(struct session *s, const struct out *o, bool dup)
 		p.props.sub_ids = o->sub_ids;
 		p.props.sub_id_count = o->sub_id_count;
 	}
-	if (!tn_mqtt_conn_send(s->conn, &p))
+	if (!tn_mqtt_alias_send(s->conn, &p))
 		return false;
 	s->messages_out++;
 	tn_counter_add(s->m->sent[o->qos], 1);
@@ -456,7 +456,7 @@ release(struct session *s, struct out *o)
 	o->step = OUT_STORING;
 	o->held = true;
 	tn_mqtt_keep_out(s, o);
-	tn_mqtt_store_sync(s->m->store, released, o);
+	tn_mqtt_store_sync_patient(s->m->store, released, o);
 }
 
 /* ---- what the client answers ----------------------------------------- */
@@ -564,17 +564,17 @@ tn_mqtt_session_resume(struct session *s)
 
 /* ---- QoS 2 from the client ------------------------------------------- */
 
-bool
+struct received *
 tn_mqtt_session_received(const struct session *s, uint16_t id)
 {
 	for (uint32_t i = 0; i < s->received_count; i++)
-		if (s->received[i] == id)
-			return true;
-	return false;
+		if (s->received[i].packet == id)
+			return &s->received[i];
+	return NULL;
 }
 
 void
-tn_mqtt_session_receive(struct session *s, uint16_t id)
+tn_mqtt_session_receive(struct session *s, uint16_t id, uint64_t take)
 {
 	if (s->received_count == s->received_cap) {
 		s->received_cap = s->received_cap == 0 ? 8 :
@@ -582,18 +582,18 @@ tn_mqtt_session_receive(struct session *s, uint16_t id)
 		s->received = tn_realloc(s->received, s->received_cap *
 		    sizeof *s->received);
 	}
-	s->received[s->received_count++] = id;
+	s->received[s->received_count++] = (struct received){ take, id };
 }
 
 bool
 tn_mqtt_session_release(struct session *s, uint16_t id)
 {
-	for (uint32_t i = 0; i < s->received_count; i++)
-		if (s->received[i] == id) {
-			s->received[i] = s->received[--s->received_count];
-			return true;
-		}
-	return false;
+	struct received *x = tn_mqtt_session_received(s, id);
+
+	if (x == NULL)
+		return false;
+	*x = s->received[--s->received_count];
+	return true;
 }
 
 /* ---- end ------------------------------------------------------------- */

@@ -9,8 +9,10 @@
  * is over GATHER_MAX (_is_full), which bounds it.
  *
  * What can go wrong: the disk or the table is full: the batch is tried again
- * each second, its waiters (and so the senders) wait; after any other failure
- * nothing is kept any more, all waiters hear TN_EIO. */
+ * each second, so what is in it is written in the end. Waiters hear TN_ENOSPC
+ * at each try and wait no longer, but for the patient ones; what is put
+ * afterwards comes behind and may take back what they had begun. After any
+ * other failure nothing is kept any more, all waiters hear TN_EIO. */
 #include "mqtt/mqtt_int.h"
 
 #include "os/os.h"
@@ -22,6 +24,7 @@
 struct waiter {
 	void (*synced)(void *arg, enum tn_status st);
 	void *arg;
+	bool patient;
 };
 struct change {
 	size_t key_at, value_at;     /* In bytes. */
@@ -46,6 +49,7 @@ struct store {
 	struct batch *open;          /* What gathers. */
 	struct batch *away;          /* On the thread, or waiting to retry. */
 	struct tn_net_job turn;      /* Flushes what this turn gathered. */
+	struct tn_counter *full;
 	bool posted;
 	bool failed;
 	bool full_said;
@@ -114,6 +118,9 @@ tn_mqtt_store_open(struct store **out, struct tn_net_loop *l,
 	s->thread = tn_net_actor_new("mqtt", 16);
 	s->retry = tn_net_timer_new(l, again, s);
 	s->open = batch_new(s);
+	s->full = tn_counter_get(TN_GAUGE, "tarn_mqtt_store_full", NULL,
+	    "1: no room for MQTT sessions and messages; what must be kept "
+	    "is refused.");
 	*out = s;
 	return TN_OK;
 }
@@ -159,9 +166,8 @@ tn_mqtt_store_drop(struct store *s, struct tn_slice key)
 	add(s, key, (struct tn_slice){ NULL, 0 }, true);
 }
 
-void
-tn_mqtt_store_sync(struct store *s,
-    void (*synced)(void *arg, enum tn_status st), void *arg)
+static void
+wait_for(struct store *s, const struct waiter *w)
 {
 	struct batch *b = s->open;
 
@@ -170,8 +176,22 @@ tn_mqtt_store_sync(struct store *s,
 		b->waiters = tn_realloc(b->waiters,
 		    b->waiter_cap * sizeof *b->waiters);
 	}
-	b->waiters[b->waiter_count++] = (struct waiter){ synced, arg };
+	b->waiters[b->waiter_count++] = *w;
 	flush_later(s);
+}
+
+void
+tn_mqtt_store_sync(struct store *s,
+    void (*synced)(void *arg, enum tn_status st), void *arg)
+{
+	wait_for(s, &(struct waiter){ .synced = synced, .arg = arg });
+}
+
+void
+tn_mqtt_store_sync_patient(struct store *s,
+    void (*synced)(void *arg, enum tn_status st), void *arg)
+{
+	wait_for(s, &(struct waiter){ synced, arg, true });
 }
 
 /* ---- the thread ------------------------------------------------------ */
@@ -232,7 +252,26 @@ again(void *arg)
 		send(s);
 }
 
-/* No room is no end: the sender waits until there is some. */
+/* Those who do not wait for room are told, and off the batch. They may put and
+ * wait for more, behind it. */
+static void
+tell_impatient(struct batch *b)
+{
+	struct waiter *told = tn_alloc((b->waiter_count + 1) * sizeof *told);
+	uint32_t n = 0, kept = 0;
+
+	for (uint32_t i = 0; i < b->waiter_count; i++)
+		if (b->waiters[i].patient)
+			b->waiters[kept++] = b->waiters[i];
+		else
+			told[n++] = b->waiters[i];
+	b->waiter_count = kept;
+	for (uint32_t i = 0; i < n; i++)
+		told[i].synced(told[i].arg, TN_ENOSPC);
+	tn_free(told);
+}
+
+/* No room is no end: there may be some later. */
 static bool
 wait_for_room(struct store *s, enum tn_status st)
 {
@@ -240,10 +279,15 @@ wait_for_room(struct store *s, enum tn_status st)
 		return false;
 	if (!s->full_said)
 		tn_say(TN_WARN, "mqtt", "no room to keep sessions and "
-		    "messages: %s; QoS 1 and 2 wait", tn_status_text(st));
+		    "messages: %s; what must be kept is refused",
+		    tn_status_text(st));
 	s->full_said = true;
-	if (!s->closing)
-		tn_net_timer_start(s->retry, RETRY_MS, 0);
+	tn_counter_set(s->full, 1);
+	if (s->closing)
+		return true;            /* See give_up. */
+	tell_impatient(s->away);
+	tell_impatient(s->open);
+	tn_net_timer_start(s->retry, RETRY_MS, 0);
 	return true;
 }
 
@@ -255,7 +299,11 @@ came_back(struct tn_net_job *job)
 
 	if (wait_for_room(s, b->status))
 		return;
+	if (s->full_said && b->status == TN_OK)
+		tn_say(TN_INFO, "mqtt", "sessions and messages are kept "
+		    "again");
 	s->full_said = false;
+	tn_counter_set(s->full, 0);
 	if (b->status != TN_OK && !s->failed) {
 		s->failed = true;
 		tn_say(TN_ERROR, "mqtt", "sessions and messages can not be "
@@ -348,6 +396,10 @@ tn_mqtt_store_close(struct store *s)
 	s->closing = true;
 	tn_net_actor_free(s->thread);
 	tn_net_loop_settle(s->loop);
+	if (s->away != NULL) {          /* There may be room by now. */
+		run_commit(&s->away->job);
+		tn_net_loop_settle(s->loop);
+	}
 	write_rest(s);
 	give_up(s);
 	tn_net_timer_free(s->retry);

@@ -5,8 +5,8 @@
  *
  * Until the answer leaves, messages of a new subscription may come before it
  * (5.0, 3.8.4). What can go wrong: too many subscriptions or levels, no right
- * to subscribe: each filter has its own answer; the store has failed: the
- * connection ends. */
+ * to subscribe: each filter has its own answer; the store has failed or has no
+ * room: the connection ends. */
 #include "mqtt/mqtt_int.h"
 
 struct subscribing {
@@ -41,7 +41,7 @@ send_retained_one(void *arg, struct message *msg)
 		return;
 	o = tn_mqtt_session_give(s, &d);
 	if (o != NULL && s->kept)
-		tn_mqtt_store_sync(s->m->store, retained_kept, o);
+		tn_mqtt_store_sync_patient(s->m->store, retained_kept, o);
 	else if (o != NULL)
 		tn_mqtt_session_let_go(o);
 }
@@ -70,7 +70,7 @@ subscribed(void *arg, enum tn_status st)
 
 	c->asked--;
 	if (st != TN_OK)
-		tn_mqtt_conn_end(c, TN_MQTT_IMPLEMENTATION_ERROR);
+		tn_mqtt_conn_end(c, tn_mqtt_reason_of(st));
 	(void)!tn_mqtt_conn_send(c, &p);
 	for (uint32_t i = 0; i < x->count; i++) {
 		if (x->filters[i] != NULL && c->step == CONN_OPEN &&

@@ -1,7 +1,8 @@
 /* will: the message that a client left for the case that it goes without a
  * word (3.1.1: 3.1.2.5; 5.0: 3.1.2.5 and 3.1.3.2.2). It is published when its
  * delay is over or the session ends, whichever is first, and not at all when
- * the client is back before. */
+ * the client is back before. When the program ends in order, all are published
+ * that would be lost otherwise; a kill takes them with it. */
 #include "mqtt/mqtt_int.h"
 
 #include "os/os.h"

@@ -57,6 +57,15 @@ struct tn_net_watch *tn_net_watch_new(struct tn_net_loop *l, int fd,
     void (*readable)(void *arg), void *arg);
 void tn_net_watch_free(struct tn_net_watch *w);
 
+/* Watch a folder: changed() is called on the loop after names in it or bytes
+ * of its files have changed, perhaps more often than that. NULL when the
+ * system cannot (too many watches, a network file system): look now and then
+ * instead. Loop thread only. */
+struct tn_net_folder;
+struct tn_net_folder *tn_net_folder_new(struct tn_net_loop *l,
+    const char *path, void (*changed)(void *arg), void *arg);
+void tn_net_folder_free(struct tn_net_folder *f);
+
 /* Called once per turn of the loop after all descriptors and timers were
  * served, before the loop sleeps: the place to flush what the turn gathered.
  * One per loop; NULL takes it away. Loop thread only. */

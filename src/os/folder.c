@@ -171,6 +171,15 @@ tn_os_list(const char *path, char ***names, size_t *count)
 	return TN_OK;
 }
 
+uint64_t
+tn_os_disk_size(const char *path)
+{
+	struct statvfs info;
+
+	return statvfs(path, &info) != 0 ? 0 :
+	    (uint64_t)info.f_blocks * info.f_frsize;
+}
+
 enum tn_status
 tn_os_disk_free(const char *path, uint64_t *bytes)
 {

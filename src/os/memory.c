@@ -1,4 +1,5 @@
-/* memory: how much this process may use, and giving unused pages back.
+/* memory: how much this process may use, and how much of it the allocator
+ * keeps when it is free.
  *
  * The machine's figure stands in /proc/meminfo. A container's is that of its
  * control group or of any group above it, whichever is the least; where the
@@ -18,6 +19,8 @@
 
 #define TEXT_MAX 65536
 #define PATH_BYTES 1024
+#define BLOCK_BYTES_MAX ((size_t)32 << 20)   /* glibc takes no more. */
+#define HEAPS_MAX 16                         /* From here on its own choice. */
 
 /* The whole number at the start of a file's text, after ${skip}; 0: none. */
 static uint64_t
@@ -122,6 +125,21 @@ uint64_t
 tn_os_memory_bytes(void)
 {
 	return tn_os_memory_under("");
+}
+
+/* glibc raises the size from which it asks the system for a block by itself
+ * each time such a block is freed, up to 32 MiB, and makes eight heaps a core:
+ * what is freed then stays in some heap, in pieces. */
+void
+tn_os_memory_keep(size_t block_bytes, uint32_t heaps)
+{
+	tn_assert(heaps > 0);
+	if (block_bytes > BLOCK_BYTES_MAX)
+		block_bytes = BLOCK_BYTES_MAX;
+	(void)mallopt(M_MMAP_THRESHOLD, (int)block_bytes);
+	(void)mallopt(M_TRIM_THRESHOLD, (int)(2 * block_bytes));
+	if (heaps < HEAPS_MAX)
+		(void)mallopt(M_ARENA_MAX, (int)heaps);
 }
 
 void

@@ -82,6 +82,28 @@ TN_MUST_USE enum tn_status tn_os_list(const char *path, char ***names,
     size_t *count);
 enum tn_os_kind { TN_OS_NONE, TN_OS_FILE, TN_OS_DIR, TN_OS_OTHER };
 enum tn_os_kind tn_os_kind(const char *path);
+/* A name as it stands in its folder: a link is TN_OS_OTHER, not followed. Two
+ * names with equal device, inode and born_ns are one file that was renamed. */
+struct tn_os_info {
+	enum tn_os_kind kind;
+	uint64_t bytes;
+	int64_t modified_ns;
+	uint64_t device, inode;
+	int64_t born_ns;         /* 0: the file system does not know. */
+};
+TN_MUST_USE enum tn_status tn_os_look(const char *path,
+    struct tn_os_info *out);
+/* The path without links, ".." and double slashes; free with tn_free. NULL:
+ * it (or a folder on its way) is not there. */
+char *tn_os_real_path(const char *path);
+/* A folder with all that is in it, at most 16 folders deep; links are removed,
+ * not followed. */
+TN_MUST_USE enum tn_status tn_os_remove_tree(const char *path);
+/* A second name for a file on the same file system. TN_EEXIST; TN_EUNSUPPORTED:
+ * another file system, or one without such names. */
+TN_MUST_USE enum tn_status tn_os_link(const char *from, const char *to);
+/* Size of the file system of ${path}; 0 when that is not known. */
+uint64_t tn_os_disk_size(const char *path);
 /* Bytes free for us on the file system of ${path}. */
 TN_MUST_USE enum tn_status tn_os_disk_free(const char *path,
     uint64_t *bytes);
@@ -96,6 +118,10 @@ uint64_t tn_os_anonymous_bytes(void);
 /* What this process may use: the least of the machine's memory and the limits
  * of its control groups (v1, v2); 0 when unknown. */
 uint64_t tn_os_memory_bytes(void);
+/* Blocks of ${block_bytes} and more are the system's again when freed; smaller
+ * ones come from at most ${heaps} heaps (16 and more: as it likes). At start,
+ * before threads. */
+void tn_os_memory_keep(size_t block_bytes, uint32_t heaps);
 /* Give pages that the allocator keeps unused back to the system. Takes
  * milliseconds; not on the loop. */
 void tn_os_memory_trim(void);

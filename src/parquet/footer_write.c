@@ -129,7 +129,7 @@ put_logical(struct tn_buf *b, const struct pq_element *e)
 }
 
 static void
-put_element(struct tn_buf *b, const struct pq_element *e, uint32_t index)
+put_element(struct tn_buf *b, const struct pq_element *e)
 {
 	int16_t last = 0;
 
@@ -144,7 +144,8 @@ put_element(struct tn_buf *b, const struct pq_element *e, uint32_t index)
 		tn_parquet_put_i32(b, &last, 7, e->scale);
 		tn_parquet_put_i32(b, &last, 8, e->precision);
 	}
-	tn_parquet_put_i32(b, &last, 9, (int32_t)index + 1);
+	/* No field id: a number that is not the table's would mislead readers
+	 * of Iceberg; without one they go by the name. */
 	if (e->logical != TN_PQ_L_NONE) {
 		tn_parquet_put_field(b, &last, 10, TN_PQ_T_STRUCT);
 		put_logical(b, e);
@@ -164,7 +165,7 @@ put_schema(struct tn_buf *b, int16_t *last, const struct pq_footer *f)
 	tn_parquet_put_i32(b, &root, 5, (int32_t)f->schema->count);
 	tn_parquet_put_stop(b);
 	for (uint32_t i = 0; i < f->schema->count; i++)
-		put_element(b, &f->columns[i].element, i);
+		put_element(b, &f->columns[i].element);
 }
 
 /* ---- row groups ------------------------------------------------------ */

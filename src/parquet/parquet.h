@@ -63,14 +63,52 @@ TN_MUST_USE enum tn_status tn_parquet_create(struct tn_parquet_writer **w,
  * After a failure every call gives it again. */
 TN_MUST_USE enum tn_status tn_parquet_write(struct tn_parquet_writer *w,
     const struct tn_batch *b);
+/* Other key-value pairs than those of its options; borrowed likewise. */
+void tn_parquet_pairs(struct tn_parquet_writer *w,
+    const struct tn_parquet_pair *pairs, uint32_t count);
 /* Bytes of values of the row group that is being gathered. */
 size_t tn_parquet_open_bytes(const struct tn_parquet_writer *w);
+/* Bytes of the file so far: of closed row groups. */
+uint64_t tn_parquet_size(const struct tn_parquet_writer *w);
 /* Footer, sync, close. The writer is freed in every case; after a failure
  * the file is removed. */
 TN_MUST_USE enum tn_status tn_parquet_finish(struct tn_parquet_writer *w,
     struct tn_parquet_written *out);
 /* Give up: close and remove the file. NULL is fine. */
 void tn_parquet_abandon(struct tn_parquet_writer *w);
+
+/* ---- nested columns -------------------------------------------------- */
+
+/* A small file of nested columns (checkpoints of Delta Lake), made whole in
+ * memory; the reader below does not take it. */
+enum tn_parquet_kind {
+	TN_PARQUET_GROUP, TN_PARQUET_MAP, TN_PARQUET_LIST, TN_PARQUET_TEXT,
+	TN_PARQUET_BOOL, TN_PARQUET_INT4, TN_PARQUET_INT8
+};
+struct tn_parquet_node {
+	const char *name;
+	enum tn_parquet_kind kind;
+	uint8_t repetition;          /* 0 required, 1 optional, 2 repeated */
+	uint32_t children;           /* They follow, each with its own. */
+};
+struct tn_parquet_nested;
+/* Borrows ${nodes}: the schema from the top, without its root. */
+struct tn_parquet_nested *tn_parquet_nested_new(
+    const struct tn_parquet_node *nodes, uint32_t count);
+/* One entry of leaf ${leaf} (counted in the order of nodes) a row: that it is
+ * not there below definition level ${level}, or its value. A list or map has
+ * at most one item. */
+void tn_parquet_nested_none(struct tn_parquet_nested *n, uint32_t leaf,
+    uint32_t level);
+void tn_parquet_nested_text(struct tn_parquet_nested *n, uint32_t leaf,
+    struct tn_slice s);
+void tn_parquet_nested_number(struct tn_parquet_nested *n, uint32_t leaf,
+    int64_t v);
+/* The file into ${out}, which is empty; one row or more. TN_ELIMIT,
+ * TN_ENOMEM. */
+TN_MUST_USE enum tn_status tn_parquet_nested_finish(
+    struct tn_parquet_nested *n, struct tn_buf *out);
+void tn_parquet_nested_free(struct tn_parquet_nested *n);
 
 /* ---- reading --------------------------------------------------------- */
 
@@ -112,6 +150,21 @@ uint64_t tn_parquet_group_rows(const struct tn_parquet_reader *r,
 /* Value of a key in the footer, or NULL. */
 const char *tn_parquet_value(const struct tn_parquet_reader *r,
     const char *key);
+/* What the statistics say of a column, over all row groups; any type of
+ * ours. */
+struct tn_parquet_range {
+	bool counted;                /* nulls holds. */
+	uint64_t nulls;
+	/* All values lie between min and max: in _i of integers, times,
+	 * numerics (unscaled) and bool, in _f of floats, in _s (borrowed from
+	 * the reader, at most 64 bytes of texts) of texts and uuids. */
+	bool bounded;
+	__int128 min_i, max_i;
+	double min_f, max_f;
+	struct tn_slice min_s, max_s;
+};
+void tn_parquet_range(const struct tn_parquet_reader *r, uint32_t column,
+    struct tn_parquet_range *out);
 /* Read row group ${group} (pages by the page index where bounds allow) as a
  * batch whose schema has the wanted columns in the wanted order (NULL opts:
  * all of it). The batch owns all of its memory and outlives the reader. *out

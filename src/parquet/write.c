@@ -166,6 +166,12 @@ tn_parquet_open_bytes(const struct tn_parquet_writer *w)
 	return w->open_bytes;
 }
 
+uint64_t
+tn_parquet_size(const struct tn_parquet_writer *w)
+{
+	return w->at + w->out.n;
+}
+
 enum tn_status
 tn_parquet_write(struct tn_parquet_writer *w, const struct tn_batch *b)
 {
@@ -204,6 +210,14 @@ writer_free(struct tn_parquet_writer *w)
 	tn_free(w->columns);
 	tn_free(w->path);
 	tn_free(w);
+}
+
+void
+tn_parquet_pairs(struct tn_parquet_writer *w,
+    const struct tn_parquet_pair *pairs, uint32_t count)
+{
+	w->opts.pairs = pairs;
+	w->opts.pair_count = count;
 }
 
 static void

@@ -13,6 +13,7 @@ struct cached {
 	char *key;
 	uint64_t lsn;
 	uint64_t sequence;
+	bool past;               /* As of an LSN: the newest one is no matter. */
 	struct tn_serving_answer *answer;
 	size_t bytes;
 };
@@ -38,7 +39,7 @@ tn_serving_cache_get(struct tn_serving *s, const char *key)
 
 	for (struct cached **at = &s->cache; *at != NULL; ) {
 		struct cached *c = *at;
-		if (c->lsn != lsn || c->sequence != now) {
+		if ((c->lsn != lsn && !c->past) || c->sequence != now) {
 			drop_cached(s, at);
 			continue;
 		}
@@ -56,7 +57,7 @@ tn_serving_cache_get(struct tn_serving *s, const char *key)
 
 void
 tn_serving_cache_put(struct tn_serving *s, const char *key,
-    struct tn_serving_answer *a, uint64_t sequence)
+    struct tn_serving_answer *a, uint64_t sequence, bool past)
 {
 	struct cached *c;
 	struct cached **at = &s->cache;
@@ -65,7 +66,7 @@ tn_serving_cache_put(struct tn_serving *s, const char *key,
 
 	/* ${sequence} is that of the snapshot it was computed from: while it
 	 * was, a publication may have gone by. */
-	if (a->lsn != tn_serving_lsn(s) || a->body.n > s->o.cache_bytes / 4 ||
+	if ((!past && a->lsn != tn_serving_lsn(s)) || a->body.n > s->o.cache_bytes / 4 ||
 	    sequence != __atomic_load_n(&s->sequence, __ATOMIC_ACQUIRE))
 		return;
 	if (!tn_budget_take(TN_BUDGET_RESULTS, bytes))
@@ -74,6 +75,7 @@ tn_serving_cache_put(struct tn_serving *s, const char *key,
 	c->key = tn_strdup(key);
 	c->lsn = a->lsn;
 	c->sequence = sequence;
+	c->past = past;
 	c->answer = a;
 	c->bytes = bytes;
 	__atomic_add_fetch(&a->refs, 1, __ATOMIC_RELAXED);
@@ -116,8 +118,8 @@ unref_gold(struct tn_serving_gold *g)
 	tn_free(g);
 }
 
-static struct tn_serving_gold *
-find_gold(struct tn_serving *s, uint64_t file)
+struct tn_serving_gold *
+tn_serving_gold_cached(struct tn_serving *s, const struct tn_catalog_file *f)
 {
 	struct tn_serving_gold *found = NULL;
 
@@ -125,7 +127,7 @@ find_gold(struct tn_serving *s, uint64_t file)
 	for (struct gold_entry **at = &s->gold; *at != NULL;
 	    at = &(*at)->next) {
 		struct gold_entry *e = *at;
-		if (e->file != file)
+		if (e->file != f->id)
 			continue;
 		*at = e->next;           /* To the front. */
 		e->next = s->gold;
@@ -210,6 +212,7 @@ tn_serving_gold_free(struct tn_serving *s)
 
 struct load {
 	const struct tn_exec_program *program;
+	struct tn_serving_gold_slice *p;
 	struct tn_exec_fold *fold;
 };
 
@@ -217,35 +220,44 @@ static enum tn_status
 load_batch(void *arg, struct tn_batch *b)
 {
 	struct load *l = arg;
-	struct tn_exec_fold *part = NULL;
+	struct tn_exec_fold *part = NULL, *all;
 	enum tn_status st = tn_exec_fold_load(l->program, b, &part);
 
 	if (st != TN_OK)
 		return st;
+	l->p->rows += b->rows;
+	if (l->p->slice.count > 1) {
+		all = part;
+		part = tn_exec_fold_slice(all, &l->p->slice, NULL, 0);
+		tn_exec_fold_free(all);
+	}
 	if (l->fold == NULL) {
 		l->fold = part;
-		return TN_OK;
+	} else {
+		tn_exec_fold_merge(l->fold, part);
+		tn_exec_fold_free(part);
 	}
-	tn_exec_fold_merge(l->fold, part);
-	tn_exec_fold_free(part);
-	return TN_OK;
+	return l->p->bytes_max != 0 &&
+	    tn_exec_fold_bytes(l->fold) > l->p->bytes_max ? TN_ELIMIT : TN_OK;
 }
 
 /* The gold file's columns, as the program saves them, are found by saving an
  * empty fold: one place decides their shape. */
-static enum tn_status
-load_gold(struct tn_serving *s, const struct tn_serving_view *v,
-    const struct tn_catalog_file *f, struct tn_exec_fold **out,
-    struct tn_diag *d)
+enum tn_status
+tn_serving_gold_slice(struct tn_serving *s, struct tn_serving_gold_slice *p,
+    struct tn_exec_fold **out, struct tn_diag *d)
 {
+	const struct tn_serving_view *v = p->view;
 	struct tn_exec_fold *empty = tn_exec_fold_new(v->program);
 	struct tn_batch *shape = tn_exec_fold_save(empty);
 	uint8_t *used = tn_zalloc(shape->schema->count + 1);
-	struct load l = { v->program, NULL };
-	struct tn_lake_read r = { .path = f->path, .schema = shape->schema,
-	    .used = used, .each = load_batch, .arg = &l };
+	struct load l = { v->program, p, NULL };
+	struct tn_lake_read r = { .path = p->file->path,
+	    .schema = shape->schema, .used = used, .each = load_batch,
+	    .arg = &l };
 	enum tn_status st;
 
+	p->rows = 0;
 	for (uint32_t i = 0; i < shape->schema->count; i++)
 		used[i] = strncmp(shape->schema->fields[i].name, "_k", 2) == 0
 		    || strcmp(shape->schema->fields[i].name, "_state") == 0;
@@ -253,7 +265,7 @@ load_gold(struct tn_serving *s, const struct tn_serving_view *v,
 	if (st == TN_ECORRUPT && d != NULL && d->message[0] == '\0')
 		tn_diag_set(d, st, "gold_state", "%s holds states that "
 		    "cannot be read; tarn recompute %s makes it anew",
-		    f->path, v->def->name);
+		    p->file->path, v->def->name);
 	tn_record_batch_unref(shape);
 	tn_free(used);
 	if (st != TN_OK) {
@@ -272,7 +284,9 @@ tn_serving_gold_get(struct tn_serving *s, const struct tn_serving_view *v,
     const struct tn_catalog_file *f, struct tn_serving_gold **out,
     struct tn_diag *d)
 {
-	struct tn_serving_gold *g = find_gold(s, f->id);
+	struct tn_serving_gold *g = tn_serving_gold_cached(s, f);
+	struct tn_serving_gold_slice p = { .view = v, .file = f,
+	    .slice = { 0, 1 } };
 	enum tn_status st;
 
 	*out = g;
@@ -280,7 +294,7 @@ tn_serving_gold_get(struct tn_serving *s, const struct tn_serving_view *v,
 		return TN_OK;
 	g = tn_zalloc(sizeof *g);
 	g->refs = 1;
-	st = load_gold(s, v, f, &g->fold, d);
+	st = tn_serving_gold_slice(s, &p, &g->fold, d);
 	if (st != TN_OK) {
 		tn_free(g);
 		return st;

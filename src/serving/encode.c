@@ -38,18 +38,26 @@ tn_serving_encode_begin(struct tn_buf *out, const char *view,
 	tn_buf_str(out, "],\"rows\":[");
 }
 
+/* One answer's rows on their way into bytes. */
+struct table {
+	struct tn_serving_answer *answer;
+	enum tn_serving_format format;
+	const char *view;                /* Named in JSON, or NULL. */
+	const uint8_t *provisional;      /* A byte a row, or NULL. */
+	bool truncated;
+};
+
 static void
-encode_end(struct request *r, const uint8_t *provisional, uint32_t rows,
-    bool truncated)
+encode_end(const struct table *t, uint32_t rows)
 {
-	struct tn_buf *out = &r->answer->body;
+	struct tn_buf *out = &t->answer->body;
 	bool first = true;
 
 	tn_buf_char(out, ']');
-	if (provisional != NULL) {
+	if (t->provisional != NULL) {
 		tn_buf_str(out, ",\"provisional\":[");
 		for (uint32_t i = 0; i < rows; i++) {
-			if (provisional[i] == 0)
+			if (t->provisional[i] == 0)
 				continue;
 			tn_buf_printf(out, first ? "%u" : ",%u",
 			    (unsigned)i);
@@ -57,25 +65,25 @@ encode_end(struct request *r, const uint8_t *provisional, uint32_t rows,
 		}
 		tn_buf_char(out, ']');
 	}
-	if (r->answer->recomputed > 0)
+	if (t->answer->recomputed > 0)
 		tn_buf_printf(out, ",\"recomputed\":%u",
-		    (unsigned)r->answer->recomputed);
+		    (unsigned)t->answer->recomputed);
 	tn_buf_printf(out, ",\"lsn\":%llu,\"batch_lsn\":%llu,"
-	    "\"truncated\":%s}", (unsigned long long)r->answer->lsn,
-	    (unsigned long long)r->answer->batch_lsn,
-	    truncated ? "true" : "false");
+	    "\"truncated\":%s}", (unsigned long long)t->answer->lsn,
+	    (unsigned long long)t->answer->batch_lsn,
+	    t->truncated ? "true" : "false");
 }
 
 static void
-encode_table(struct request *r, struct tn_batch *b,
-    const uint8_t *provisional, bool truncated)
+encode_table(const struct table *t, struct tn_batch *b)
 {
-	struct tn_buf *out = &r->answer->body;
+	struct tn_serving_answer *a = t->answer;
+	struct tn_buf *out = &a->body;
 	bool first = true;
 
 	out->max = 1u << 30;
-	r->answer->rows = b->rows;
-	switch (r->format) {
+	a->rows = b->rows;
+	switch (t->format) {
 	case TN_FORMAT_CSV:
 		tn_codec_csv_header(out, b->schema);
 		tn_codec_csv_rows(out, b);
@@ -84,28 +92,38 @@ encode_table(struct request *r, struct tn_batch *b,
 		tn_codec_ndjson_rows(out, b);
 		break;
 	case TN_FORMAT_JSON:
-		tn_serving_encode_begin(out, r->view >= 0 && r->sql.n == 0 ?
-		    r->s->o.model->views[r->view].def->name : NULL,
-		    b->schema);
+		tn_serving_encode_begin(out, t->view, b->schema);
 		tn_codec_json_rows(out, b, &first);
-		encode_end(r, provisional, b->rows, truncated);
+		encode_end(t, b->rows);
 		break;
 	}
 	if (out->no_memory) {
-		tn_serving_no_memory(r);
+		tn_serving_no_memory(a);
 	} else if (out->failed) {
-		r->answer->status = tn_diag_set(&r->answer->diag, TN_ELIMIT,
-		    "too_large", "the answer is larger than 1 GiB");
-		tn_diag_hint(&r->answer->diag, "ask for fewer rows: filters, "
+		a->status = tn_diag_set(&a->diag, TN_ELIMIT, "too_large",
+		    "the answer is larger than 1 GiB");
+		tn_diag_hint(&a->diag, "ask for fewer rows: filters, "
 		    "from and to, or limit");
 	}
+}
+
+void
+tn_serving_encode(struct tn_serving_answer *a, enum tn_serving_format format,
+    struct tn_batch *b)
+{
+	const struct table t = { .answer = a, .format = format };
+
+	encode_table(&t, b);
 }
 
 void
 tn_serving_encode_rows(struct request *r, struct tn_batch *b,
     bool truncated)
 {
-	encode_table(r, b, NULL, truncated);
+	const struct table t = { .answer = r->answer, .format = r->format,
+	    .truncated = truncated };
+
+	encode_table(&t, b);
 }
 
 static bool
@@ -187,9 +205,12 @@ tn_serving_encode_view(struct request *r, struct tn_exec_fold *merged)
 	struct tn_exec_fold *touched;
 	uint8_t *marks = NULL;
 	bool truncated = b->rows > r->limit;
+	struct table t = { .answer = r->answer, .format = r->format,
+	    .view = r->s->o.model->views[r->view].def->name,
+	    .truncated = truncated };
 
 	if (r->layer == TN_LAYER_MERGED && r->ask.fold != NULL &&
-	    r->format == TN_FORMAT_JSON) {
+	    r->past.kind == PAST_NOT && r->format == TN_FORMAT_JSON) {
 		marks = tn_arena_zalloc(r->arena, b->rows + 1);
 		touched = tn_exec_fold_pick(merged, r->ask.fold);
 		/* A view without GROUP BY has one row even when empty. */
@@ -203,9 +224,10 @@ tn_serving_encode_view(struct request *r, struct tn_exec_fold *merged)
 	if (truncated || r->newest_first)
 		b = arrange(r, b, &marks);
 	if (b == NULL) {
-		tn_serving_no_memory(r);
+		tn_serving_no_memory(r->answer);
 		return;
 	}
-	encode_table(r, b, marks, truncated);
+	t.provisional = marks;
+	encode_table(&t, b);
 	tn_record_batch_unref(b);
 }

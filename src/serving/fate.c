@@ -14,7 +14,17 @@ struct found {
 	uint32_t cap;
 	uint64_t count;          /* Put so far; the last cap of them stay. */
 	uint32_t given;          /* Rows in the answer. */
+	size_t bytes;            /* Of the ring. */
+	size_t read_bytes;       /* Of what is being read. */
+	struct tn_diag *d;
 };
+
+static enum tn_status
+check_room(struct found *f)
+{
+	return tn_serving_request_room(f->r, f->bytes + f->read_bytes +
+	    f->r->answer->body.cap, f->d);
+}
 
 static void
 add_text(struct tn_buf *b, const char *name, const struct tn_column *c,
@@ -33,15 +43,15 @@ add_text(struct tn_buf *b, const char *name, const struct tn_column *c,
 	tn_buf_char(b, '"');
 }
 
-static void
-encode_row(struct tn_buf *b, const struct tn_batch *k, uint32_t i)
+void
+tn_serving_encode_fate(struct tn_buf *b, const struct tn_batch *k,
+    uint32_t i)
 {
 	static const char *const fates[] = { "accepted", "quarantined",
 	    "duplicate" };
 	int status = ((const int32_t *)k->columns[TN_BRONZE_STATUS].values)[i];
 
-	tn_buf_clear(b);
-	tn_buf_str(b, "{\"lsn\":");
+	tn_buf_str(b, "\"lsn\":");
 	tn_record_print_json(b, &k->columns[TN_BRONZE_LSN], i);
 	tn_buf_str(b, ",\"offset\":");
 	tn_record_print_json(b, &k->columns[TN_BRONZE_OFFSET], i);
@@ -56,6 +66,14 @@ encode_row(struct tn_buf *b, const struct tn_batch *k, uint32_t i)
 	add_text(b, "column", &k->columns[TN_BRONZE_COLUMN], i);
 	add_text(b, "reason", &k->columns[TN_BRONZE_REASON], i);
 	add_text(b, "raw", &k->columns[TN_BRONZE_RAW], i);
+}
+
+static void
+encode_row(struct tn_buf *b, const struct tn_batch *k, uint32_t i)
+{
+	tn_buf_clear(b);
+	tn_buf_char(b, '{');
+	tn_serving_encode_fate(b, k, i);
 	tn_buf_char(b, '}');
 }
 
@@ -72,11 +90,13 @@ keep_rows(void *arg, struct tn_batch *k)
 		if ((uint64_t)offset[i] >= f->r->before)
 			continue;
 		struct tn_buf *row = &f->rows[f->count++ % f->cap];
+		f->bytes -= row->cap;
 		encode_row(row, k, i);
+		f->bytes += row->cap;
 		if (row->failed)
 			return tn_buf_status(row);
 	}
-	return TN_OK;
+	return check_room(f);
 }
 
 /* The ring's rows to the answer, newest first. */
@@ -109,8 +129,13 @@ from_tail(struct found *f, const struct tn_governance_stream *s,
 		struct tn_log_block block;
 		st = tn_log_read(r->s->o.log, lsn, a, &block, d);
 		if (st == TN_OK && block.stream == s->id) {
-			struct tn_batch *b = tn_governance_bronze_of(&block);
-			st = b == NULL ? TN_ENOMEM : keep_rows(f, b);
+			/* The block, and its rows. */
+			f->read_bytes = tn_arena_bytes(a) + 2 * block.raw.n;
+			st = check_room(f);
+			struct tn_batch *b = st != TN_OK ? NULL :
+			    tn_governance_bronze_of(&block);
+			if (st == TN_OK)
+				st = b == NULL ? TN_ENOMEM : keep_rows(f, b);
 			tn_record_batch_unref(b);
 			give(f);
 		}
@@ -140,7 +165,11 @@ from_bronze(struct found *f, const struct tn_governance_stream *s,
 			.bounds = &bound, .bound_count = r->only_bad,
 			.each = keep_rows, .arg = f,
 		};
-		st = tn_lake_read(r->s->o.lake, &read, d);
+		f->read_bytes = tn_serving_read_bytes(
+		    &r->ask.base->files[first + n]);
+		st = check_room(f);
+		if (st == TN_OK)
+			st = tn_lake_read(r->s->o.lake, &read, d);
 		give(f);
 	}
 	return st;
@@ -152,7 +181,7 @@ work_fate(struct request *r)
 	struct tn_serving_answer *a = r->answer;
 	const struct tn_governance_stream *s =
 	    &r->s->o.model->streams[r->stream];
-	struct found f = { .r = r, .cap = r->limit };
+	struct found f = { .r = r, .cap = r->limit, .d = &a->diag };
 	enum tn_status st;
 
 	f.rows = tn_zalloc(f.cap * sizeof *f.rows);

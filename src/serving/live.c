@@ -193,6 +193,9 @@ tn_serving_live_open(struct tn_serving *s,
 		st = tn_diag_set(d, TN_ENOTFOUND, "unknown_view",
 		    "there is no view \"%.*s\"",
 		    (int)(q->view.n > 63 ? 63 : q->view.n), q->view.p);
+	else if (q->as_of.p != NULL)
+		st = tn_diag_set(d, TN_EINVAL, "bad_as_of",
+		    "what was does not change: as_of is not for live");
 	else if (s->live_count >= s->o.live_max)
 		st = tn_diag_set(d, TN_EFULL, "too_many_subscribers",
 		    "%u live subscriptions are open already",

@@ -19,8 +19,8 @@ time_of(const struct tn_column *c)
 }
 
 /* Can a gold file hold buckets within the bounds? */
-static bool
-may_match(const struct tn_serving_view *v, const struct tn_catalog_file *f,
+bool
+tn_serving_may_match(const struct tn_serving_view *v, const struct tn_catalog_file *f,
     const struct tn_exec_bound *bounds, uint32_t count)
 {
 	int bucket = v->def->select->bucket_group;
@@ -74,16 +74,18 @@ struct tn_exec_fold *
 tn_serving_merge(struct request *r, struct tn_diag *d)
 {
 	const struct tn_serving_view *v = &r->s->o.model->views[r->view];
+	const struct tn_catalog_snapshot *base = r->past.kind == PAST_NOT ?
+	    r->ask.base : r->past.gold;
 	struct tn_exec_fold *sum = NULL;
-	uint32_t first, n = tn_catalog_snapshot_find(r->ask.base,
-	    TN_TIER_GOLD, v->id, &first);
+	uint32_t first = 0, n = base == NULL ? 0 :
+	    tn_catalog_snapshot_find(base, TN_TIER_GOLD, v->id, &first);
 	enum tn_status st = TN_OK;
 
 	for (uint32_t i = first; st == TN_OK && i < first + n &&
 	    r->layer != TN_LAYER_SPEED; i++) {
-		const struct tn_catalog_file *f = &r->ask.base->files[i];
+		const struct tn_catalog_file *f = &base->files[i];
 		if (f->version == v->version &&
-		    may_match(v, f, r->bounds, r->bound_count))
+		    tn_serving_may_match(v, f, r->bounds, r->bound_count))
 			st = add_gold(r, f, &sum, d);
 	}
 	if (st == TN_ENOMEM)

@@ -86,8 +86,9 @@ add_view(struct tn_serving_model *m, const struct tn_sql_view *def,
 	v->version = o.version;
 	v->fresh = o.changed;
 	v->stream = (uint32_t)stream;
-	/* A month of hourly buckets is a small file; of minutes it is not. */
-	v->by_month = def->select->bucket_us >= INT64_C(3600) * 1000000;
+	/* A cut writes anew the partitions of the buckets that it touched: that
+	 * is a day's hours, not a month's. */
+	v->by_month = def->select->bucket_us > INT64_C(86400) * 1000000;
 	v->program = tn_exec_program_new(def->select);
 	m->view_count++;
 	return TN_OK;

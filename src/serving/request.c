@@ -52,6 +52,10 @@ tn_serving_new(const struct tn_serving_opts *o)
 	    "Answers that had to be computed.");
 	s->seconds = tn_histogram_get("tarn_query_seconds", NULL,
 	    "From a request for rows to its answer.");
+	s->floors = tn_alloc((o->model->stream_count + 1) *
+	    sizeof *s->floors);
+	for (uint32_t i = 0; i < o->model->stream_count; i++)
+		s->floors[i] = INT64_MIN;
 	s->recomputed = tn_zalloc((o->model->view_count + 1) *
 	    sizeof *s->recomputed);
 	tn_serving_live_start(s);
@@ -68,6 +72,7 @@ tn_serving_free(struct tn_serving *s)
 	tn_serving_gold_free(s);
 	tn_net_lock_free(s->lock);
 	tn_free(s->recomputed);
+	tn_free(s->floors);
 	tn_free(s);
 }
 
@@ -109,9 +114,7 @@ tn_serving_request_new(struct tn_serving *s)
 	r->ask.view = -1;
 	r->held.class = TN_BUDGET_QUERIES;
 	r->ask.held.class = TN_BUDGET_QUERIES;
-	r->answer = tn_zalloc(sizeof *r->answer);
-	r->answer->refs = 1;
-	r->answer->held.class = TN_BUDGET_QUERIES;
+	r->answer = tn_serving_answer_new();
 	s->in_flight++;
 	r->finished = tn_serving_finish_plain;
 	return r;
@@ -134,10 +137,21 @@ void
 tn_serving_request_free(struct request *r)
 {
 	tn_serving_ask_fini(&r->ask);
+	tn_serving_past_end(r);
 	tn_serving_answer_unref(r->answer);
 	r->s->in_flight--;
 	tn_budget_set(&r->held, 0);
 	tn_arena_free(r->arena);
+}
+
+struct tn_serving_answer *
+tn_serving_answer_new(void)
+{
+	struct tn_serving_answer *a = tn_zalloc(sizeof *a);
+
+	a->refs = 1;
+	a->held.class = TN_BUDGET_QUERIES;
+	return a;
 }
 
 void
@@ -211,11 +225,11 @@ tn_serving_request_fail(struct request *r, enum tn_status st,
 }
 
 void
-tn_serving_no_memory(struct request *r)
+tn_serving_no_memory(struct tn_serving_answer *a)
 {
-	r->answer->status = tn_diag_set(&r->answer->diag, TN_ENOMEM,
-	    "memory_full", "memory is out for the rows of the answer");
-	tn_diag_hint(&r->answer->diag, "ask again later, or for fewer rows");
+	a->status = tn_diag_set(&a->diag, TN_ENOMEM, "memory_full",
+	    "memory is out for the rows of the answer");
+	tn_diag_hint(&a->diag, "ask again later, or for fewer rows");
 }
 
 static void
@@ -281,7 +295,8 @@ tn_serving_finish_plain(struct request *r)
 
 	tn_assert(tn_net_on_loop());
 	if (a->status == TN_OK && r->key != NULL && r->ask.base != NULL)
-		tn_serving_cache_put(r->s, r->key, a, r->ask.base->sequence);
+		tn_serving_cache_put(r->s, r->key, a, r->ask.base->sequence,
+		    r->past.kind != PAST_NOT);
 	tn_histogram_add_us(r->s->seconds,
 	    (uint64_t)(tn_os_mono_us() - r->begun_us));
 	r->answer = NULL;

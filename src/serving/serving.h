@@ -146,6 +146,11 @@ struct tn_serving_answer {
 	struct tn_budget_share held;    /* Of the body. */
 };
 void tn_serving_answer_unref(struct tn_serving_answer *a);
+/* An answer that serving did not make (of a CALL), one reference for the
+ * caller, and rows into it. Any thread. */
+struct tn_serving_answer *tn_serving_answer_new(void);
+void tn_serving_encode(struct tn_serving_answer *a, enum tn_serving_format f,
+    struct tn_batch *b);
 
 /* A view: params are column filters (equal), from/to on the time bucket
  * (from inclusive, to exclusive; ISO times, or now-24h). Unknown names are an
@@ -160,15 +165,39 @@ struct tn_serving_view_request {
 	uint32_t param_count;
 	uint32_t limit;
 	bool newest_first;
+	/* As it was at an LSN ("1234") or time (ISO, now-1h); p NULL: now. Only
+	 * the merged layer, not live. */
+	struct tn_slice as_of;
 };
 void tn_serving_view_get(struct tn_serving *s,
+    const struct tn_serving_view_request *r,
+    void (*done)(void *arg, struct tn_serving_answer *a), void *arg);
+/* Why this number: the row as each layer has it, the gold files it comes
+ * from, and the rows of the stream that it counts, newest first, each with
+ * what bronze keeps of it (raw bytes, source, time received, outcome). Params
+ * as for a view; all groups of a row for one number, fewer for a sum of them.
+ * limit 0: 20; at most 1000. Format and layer are not looked at. Loop thread. */
+void tn_serving_explain(struct tn_serving *s,
     const struct tn_serving_view_request *r,
     void (*done)(void *arg, struct tn_serving_answer *a), void *arg);
 /* What from and to take: an ISO time, a date, now-24h. Any thread. */
 bool tn_serving_time(struct tn_slice text, int64_t *us);
 /* Ad-hoc SQL. Loop thread, as above. */
+/* Where the rows of COPY (...) TO go, on a pool thread. begin may come again,
+ * when a cut made the query begin anew: what it took is void then. end: all
+ * rows were given. After a failure of any of them, or of the query, none of
+ * them is called any more. */
+struct tn_serving_sink {
+	enum tn_status (*begin)(void *arg, const struct tn_schema *schema,
+	    struct tn_diag *d);
+	enum tn_status (*rows)(void *arg, const struct tn_batch *b,
+	    struct tn_diag *d);
+	enum tn_status (*end)(void *arg, struct tn_diag *d);
+	void *arg;
+};
 struct tn_serving_sql_request {
-	struct tn_slice text;
+	struct tn_slice text;            /* With a sink: a COPY ... TO. */
+	struct tn_serving_sink sink;     /* rows NULL: answer with rows. */
 	enum tn_serving_format format;
 	enum tn_serving_layer layer;    /* Of views read. */
 };
@@ -209,6 +238,52 @@ TN_MUST_USE enum tn_status tn_serving_gold_get(struct tn_serving *s,
     const struct tn_serving_view *v, const struct tn_catalog_file *f,
     struct tn_serving_gold **out, struct tn_diag *d);
 void tn_serving_gold_put(struct tn_serving *s, struct tn_serving_gold *g);
+/* The same if they are in the cache, else NULL. */
+struct tn_serving_gold *tn_serving_gold_cached(struct tn_serving *s,
+    const struct tn_catalog_file *f);
+/* The states of some groups of a file, for one who writes them anew: the
+ * caller's, neither cached nor counted. TN_ELIMIT: they are more than bytes_max
+ * (0: no limit), as was seen after ${rows} rows of the file. */
+struct tn_serving_gold_slice {
+	const struct tn_serving_view *view;
+	const struct tn_catalog_file *file;
+	struct tn_exec_slice slice;
+	size_t bytes_max;
+	uint64_t rows;           /* Set. */
+};
+TN_MUST_USE enum tn_status tn_serving_gold_slice(struct tn_serving *s,
+    struct tn_serving_gold_slice *p, struct tn_exec_fold **out,
+    struct tn_diag *d);
+
+/* From which snapshot on the gold of a view is of its present version and of
+ * all rows: batch writes it down as the catalog's small value of this name
+ * (with the view's id), "version sequence". */
+#define TN_SERVING_WHOLE "whole:%u"
+/* TN_ENOTFOUND: it is not so in ${snapshot}. Not on the loop. */
+TN_MUST_USE enum tn_status tn_serving_whole(struct tn_serving *s,
+    const struct tn_serving_view *v,
+    const struct tn_catalog_snapshot *snapshot);
+/* The states of a view's rows with LSNs in (after, last]; *out is the
+ * caller's. TN_ELIMIT, TN_EFULL; TN_ENOTFOUND: the log was trimmed meanwhile.
+ * Not on the loop. */
+struct tn_serving_lsns {
+	const struct tn_serving_view *view;
+	/* Has the rows up to its lsn; those after it are in the log. */
+	const struct tn_catalog_snapshot *silver;
+	uint64_t after, last;
+	struct tn_exec_refs refs;        /* Frozen at last, or later. */
+	const struct tn_exec_bound *bounds;      /* Groups wanted. */
+	uint32_t bound_count;
+	enum tn_budget_class memory;
+	size_t memory_max;               /* Of the states; 0: the budget. */
+	/* Asked before each file; another status ends it. May be NULL. */
+	enum tn_status (*go_on)(const void *arg, struct tn_diag *d);
+	const void *arg;
+	uint64_t rows;                   /* Set: that were folded. */
+};
+TN_MUST_USE enum tn_status tn_serving_fold_lsns(struct tn_serving *s,
+    struct tn_serving_lsns *w, struct tn_exec_fold **out,
+    struct tn_diag *d);
 
 /* Find the answers of ${f} that its states do not hold (see
  * tn_exec_fold_settle) from the rows that it was made of: silver of ${base},
@@ -223,6 +298,7 @@ struct tn_serving_settle {
 	const uint64_t *drop;           /* Files of base that do not count. */
 	uint32_t drop_count;
 	uint64_t after, last;           /* Equal: nothing of the log. */
+	uint64_t lsn_max;               /* Of silver rows; 0: all. */
 	struct tn_exec_refs refs;       /* Frozen at last, or later. */
 	enum tn_budget_class memory;
 	/* Asked before each file; another status ends it. May be NULL. */
@@ -232,6 +308,13 @@ struct tn_serving_settle {
 	uint32_t groups;                /* That had no answer. */
 	int64_t took_us;
 };
+/* The event times of the rows that buckets in [*min_us, *max_us] (as in the
+ * times of gold files) are made of; false: that cannot be told. */
+bool tn_serving_rows_of(const struct tn_governance_stream *s,
+    const struct tn_sql_select *q, int64_t *min_us, int64_t *max_us);
+/* Rows of a stream before that event time may be gone (retention): groups
+ * that reach below it are not settled any more. INT64_MIN: none. Any thread. */
+void tn_serving_floor_set(struct tn_serving *s, uint32_t stream, int64_t us);
 /* Groups of a view settled since the start. Any thread. */
 uint64_t tn_serving_recomputed(const struct tn_serving *s, uint32_t view);
 size_t tn_serving_query_bytes(const struct tn_serving *s);

@@ -30,10 +30,20 @@ struct tn_serving {
 	struct tn_counter *cache_hits, *cache_misses;
 	struct tn_histogram *seconds;
 	uint32_t in_flight;          /* Requests; loop only. */
+	int64_t *floors;             /* Atomic: one a stream. */
 	uint64_t *recomputed;        /* Atomic: groups of each view. */
 };
 
 #define TN_SERVING_BOUNDS_MAX 32
+
+/* What a request asks of the past; see past.c. */
+struct past {
+	enum { PAST_NOT, PAST_LSN, PAST_TIME } kind;
+	int64_t value;               /* As asked for: an LSN or us. */
+	uint64_t lsn;                /* What that is. */
+	const struct tn_catalog_snapshot *gold;      /* NULL: fold all. */
+	const struct tn_catalog_snapshot *silver;
+};
 
 /* A request: ask first, so that speed's job is ours. */
 struct request {
@@ -63,6 +73,8 @@ struct request {
 	void *arg;
 	struct live_view *live;
 	struct tn_budget_share held; /* Merged states, file reads. */
+	struct past past;
+	struct tn_serving_sink sink; /* COPY ... TO; else rows is NULL. */
 };
 
 #define REQUEST_OF(job_pointer) ((struct request *)((char *)(job_pointer) - \
@@ -91,7 +103,7 @@ enum tn_status tn_serving_merge_failed(const struct tn_diag *d);
 /* About what reading a file of the lake takes: one row group of it. */
 size_t tn_serving_read_bytes(const struct tn_catalog_file *f);
 /* Memory is out: that is the answer. Does not end the request. */
-void tn_serving_no_memory(struct request *r);
+void tn_serving_no_memory(struct tn_serving_answer *a);
 /* Free the answer's parts that speed gave. */
 void tn_serving_ask_fini(struct tn_serving_ask *a);
 void tn_serving_finish_plain(struct request *r);
@@ -102,7 +114,7 @@ void tn_serving_request_free(struct request *r);
 struct tn_serving_answer *tn_serving_cache_get(struct tn_serving *s,
     const char *key);
 void tn_serving_cache_put(struct tn_serving *s, const char *key,
-    struct tn_serving_answer *a, uint64_t sequence);
+    struct tn_serving_answer *a, uint64_t sequence, bool past);
 void tn_serving_cache_free(struct tn_serving *s);
 void tn_serving_gold_free(struct tn_serving *s);
 
@@ -110,6 +122,10 @@ void tn_serving_gold_free(struct tn_serving *s);
 
 /* Gold of ask->base (+) tail, by layer and bounds; NULL with ${d}. */
 struct tn_exec_fold *tn_serving_merge(struct request *r, struct tn_diag *d);
+/* Can a gold file hold groups within the bounds? */
+bool tn_serving_may_match(const struct tn_serving_view *v,
+    const struct tn_catalog_file *f, const struct tn_exec_bound *bounds,
+    uint32_t count);
 /* Gold's states of the groups in ${keys}, merged into ${fold}. */
 TN_MUST_USE enum tn_status tn_serving_merge_keys(struct tn_serving *s,
     const struct tn_serving_view *v, const struct tn_catalog_snapshot *base,
@@ -137,6 +153,63 @@ TN_MUST_USE enum tn_status tn_serving_tail(struct tn_serving *s,
 TN_MUST_USE enum tn_status tn_serving_bounds(struct request *r,
     const struct tn_serving_param *params, uint32_t count,
     struct tn_diag *d);
+
+/* The rows that groups are made of: their silver columns, and the time they
+ * lie in, as far as that can be told. */
+struct range {
+	uint8_t *used;
+	uint32_t column;
+	bool bounded;
+	int64_t min, max;
+	struct tn_column lo, hi;
+	struct tn_parquet_bound bound;
+};
+/* All but used. */
+void tn_serving_range_set(struct range *r,
+    const struct tn_governance_stream *s, const struct tn_sql_select *select,
+    const struct tn_exec_fold *groups);
+/* A row of bronze's shape as members of a JSON object, without its braces:
+ * lsn, offset, received_at, status, line, source, code, column, reason, raw. */
+void tn_serving_encode_fate(struct tn_buf *out, const struct tn_batch *bronze,
+    uint32_t row);
+
+/* ---- past.c ---------------------------------------------------------- */
+
+/* Accepted rows of a stream with LSNs in (after, last]: silver of a snapshot,
+ * then the log after it. before() is asked before a file is read, and TN_END
+ * leaves it out. each() ends all with TN_END, which is then returned. */
+struct lsn_scan {
+	uint32_t stream;             /* Index. */
+	const struct tn_catalog_snapshot *silver;
+	uint64_t after, last;
+	const uint8_t *used;         /* The hidden _lsn among them. */
+	const struct tn_parquet_bound *bounds;
+	uint32_t bound_count;
+	bool keep_dictionary;
+	enum tn_status (*before)(void *arg, const struct tn_catalog_file *f,
+	    struct tn_diag *d);
+	enum tn_status (*each)(void *arg, const struct tn_exec_rows *rows);
+	void *arg;
+};
+TN_MUST_USE enum tn_status tn_serving_lsn_scan(struct tn_serving *s,
+    const struct lsn_scan *w, struct tn_diag *d);
+/* Mark the rows of a batch of silver (1: leave out) outside (after, last].
+ * False: none is inside. Free marks. */
+struct lsn_marks {
+	uint8_t *marks;
+	uint32_t cap;
+};
+bool tn_serving_lsn_mark(struct lsn_marks *m, const struct tn_batch *b,
+    uint64_t after, uint64_t last);
+/* An LSN or a time as text; false: the diag says so. */
+bool tn_serving_past_parse(struct request *r, struct tn_slice text);
+/* After ask: find the LSN, the gold of a view, silver; the answer's LSNs. */
+TN_MUST_USE enum tn_status tn_serving_past_begin(struct request *r,
+    struct tn_diag *d);
+/* The view's rows after that gold, as ask.fold. */
+TN_MUST_USE enum tn_status tn_serving_past_fold(struct request *r,
+    struct tn_diag *d);
+void tn_serving_past_end(struct request *r);
 
 /* ---- encode.c -------------------------------------------------------- */
 

@@ -144,24 +144,36 @@ bucket_reach(const struct tn_sql_expr *e, uint32_t column)
 	}
 }
 
-/* The rows asked for: their silver columns, and the time they lie in. */
-struct range {
-	uint8_t *used;
-	uint32_t column;
-	bool bounded;
-	int64_t min, max;
-	struct tn_column lo, hi;
-	struct tn_parquet_bound bound;
-};
+static uint32_t
+time_column(const struct tn_governance_stream *s)
+{
+	return s->table->event_time >= 0 ? (uint32_t)s->table->event_time :
+	    s->silver->count - 1;
+}
 
-static void
-set_range(struct range *r, const struct tn_governance_stream *s,
+bool
+tn_serving_rows_of(const struct tn_governance_stream *s,
+    const struct tn_sql_select *q, int64_t *min_us, int64_t *max_us)
+{
+	int64_t reach = q->bucket_group < 0 ? -1 : bucket_reach(
+	    q->groups[q->bucket_group], time_column(s));
+
+	if (reach < 0)
+		return false;
+	if (__builtin_sub_overflow(*min_us, reach, min_us))
+		*min_us = INT64_MIN;
+	if (__builtin_add_overflow(*max_us, reach, max_us))
+		*max_us = INT64_MAX;
+	return true;
+}
+
+void
+tn_serving_range_set(struct range *r, const struct tn_governance_stream *s,
     const struct tn_sql_select *select, const struct tn_exec_fold *exact)
 {
 	int64_t reach;
 
-	r->column = s->table->event_time >= 0 ?
-	    (uint32_t)s->table->event_time : s->silver->count - 1;
+	r->column = time_column(s);
 	r->bounded = false;
 	if (s->silver->fields[r->column].type.id == TN_T_DATE ||
 	    !tn_exec_fold_times(exact, &r->min, &r->max))
@@ -196,6 +208,7 @@ struct settling {
 	const struct tn_governance_stream *stream;
 	struct range range;
 	struct tn_exec_fold *exact;      /* Of the pass at hand. */
+	struct lsn_marks marks;
 	struct tn_budget_share held;
 	struct tn_diag *d;
 };
@@ -214,8 +227,14 @@ apply_rows(void *arg, const struct tn_exec_rows *rows)
 static enum tn_status
 apply_silver(void *arg, struct tn_batch *b)
 {
+	struct settling *x = arg;
 	struct tn_exec_rows rows = { .batch = b, .has_hidden = true };
 
+	if (x->w->lsn_max > 0) {
+		if (!tn_serving_lsn_mark(&x->marks, b, 0, x->w->lsn_max))
+			return TN_OK;
+		rows.skip = x->marks.marks;
+	}
 	return apply_rows(arg, &rows);
 }
 
@@ -231,6 +250,7 @@ read_file(struct settling *x, const struct tn_catalog_file *f,
 	enum tn_status st = TN_OK;
 
 	if (f->tier != TN_TIER_SILVER || f->object != x->stream->id ||
+	    (x->w->lsn_max > 0 && f->lsn_min > x->w->lsn_max) ||
 	    tn_exec_fold_full(x->exact) || (r->bounded &&
 	    (f->time_max < r->min || f->time_min > r->max)))
 		return TN_OK;
@@ -252,7 +272,7 @@ pass(void *arg, struct tn_exec_fold *exact, struct tn_diag *d)
 
 	x->exact = exact;
 	x->d = d;
-	set_range(&x->range, x->stream, w->view->def->select, exact);
+	tn_serving_range_set(&x->range, x->stream, w->view->def->select, exact);
 	if (w->base != NULL) {
 		n = tn_catalog_snapshot_find(w->base, TN_TIER_SILVER,
 		    x->stream->id, &first);
@@ -288,6 +308,45 @@ tn_serving_recomputed(const struct tn_serving *s, uint32_t view)
 	return __atomic_load_n(&s->recomputed[view], __ATOMIC_RELAXED);
 }
 
+void
+tn_serving_floor_set(struct tn_serving *s, uint32_t stream, int64_t us)
+{
+	__atomic_store_n(&s->floors[stream], us, __ATOMIC_RELAXED);
+}
+
+/* Rows that retention has removed cannot be asked. */
+static enum tn_status
+check_floor(const struct settling *x, const struct tn_exec_fold *f,
+    struct tn_diag *d)
+{
+	const struct tn_serving_view *v = x->w->view;
+	const struct tn_sql_select *q = v->def->select;
+	int64_t floor = __atomic_load_n(&x->s->floors[v->stream],
+	    __ATOMIC_RELAXED);
+	struct tn_exec_bound b = { .max_inclusive = true };
+	struct tn_exec_fold *old;
+	struct tn_arena *a;
+	bool gone = true;
+
+	if (floor == INT64_MIN)
+		return TN_OK;
+	a = tn_arena_new(1024);
+	b.max = tn_exec_bucket_at(q, (uint32_t)time_column(x->stream), floor - 1, a);
+	if (b.max != NULL) {
+		b.group = (uint32_t)q->bucket_group;
+		old = tn_exec_fold_clone(f, &b, 1);
+		gone = tn_exec_fold_unknown(old) > 0;
+		tn_exec_fold_free(old);
+	}
+	tn_arena_free(a);
+	if (!gone)
+		return TN_OK;
+	tn_diag_hint(d, "ask for newer ones, or keep rows longer");
+	return tn_diag_set(d, TN_ELIMIT, "rows_retired", "view %s has groups "
+	    "too large to be kept, whose rows retention has removed",
+	    v->def->name);
+}
+
 enum tn_status
 tn_serving_settle(struct tn_serving *s, struct tn_serving_settle *w,
     struct tn_exec_fold *f, struct tn_diag *d)
@@ -304,6 +363,9 @@ tn_serving_settle(struct tn_serving *s, struct tn_serving_settle *w,
 	w->took_us = 0;
 	if (w->groups == 0)
 		return TN_OK;
+	st = check_floor(&x, f, d);
+	if (st != TN_OK)
+		return st;
 	x.range.used = tn_zalloc(columns + 1);
 	memcpy(x.range.used, w->view->def->select->used, columns);
 	x.range.used[columns - 3] = 1;   /* Joins: as of the LSN. */
@@ -311,6 +373,7 @@ tn_serving_settle(struct tn_serving *s, struct tn_serving_settle *w,
 	st = tn_exec_fold_settle(f, &o, d);
 	tn_budget_set(&x.held, 0);
 	tn_free(x.range.used);
+	tn_free(x.marks.marks);
 	w->took_us = tn_os_mono_us() - begun;
 	if (st == TN_OK)
 		count_groups(s, w);
@@ -339,8 +402,14 @@ tn_serving_settle_request(struct request *r, struct tn_exec_fold *f,
 	    .last = batch ? r->ask.base->lsn : r->ask.last,
 	    .memory = TN_BUDGET_QUERIES,
 	    .refs = tn_serving_refs_view(&r->ask.refs) };
-	enum tn_status st = tn_serving_settle(r->s, &w, f, d);
+	enum tn_status st;
 
+	if (r->past.kind != PAST_NOT) {
+		w.base = r->past.silver;
+		w.lsn_max = w.last = r->past.lsn;
+		w.after = w.base->lsn < w.last ? w.base->lsn : w.last;
+	}
+	st = tn_serving_settle(r->s, &w, f, d);
 	r->answer->recomputed = w.groups;
 	r->answer->recompute_us = w.took_us;
 	return st;
@@ -353,6 +422,7 @@ tn_serving_ask_again(struct request *r, enum tn_status st)
 		return false;
 	r->answer->status = TN_OK;
 	memset(&r->answer->diag, 0, sizeof r->answer->diag);
+	tn_serving_past_end(r);
 	tn_serving_ask_fini(&r->ask);
 	tn_serving_request_ask(r);
 	return true;

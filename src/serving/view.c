@@ -4,20 +4,34 @@
 #include <stdio.h>
 #include <string.h>
 
+static enum tn_status
+merge(struct request *r, struct tn_exec_fold **out)
+{
+	struct tn_diag *d = &r->answer->diag;
+	enum tn_status st = TN_OK;
+
+	if (r->past.kind != PAST_NOT) {
+		st = tn_serving_past_begin(r, d);
+		if (st == TN_OK)
+			st = tn_serving_past_fold(r, d);
+		if (st != TN_OK)
+			return st;
+	}
+	*out = tn_serving_merge(r, d);
+	return *out == NULL ? tn_serving_merge_failed(d) :
+	    tn_serving_settle_request(r, *out, d);
+}
+
 static void
 work_view(struct request *r)
 {
 	struct tn_serving_answer *a = r->answer;
-	struct tn_exec_fold *merged;
+	struct tn_exec_fold *merged = NULL;
 
 	a->batch_lsn = r->ask.base->lsn;
 	a->lsn = r->layer == TN_LAYER_BATCH ? r->ask.base->lsn : r->ask.last;
-	merged = tn_serving_merge(r, &a->diag);
-	if (merged == NULL)
-		a->status = tn_serving_merge_failed(&a->diag);
-	else
-		a->status = tn_serving_settle_request(r, merged, &a->diag);
-	if (merged != NULL && tn_serving_ask_again(r, a->status)) {
+	a->status = merge(r, &merged);
+	if (tn_serving_ask_again(r, a->status)) {
 		tn_exec_fold_free(merged);
 		return;
 	}
@@ -35,6 +49,8 @@ cache_key(struct request *r, const struct tn_serving_view_request *q)
 
 	tn_buf_printf(&b, "v%d %d %d %u %d", r->view, (int)q->layer,
 	    (int)q->format, (unsigned)r->limit, (int)q->newest_first);
+	tn_buf_printf(&b, " @%lld", r->past.kind == PAST_LSN ?
+	    (long long)r->past.value : -1ll);
 	for (uint32_t i = 0; i < q->param_count; i++) {
 		/* A relative time is another one at every instant. */
 		if (q->params[i].value.n >= 3 &&
@@ -93,6 +109,17 @@ answer_from_cache(struct request *r)
 	return true;
 }
 
+static enum tn_status
+parse_as_of(struct request *r, const struct tn_serving_view_request *q,
+    struct tn_diag *d)
+{
+	if (q->layer == TN_LAYER_MERGED)
+		return tn_serving_past_parse(r, q->as_of) ? TN_OK : TN_EINVAL;
+	tn_diag_hint(d, "leave layer out");
+	return tn_diag_set(d, TN_EINVAL, "bad_as_of",
+	    "the layers were not kept apart: as_of is of both");
+}
+
 void
 tn_serving_view_get(struct tn_serving *s,
     const struct tn_serving_view_request *q,
@@ -118,16 +145,21 @@ tn_serving_view_get(struct tn_serving *s,
 	}
 	r->answer->status = tn_serving_bounds(r, q->params, q->param_count,
 	    d);
+	if (r->answer->status == TN_OK && q->as_of.p != NULL)
+		r->answer->status = parse_as_of(r, q, d);
 	if (r->answer->status != TN_OK) {
 		tn_serving_request_end(r);
 		return;
 	}
-	r->key = cache_key(r, q);
+	/* A block received by that time may still be on its way. */
+	if (r->past.kind != PAST_TIME)
+		r->key = cache_key(r, q);
 	if (answer_from_cache(r) || tn_serving_request_refused(r))
 		return;
 	r->work = work_view;
 	r->ask.view = r->view;
-	r->ask.want_fold = q->layer != TN_LAYER_BATCH;
+	r->ask.want_fold = q->layer != TN_LAYER_BATCH &&
+	    r->past.kind == PAST_NOT;
 	r->ask.bounds = r->bounds;
 	r->ask.bound_count = r->bound_count;
 	tn_serving_request_ask(r);

@@ -66,11 +66,22 @@ explain_stream(const struct tn_sql_table *t, struct tn_buf *out)
 		print_span(out, t->max_future_skew_us);
 		tn_buf_char(out, '\n');
 	}
+	for (uint32_t i = 0; i < t->sort_count; i++)
+		tn_buf_printf(out, "%s%s%s", i == 0 ? "  sorted by: " : ", ",
+		    t->schema->fields[t->sort_by[i]].name,
+		    i + 1 == t->sort_count ? "\n" : "");
 	tn_buf_str(out, "  kept: ");
 	if (t->retention_us > 0)
 		print_span(out, t->retention_us);
 	else
 		tn_buf_str(out, "for ever");
+	if (t->bronze_retention_us != t->retention_us) {
+		tn_buf_str(out, "; raw: ");
+		if (t->bronze_retention_us > 0)
+			print_span(out, t->bronze_retention_us);
+		else
+			tn_buf_str(out, "for ever");
+	}
 	tn_buf_char(out, '\n');
 }
 

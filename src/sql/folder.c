@@ -44,9 +44,14 @@ read_file(const char *dir, const char *name, struct tn_sql_source *src,
 	return TN_OK;
 }
 
+struct load {
+	struct tn_sql_pipeline **out;
+	const struct tn_sql_builtin *more;
+};
+
 static enum tn_status
-load_files(struct tn_sql_pipeline **out, const char *dir, char **names,
-    size_t count, struct tn_diag *d)
+load_files(const char *dir, char **names, size_t count, struct load *l,
+    struct tn_diag *d)
 {
 	struct tn_sql_source *src = tn_zalloc(FILES_MAX * sizeof *src);
 	struct tn_buf *bufs = tn_zalloc(FILES_MAX * sizeof *bufs);
@@ -71,7 +76,7 @@ load_files(struct tn_sql_pipeline **out, const char *dir, char **names,
 		    "there are no .sql files in %s", dir);
 	}
 	if (st == TN_OK)
-		st = tn_sql_load(out, src, n, d);
+		st = tn_sql_load_with(l->out, src, n, l->more, d);
 	for (uint32_t i = 0; i < FILES_MAX; i++) {
 		tn_free((char *)src[i].name);
 		tn_buf_fini(&bufs[i]);
@@ -85,6 +90,14 @@ enum tn_status
 tn_sql_load_dir(struct tn_sql_pipeline **out, const char *dir,
     struct tn_diag *d)
 {
+	return tn_sql_load_dir_with(out, dir, NULL, d);
+}
+
+enum tn_status
+tn_sql_load_dir_with(struct tn_sql_pipeline **out, const char *dir,
+    const struct tn_sql_builtin *more, struct tn_diag *d)
+{
+	struct load l = { out, more };
 	struct tn_diag spare;
 	char **names = NULL;
 	size_t count = 0;
@@ -101,7 +114,7 @@ tn_sql_load_dir(struct tn_sql_pipeline **out, const char *dir,
 		    "cannot read the folder %s: %s", dir,
 		    tn_status_text(st));
 	}
-	st = load_files(out, dir, names, count, d);
+	st = load_files(dir, names, count, &l, d);
 	for (size_t i = 0; i < count; i++)
 		tn_free(names[i]);
 	tn_free(names);

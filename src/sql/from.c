@@ -143,18 +143,101 @@ struct item {
 	const struct tn_json *body;
 	struct tn_slice name;
 	struct tn_slice alias;
+	const struct tn_sql_expr *as_of;
 	uint32_t at;
 };
+
+/* The one function call of a RangeFunction, or NULL: the tree has
+ * {"functions":[{"List":{"items":[call, {}]}}]}. */
+static const struct tn_json *
+range_call(const struct tn_json *body)
+{
+	const struct tn_json *functions, *list, *items;
+
+	if (tn_sql_list(body, "functions", &functions) != 1 ||
+	    tn_sql_bool(body, "ordinality") || tn_sql_bool(body, "lateral") ||
+	    tn_sql_bool(body, "is_rowsfrom"))
+		return NULL;
+	list = tn_sql_body(&functions[0], "List");
+	if (list == NULL || tn_sql_list(list, "items", &items) < 1)
+		return NULL;
+	return tn_sql_body(&items[0], "FuncCall");
+}
+
+static bool
+is_as_of(const struct tn_json *call)
+{
+	const struct tn_json *names;
+
+	return call != NULL && tn_sql_list(call, "funcname", &names) == 1 &&
+	    tn_slice_is(tn_sql_string(&names[0]), "as_of");
+}
+
+/* The second argument: an LSN, or a time that may be an expression of now(). */
+static const struct tn_sql_expr *
+as_of_when(struct tn_sql_bind *b, const struct tn_json *arg)
+{
+	const struct tn_sql_expr *e = tn_sql_expr_bind(b, arg);
+
+	if (e == NULL)
+		return NULL;
+	if (tn_sql_is_int(e->type))
+		return tn_sql_coerce(b, e, tn_record_type(TN_T_INT8),
+		    TN_SQL_IMPLICIT);
+	if (tn_sql_is_unknown(e->type) || tn_sql_is_ts(e->type) ||
+	    e->type.id == TN_T_DATE)
+		return tn_sql_coerce(b, e, tn_record_type(TN_T_TIMESTAMPTZ),
+		    TN_SQL_IMPLICIT);
+	return tn_sql_fail(b, e->at, "type_mismatch", "Write as_of('name', "
+	    "1234) or as_of('name', timestamptz '2026-03-01 08:00:00+00').",
+	    "as_of takes an LSN or a time, not %s",
+	    tn_sql_type_text(b, e->type));
+}
+
+/* as_of('name', when) */
+static bool
+read_as_of(struct tn_sql_bind *b, const struct tn_json *call,
+    struct item *it)
+{
+	const struct tn_json *args;
+	const struct tn_sql_expr *name;
+	const char *no_agg = b->no_agg;
+
+	it->at = (uint32_t)tn_sql_int(call, "location");
+	if (b->mode == TN_SQL_IN_VIEW)
+		return tn_sql_fail(b, it->at, "unsupported", "Name the "
+		    "stream itself; ask for the past of the view: FROM "
+		    "as_of('view', ...).", "as_of in a view is not supported")
+		    != NULL;
+	if (tn_sql_list(call, "args", &args) != 2)
+		return tn_sql_fail(b, it->at, "type_mismatch",
+		    "Write as_of('name', 1234) or as_of('name', timestamptz "
+		    "'...').", "as_of takes a name and an LSN or a time")
+		    != NULL;
+	b->no_agg = "FROM";
+	name = tn_sql_expr_bind(b, &args[0]);
+	it->as_of = name == NULL ? NULL : as_of_when(b, &args[1]);
+	b->no_agg = no_agg;
+	if (it->as_of == NULL)
+		return false;
+	return tn_sql_const_get_text(name, &it->name) ||
+	    tn_sql_fail(b, it->at, "type_mismatch", "Write its name in "
+	    "quotes: as_of('badge', ...).", "the first argument of as_of is "
+	    "the name of a stream, reference table or view") != NULL;
+}
 
 static bool
 read_item(struct tn_sql_bind *b, const struct tn_json *node,
     struct item *it)
 {
-	const struct tn_json *body, *alias, *items;
+	const struct tn_json *body, *alias, *items, *call = NULL;
 	struct tn_slice kind = tn_sql_kind(node, &body);
 
 	it->at = tn_sql_at(node, b->here);
-	if (!tn_slice_is(kind, "RangeVar")) {
+	it->as_of = NULL;
+	if (tn_slice_is(kind, "RangeFunction"))
+		call = range_call(body);
+	if (!tn_slice_is(kind, "RangeVar") && !is_as_of(call)) {
 		(void)tn_sql_fail(b, it->at, "unsupported",
 		    tn_slice_is(kind, "RangeSubselect") ? "Make a view of "
 		    "the inner SELECT, and query that." :
@@ -170,7 +253,8 @@ read_item(struct tn_sql_bind *b, const struct tn_json *node,
 		return false;
 	}
 	it->body = body;
-	if (!tn_sql_relation_name(b, body, it->at, &it->name))
+	if (call != NULL ? !read_as_of(b, call, it) :
+	    !tn_sql_relation_name(b, body, it->at, &it->name))
 		return false;
 	alias = tn_codec_json_get(body, "alias");
 	it->alias = alias == NULL ? it->name :
@@ -248,6 +332,7 @@ bind_source(struct tn_sql_bind *b, const struct tn_json *node,
 		return false;
 	if (b->mode == TN_SQL_IN_VIEW && is_view_name(b, it.name))
 		return view_over_view(b, it.at);
+	s->as_of = it.as_of;
 	v = tn_sql_view(b->pipe, it.name);
 	if (v != NULL)
 		return view_source(b, &it, s, v);
@@ -538,6 +623,10 @@ bind_join(struct tn_sql_bind *b, const struct tn_json *body,
 	if (!read_item(b, tn_codec_json_get(body, "rarg"), &it))
 		return false;
 	j.at = it.at;
+	if (it.as_of != NULL)
+		return tn_sql_fail(b, it.at, "unsupported", "Name the table: "
+		    "a row sees it as it was when the event came.",
+		    "as_of in JOIN is not supported") != NULL;
 	if (!check_join_kind(b, body, it.at))
 		return false;
 	j.table = joined_table(b, &it);

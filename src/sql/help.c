@@ -14,6 +14,17 @@ static const struct {
 #undef ROW
 };
 
+static const char copies[] =
+    "\nCOPY (scope admin): files of the server below DATA/export, DATA/inbox "
+    "and the\nfolders of the setting copy_paths; a path without / in front "
+    "is below DATA/export\n"
+    "  COPY (SELECT ...) TO 'x.parquet' WITH (FORMAT parquet | csv | ndjson, "
+    "HEADER false)\n"
+    "  COPY stream TO 'x.csv'\n"
+    "  COPY stream [(columns)] FROM 'x.csv.gz' (FORMAT csv | json | ndjson | "
+    "parquet,\n      DELIMITER ';', NULL 'n/a', HEADER false, and the other "
+    "options of tarn help load)\n";
+
 static const char head[] =
     "Tarn reads PostgreSQL's dialect with PostgreSQL's own parser. What it "
     "does not\ndo is refused with file, line, column and a hint.\n\n"
@@ -35,15 +46,23 @@ static const char head[] =
     "QUERIES (tarn sql, POST /api/v1/sql): one SELECT over a stream, a "
     "reference table\nor a view; also DISTINCT, ORDER BY, LIMIT, OFFSET, "
     "and rows without GROUP BY.\nStreams also have the columns _lsn, "
-    "_offset and _received_at, which * leaves out.\n\n"
+    "_offset and _received_at, which * leaves out.\n"
+    "FROM as_of('name', lsn or time) reads a stream, reference table or view "
+    "as it was:\n  as_of('badge', 1234), as_of('badge', timestamptz "
+    "'2026-03-01 08:00:00+00'),\n  as_of('visits', now() - interval '1 "
+    "hour') AS v\n\n"
     "OPTIONS of a stream: WITH (...)\n"
     "  event_time       the column that says when; else the time of "
     "arrival\n"
     "  dedupe_window    how long the primary key is remembered; '7 days'\n"
     "  max_future_skew  rows further ahead go to quarantine; '1 hour', 0: "
     "no limit\n"
-    "  retention        how long rows are to be kept; this version stores\n"
-    "                   the wish and removes nothing yet\n"
+    "  retention        how long rows are kept, by event time and whole "
+    "days; default:\n"
+    "                   for ever. Views keep the numbers made of them\n"
+    "  bronze_retention how long their raw bytes are kept, by the time they "
+    "came;\n"
+    "                   not shorter; default: as retention\n"
     "  mqtt             topics that fill it, with commas between:\n"
     "                   'office/{office}/door/{door}' takes columns from "
     "the topic and\n"
@@ -51,6 +70,10 @@ static const char head[] =
     "total' puts\n"
     "                   the whole payload into a column; + and # match "
     "anything\n"
+    "  sort_by          columns that lake files of a day are sorted by, as "
+    "'office, door',\n"
+    "                   for reads that ask for few of them; default: the "
+    "event time\n"
     "  kind             'stream' or 'reference' (a table that is joined, "
     "newest row\n"
     "                   of a primary key wins)\n\n"
@@ -185,5 +208,10 @@ tn_sql_help(struct tn_buf *out)
 	tn_buf_str(out, "\nAGGREGATES (each may have FILTER (WHERE "
 	    "condition))\n");
 	tn_sql_aggs_help(out, print_row);
+	tn_buf_str(out, "\nPROCEDURES: CALL name(arguments), by place or as "
+	    "name => value; for tarn sql and\nPOST /api/v1/sql, with the "
+	    "scope admin\n");
+	tn_sql_calls_help(out, print_row);
+	tn_buf_str(out, copies);
 	tn_buf_str(out, differences);
 }

@@ -14,6 +14,7 @@ struct statement {
 	uint32_t from;
 	uint32_t end;
 	uint32_t at;          /* First token. */
+	bool builtin;
 };
 struct loading {
 	struct tn_sql_pipeline *p;
@@ -25,6 +26,9 @@ struct loading {
 	struct tn_sql_setting *settings;
 	struct tn_slice *view_names;
 	uint32_t view_name_count;
+	const struct tn_sql_builtin *more;
+	bool builtin;         /* Its text is being read; */
+	bool pass_over;       /* its table is not wanted. */
 };
 
 /* Statements of PostgreSQL that have no place in a pipeline. */
@@ -134,6 +138,7 @@ add_statement(struct loading *l, const struct tn_sql_text *text,
 		    "more than %d statements", TN_SQL_STATEMENTS_MAX);
 	}
 	s->text = text;
+	s->builtin = l->builtin;
 	s->from = (uint32_t)tn_sql_int(raw, "stmt_location");
 	s->end = n == 0 ? text->n : s->from + n;
 	at = s->from;
@@ -248,19 +253,65 @@ check_free(struct tn_sql_bind *b, const char *name)
 	return false;
 }
 
+/* What counts as a table's definition: columns, constraints and what says
+ * when. How long rows are kept, say, may change without making silver anew. */
+static const char *
+table_definition(const struct loading *l, const struct statement *s,
+    const struct tn_sql_table *t)
+{
+	uint32_t at = s->from, depth = 0;
+	struct tn_sql_token tok = tn_sql_token_next(s->text, &at, s->end);
+	const char *columns;
+
+	while (tok.kind != TN_SQL_TOK_END) {
+		const char *p = s->text->p + tok.at;
+
+		depth += tok.n == 1 && p[0] == '(';
+		if (tok.n == 1 && p[0] == ')' && --depth == 0)
+			break;
+		tok = tn_sql_token_next(s->text, &at, s->end);
+	}
+	columns = tn_sql_text_canonical(l->p->arena, s->text, s->from, at);
+	return t->event_time < 0 ? columns : tn_arena_printf(l->p->arena,
+	    "%s with (event_time = '%s')", columns,
+	    t->schema->fields[t->event_time].name);
+}
+
+/* Is our own table wanted? The user's come first. */
+static bool
+is_wanted(const struct loading *l, const struct statement *s)
+{
+	struct tn_slice name = tn_sql_str(tn_codec_json_get(s->body,
+	    "relation"), "relname");
+
+	for (uint32_t i = 0; i < l->p->setting_count; i++)
+		if (strcmp(l->settings[i].name, l->more->setting) == 0 &&
+		    strcmp(l->settings[i].value, "off") == 0)
+			return false;
+	for (uint32_t i = 0; i < l->view_name_count; i++)
+		if (tn_slice_eq(name, l->view_names[i]))
+			return false;
+	return tn_sql_table(l->p, name) == NULL;
+}
+
 static enum tn_status
 add_table(struct loading *l, const struct statement *s)
 {
 	struct tn_sql_bind b = bind_for(l, s);
-	const struct tn_sql_table *t = tn_sql_table_bind(&b, s->body, s->at);
+	const struct tn_sql_table *t;
+
+	l->pass_over = s->builtin && !is_wanted(l, s);
+	if (l->pass_over)
+		return TN_OK;
+	t = tn_sql_table_bind(&b, s->body, s->at);
 
 	b.here = (uint32_t)tn_sql_int(tn_codec_json_get(s->body,
 	    "relation"), "location");
 	if (t == NULL || !check_free(&b, t->name))
 		return b.st;
 	l->tables[l->p->table_count] = (struct tn_sql_table *)t;
-	l->tables[l->p->table_count++]->definition = tn_sql_text_canonical(
-	    b.a, s->text, s->from, s->end);
+	l->tables[l->p->table_count]->builtin = s->builtin;
+	l->tables[l->p->table_count++]->definition = table_definition(l, s, t);
 	return TN_OK;
 }
 
@@ -408,6 +459,8 @@ add_comment(struct loading *l, const struct statement *s)
 	struct target t;
 	int column;
 
+	if (s->builtin && l->pass_over)
+		return TN_OK;
 	b.here = target_at(s);
 	if (!read_target(&b, s->body, &t))
 		return b.st;
@@ -490,8 +543,16 @@ enum tn_status
 tn_sql_load(struct tn_sql_pipeline **out,
     const struct tn_sql_source *sources, uint32_t count, struct tn_diag *d)
 {
+	return tn_sql_load_with(out, sources, count, NULL, d);
+}
+
+enum tn_status
+tn_sql_load_with(struct tn_sql_pipeline **out,
+    const struct tn_sql_source *sources, uint32_t count,
+    const struct tn_sql_builtin *more, struct tn_diag *d)
+{
 	struct tn_diag spare;
-	struct loading l = { .d = d != NULL ? d : &spare };
+	struct loading l = { .d = d != NULL ? d : &spare, .more = more };
 	struct tn_arena *a = tn_arena_new(64 * 1024);
 	enum tn_status st = TN_OK;
 	size_t most = TN_SQL_STATEMENTS_MAX + 1;
@@ -510,6 +571,9 @@ tn_sql_load(struct tn_sql_pipeline **out,
 	l.p->settings = l.settings;
 	for (uint32_t i = 0; i < count && st == TN_OK; i++)
 		st = read_source(&l, &sources[i]);
+	l.builtin = more != NULL;
+	if (st == TN_OK && more != NULL)
+		st = read_source(&l, &more->source);
 	if (st == TN_OK)
 		st = bind_all(&l);
 	if (st == TN_OK)

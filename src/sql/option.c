@@ -90,3 +90,87 @@ tn_sql_opt_unknown(struct tn_sql_bind *b, const struct tn_sql_opt *o,
 	    (const char *)o->name.p, of);
 	return false;
 }
+
+/* The next name of 'a, b', without the spaces around it; *more: a comma is
+ * behind it. */
+static struct tn_slice
+next_name(struct tn_slice *rest, bool *more)
+{
+	struct tn_slice name = *rest;
+	const uint8_t *comma = memchr(rest->p, ',', rest->n);
+
+	if (comma != NULL)
+		name.n = (size_t)(comma - rest->p);
+	*more = comma != NULL;
+	rest->p += name.n + (comma != NULL);
+	rest->n -= name.n + (comma != NULL);
+	while (name.n > 0 && name.p[0] == ' ') {
+		name.p++;
+		name.n--;
+	}
+	while (name.n > 0 && name.p[name.n - 1] == ' ')
+		name.n--;
+	return name;
+}
+
+static bool
+sort_column(struct tn_sql_bind *b, const struct tn_sql_opt *o,
+    const struct tn_field *fields, uint32_t count, struct tn_slice name,
+    uint32_t *out)
+{
+	struct tn_sql_near near = { .word = name };
+
+	for (uint32_t i = 0; i < count; i++) {
+		tn_sql_near_try(&near, fields[i].name);
+		if (!tn_slice_is(name, fields[i].name))
+			continue;
+		*out = i;
+		if (fields[i].type.id != TN_T_JSONB)
+			return true;
+		(void)tn_sql_fail(b, o->at, "type_mismatch",
+		    "Make a column of what matters in it with GENERATED "
+		    "ALWAYS AS (...) STORED.",
+		    "sort_by column \"%s\" is jsonb, which has no order",
+		    fields[i].name);
+		return false;
+	}
+	(void)tn_sql_fail(b, o->at, "unknown_column",
+	    tn_sql_near_hint(b, &near, "Write columns, as in 'office, door'."),
+	    "sort_by column \"%.*s\" does not exist",
+	    name.n > 60 ? 60 : (int)name.n, (const char *)name.p);
+	return false;
+}
+
+bool
+tn_sql_sort_bind(struct tn_sql_bind *b, const struct tn_sql_opt *o,
+    const struct tn_field *fields, uint32_t count, struct tn_sql_table *t)
+{
+	uint32_t *columns = tn_arena_zalloc(b->a, TN_SQL_SORT_MAX *
+	    sizeof *columns), n = 0;
+	struct tn_slice rest = o->value;
+	bool more = true;
+
+	do {
+		if (n == TN_SQL_SORT_MAX) {
+			(void)tn_sql_fail(b, o->at, "too_many", NULL,
+			    "sort_by has at most %d columns",
+			    TN_SQL_SORT_MAX);
+			return false;
+		}
+		if (!sort_column(b, o, fields, count, next_name(&rest,
+		    &more), &columns[n]))
+			return false;
+		for (uint32_t i = 0; i < n; i++)
+			if (columns[i] == columns[n]) {
+				(void)tn_sql_fail(b, o->at,
+				    "duplicate_column", NULL, "column \"%s\" "
+				    "appears twice in sort_by",
+				    fields[columns[n]].name);
+				return false;
+			}
+		n++;
+	} while (more);
+	t->sort_by = columns;
+	t->sort_count = n;
+	return true;
+}

@@ -242,6 +242,7 @@ struct tn_sql_check {
 	const char *column;                /* First column it mentions. */
 	const struct tn_sql_expr *expr;    /* Bad when false (null passes). */
 };
+#define TN_SQL_SORT_MAX 8
 struct tn_sql_table {
 	enum tn_sql_kind kind;
 	const char *name;
@@ -259,13 +260,19 @@ struct tn_sql_table {
 	int event_time;                    /* Column, or -1: received_at. */
 	int64_t dedupe_window_us;          /* Default 7 days. */
 	int64_t max_future_skew_us;        /* Default 1 hour; 0: no limit. */
-	int64_t retention_us;              /* 0: for ever. */
+	int64_t retention_us;              /* Of silver; 0: for ever. */
+	int64_t bronze_retention_us;       /* 0: for ever; >= retention_us. */
+	/* WITH (sort_by = 'a, b'): columns that silver files are sorted by,
+	 * before their time; none: by their time. */
+	const uint32_t *sort_by;
+	uint32_t sort_count;
 	/* WITH (mqtt = '...'): each a pattern for tn_codec_topic_parse. */
 	const char *const *topics;
 	uint32_t topic_count;
 	/* Canonical text of the definition (deparsed by us or as written): the
 	 * version of a table changes when this does. */
 	const char *definition;
+	bool builtin;                      /* Of no file of the user. */
 };
 /* Columns that every stream also has when it is read (silver), after the
  * declared ones, in this order. */
@@ -335,6 +342,9 @@ struct tn_sql_select {
 	enum tn_sql_kind source_kind;
 	const char *source;                /* Stream, reference or view. */
 	uint32_t source_columns;
+	/* FROM as_of('source', this): an int8 (LSN) or timestamptz, without
+	 * columns; NULL: as it is now. Only in queries. */
+	const struct tn_sql_expr *as_of;
 	const struct tn_schema *input;     /* The whole input space. */
 	const struct tn_sql_join *joins;
 	uint32_t join_count;
@@ -416,6 +426,20 @@ struct tn_sql_source {
 };
 TN_MUST_USE enum tn_status tn_sql_load(struct tn_sql_pipeline **out,
     const struct tn_sql_source *sources, uint32_t count, struct tn_diag *d);
+/* A text of the program's own with one table. It is passed over when a table
+ * or view of the pipeline has its name, and when the pipeline sets ${setting}
+ * to off. */
+struct tn_sql_builtin {
+	struct tn_sql_source source;
+	const char *setting;
+};
+/* Both as above, with such a text. */
+TN_MUST_USE enum tn_status tn_sql_load_with(struct tn_sql_pipeline **out,
+    const struct tn_sql_source *sources, uint32_t count,
+    const struct tn_sql_builtin *more, struct tn_diag *d);
+TN_MUST_USE enum tn_status tn_sql_load_dir_with(
+    struct tn_sql_pipeline **out, const char *dir,
+    const struct tn_sql_builtin *more, struct tn_diag *d);
 void tn_sql_pipeline_free(struct tn_sql_pipeline *p);
 const struct tn_sql_table *tn_sql_table(const struct tn_sql_pipeline *p,
     struct tn_slice name);
@@ -426,6 +450,62 @@ const struct tn_sql_view *tn_sql_view(const struct tn_sql_pipeline *p,
 TN_MUST_USE enum tn_status tn_sql_query(const struct tn_sql_pipeline *p,
     struct tn_slice text, struct tn_arena *a,
     const struct tn_sql_select **out, struct tn_diag *d);
+/* ---- CALL name(arguments) -------------------------------------------- */
+
+enum tn_sql_arg_kind {
+	TN_SQL_ARG_TEXT = 1, TN_SQL_ARG_INT = 2, TN_SQL_ARG_BOOL = 4,
+	TN_SQL_ARG_TIME = 8,             /* number: us since 1970. */
+	TN_SQL_ARG_INTERVAL = 16,        /* number: us; a day has 24 h. */
+};
+#define TN_SQL_CALL_ARGS 8
+struct tn_sql_arg {
+	const char *name;                  /* NULL: not given. */
+	enum tn_sql_arg_kind kind;
+	struct tn_slice text;              /* TEXT; in the arena. */
+	int64_t number;                    /* All others. */
+};
+/* Checked against the table in call.c: the kinds fit, what is needed is
+ * there, by place or by name => value. */
+struct tn_sql_call {
+	const char *name;
+	struct tn_sql_arg args[TN_SQL_CALL_ARGS];
+};
+/* Does a text begin with the word CALL? Any thread. */
+bool tn_sql_is_call(struct tn_slice text);
+/* Unknown names and arguments are refused with the list of what there is. Any
+ * thread but the loop. */
+TN_MUST_USE enum tn_status tn_sql_call_parse(
+    const struct tn_sql_pipeline *p, struct tn_slice text,
+    struct tn_arena *a, const struct tn_sql_call **out, struct tn_diag *d);
+/* NULL: not given. */
+const struct tn_sql_arg *tn_sql_call_arg(const struct tn_sql_call *call,
+    const char *name);
+/* Names of all procedures by number, NULL at the end. */
+const char *tn_sql_procedure(uint32_t i);
+
+/* ---- COPY ------------------------------------------------------------ */
+
+enum tn_sql_copy_format { TN_SQL_COPY_ANY, TN_SQL_COPY_CSV, TN_SQL_COPY_JSON,
+	TN_SQL_COPY_NDJSON, TN_SQL_COPY_PARQUET };
+#define TN_SQL_COPY_OPTIONS 64
+struct tn_sql_copy {
+	bool from;
+	const char *table;                   /* FROM: into this one. */
+	const struct tn_sql_select *select;  /* TO: these rows. */
+	const char *path;                    /* As written. */
+	enum tn_sql_copy_format format;      /* ANY: only FROM. */
+	bool no_header;                      /* TO, csv. */
+	/* FROM: as the load options of the HTTP door, format among them. */
+	struct tn_sql_option options[TN_SQL_COPY_OPTIONS + 1];
+	uint32_t option_count;
+};
+/* Does a text begin with the word COPY? Any thread. */
+bool tn_sql_is_copy(struct tn_slice text);
+/* The plan lives in ${a}. Any thread but the loop. */
+TN_MUST_USE enum tn_status tn_sql_copy_parse(
+    const struct tn_sql_pipeline *p, struct tn_slice text,
+    struct tn_arena *a, const struct tn_sql_copy **out, struct tn_diag *d);
+
 /* What the language does, for tarn help sql. */
 void tn_sql_help(struct tn_buf *out);
 /* One paragraph a table and view: columns, types, keys, source; for tarn

@@ -286,10 +286,18 @@ struct tn_sql_opt {
 };
 TN_MUST_USE bool tn_sql_opt_read(struct tn_sql_bind *b,
     const struct tn_json *node, struct tn_sql_opt *out);
+/* sort_by = 'a, b'. */
+TN_MUST_USE bool tn_sql_sort_bind(struct tn_sql_bind *b,
+    const struct tn_sql_opt *o, const struct tn_field *fields,
+    uint32_t count, struct tn_sql_table *t);
 /* Refuses an option that is not in the list, with the nearest. */
 TN_MUST_USE bool tn_sql_opt_unknown(struct tn_sql_bind *b,
     const struct tn_sql_opt *o, const char *const *names, uint32_t n,
     const char *of);
+
+/* ---- call.c ---------------------------------------------------------- */
+
+void tn_sql_calls_help(struct tn_buf *out, tn_sql_row *row);
 
 /* ---- topic.c --------------------------------------------------------- */
 

@@ -23,6 +23,7 @@ struct making {
 	uint32_t *key;
 	uint32_t key_count;
 	uint32_t key_at;
+	int64_t bronze_us;      /* bronze_retention; -1: not given. */
 };
 
 static int
@@ -623,16 +624,46 @@ option_event_time(struct making *m, const struct tn_sql_opt *o)
 }
 
 static bool
+option_retention(struct making *m, const struct tn_sql_opt *o, int64_t *us)
+{
+	if (tn_slice_is(o->value, "forever")) {
+		*us = 0;
+		return true;
+	}
+	return option_interval(m->b, o, us);
+}
+
+/* Silver is made of bronze and can always be made anew: so bronze stays as
+ * long, and as long when nothing is said. */
+static bool
+check_retention(struct making *m)
+{
+	struct tn_sql_table *t = m->t;
+
+	t->bronze_retention_us = m->bronze_us < 0 ? t->retention_us :
+	    m->bronze_us;
+	if (t->bronze_retention_us == 0 || (t->retention_us > 0 &&
+	    t->bronze_retention_us >= t->retention_us))
+		return true;
+	(void)tn_sql_fail(m->b, m->b->here, "bad_option", "Make it at least "
+	    "as long, or leave it out: it then is retention's.",
+	    "bronze_retention of table \"%s\" is shorter than its retention: "
+	    "the rows could not be made anew", t->name);
+	return false;
+}
+
+static bool
 set_option(struct making *m, const struct tn_sql_opt *o)
 {
 	static const char *const names[] = { "event_time", "dedupe_window",
-	    "max_future_skew", "retention", "mqtt", "kind" };
+	    "max_future_skew", "retention", "bronze_retention", "mqtt",
+	    "kind", "sort_by" };
 	struct tn_sql_table *t = m->t;
 
 	if (tn_slice_is(o->name, "kind"))
 		return true;
 	if (t->kind == TN_SQL_REFERENCE)
-		for (size_t i = 0; i < 4; i++)
+		for (size_t i = 0; i < 5; i++)
 			if (tn_slice_is(o->name, names[i])) {
 				(void)tn_sql_fail(m->b, o->at, "bad_option",
 				    "Leave it out.",
@@ -641,13 +672,14 @@ set_option(struct making *m, const struct tn_sql_opt *o)
 			}
 	if (tn_slice_is(o->name, "mqtt"))
 		return tn_sql_topics_bind(m->b, o, m->fields, m->count, t);
+	if (tn_slice_is(o->name, "sort_by"))
+		return tn_sql_sort_bind(m->b, o, m->fields, m->count, t);
 	if (tn_slice_is(o->name, "event_time"))
 		return option_event_time(m, o);
-	if (tn_slice_is(o->name, "retention")) {
-		if (tn_slice_is(o->value, "forever"))
-			return true;
-		return option_interval(m->b, o, &t->retention_us);
-	}
+	if (tn_slice_is(o->name, "retention"))
+		return option_retention(m, o, &t->retention_us);
+	if (tn_slice_is(o->name, "bronze_retention"))
+		return option_retention(m, o, &m->bronze_us);
 	if (tn_slice_is(o->name, "max_future_skew"))
 		return option_interval(m->b, o, &t->max_future_skew_us);
 	if (!tn_slice_is(o->name, "dedupe_window"))
@@ -690,6 +722,7 @@ bind_options(struct making *m, const struct tn_json *body)
 	    (n + 1) * sizeof *opts);
 
 	m->t->event_time = -1;
+	m->bronze_us = -1;
 	m->t->dedupe_window_us = 7 * US_PER_DAY;
 	m->t->max_future_skew_us = INT64_C(3600000000);
 	for (uint32_t i = 0; i < n; i++) {
@@ -709,6 +742,8 @@ bind_options(struct making *m, const struct tn_json *body)
 	for (uint32_t i = 0; i < n; i++)
 		if (!set_option(m, &opts[i]))
 			return false;
+	if (!check_retention(m))
+		return false;
 	if (m->t->kind == TN_SQL_REFERENCE && m->key_count == 0) {
 		(void)tn_sql_fail(b, b->here, "bad_table",
 		    "Add PRIMARY KEY to the column it is looked up by.",

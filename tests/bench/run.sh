@@ -99,6 +99,9 @@ done | sort -t"$(printf '\t')" -k2,2n | grep rows/s | tail -1 |
     show ">= 10000000"
 stop
 
+"$B/tests/bench/compact_bench" days="${DAYS:-30}" |
+    show "young <= 8, bytes and time <= 1.2 times"
+
 for i in $(seq "$RUNS"); do
 	"$L" start label="empty log:" port=$PORT secs=2 -- "$B/tarn" run \
 	    --config "$W/empty" --data "$W/data" --http 127.0.0.1:$PORT \

@@ -14,7 +14,7 @@ const flips = Number(process.env.FLIPS ?? 50);
 const sql = `
 ALTER SYSTEM SET cut_interval = '1 hour';
 ALTER SYSTEM SET young_files_max = '1000';
-ALTER SYSTEM SET keep_dropped_files = '1 hour';
+ALTER SYSTEM SET snapshot_keep = '1 hour';
 CREATE TABLE plain (batch int NOT NULL, seq int NOT NULL, ts timestamptz NOT NULL, name text, x double precision CHECK (x < 1000)) WITH (event_time = 'ts');
 CREATE TABLE keyed (id text PRIMARY KEY, batch int NOT NULL, seq int NOT NULL, ts timestamptz NOT NULL) WITH (event_time = 'ts', dedupe_window = '7 days');
 CREATE MATERIALIZED VIEW plain_batches AS SELECT batch, count(*) AS n, count(DISTINCT seq) AS seqs, avg(x) AS x, max(name) AS name FROM plain GROUP BY batch;

@@ -1,12 +1,12 @@
-// Memory has one budget: with a small memory_max a flood of ever new groups
-// and keys, a large reference table and many big questions leave the process
-// below the cap and a constant, senders are told to wait and lose nothing, and
-// cuts make room again.
+// Memory has one budget with a hard cap: whatever comes (a flood of ever new
+// groups and keys, a large reference table, wide rows on many connections, many
+// big questions, gold larger than memory), the process's anonymous memory stays
+// below memory_max, senders are told to wait and lose nothing, and cuts make
+// room again.
 //
-// The constant: pages that the allocator has not given back, the program's own
-// few MiB, and what is on its way when the doors close. Measured with a cap of
-// 64 MiB: 4 MiB when idle, 80 MiB at most in a flood. Pages of mapped files
-// (log, key files) are not in it: the kernel takes those back by itself.
+// Measured with a cap of 64 MiB: 4 MiB when idle, 45 MiB at most in a flood.
+// Pages of mapped files (log, key files) are not in it: the kernel takes those
+// back by itself.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -17,7 +17,6 @@ import { Tarn, tarnBin, tempDir, until } from './lib.mjs';
 
 const MIB = 1 << 20;
 const CAP = 64 * MIB;
-const BEYOND = 32 * MIB;
 const BODY = 2000;
 
 const sql = (cap) => `
@@ -48,7 +47,7 @@ const anonymous = (pid) => Number(/RssAnon:\s+(\d+)/.exec(readFileSync(`/proc/${
 /** Largest RssAnon until stop() is called. */
 function watch(pid) {
   let peak = 0;
-  const timer = setInterval(() => { peak = Math.max(peak, anonymous(pid)); }, 20);
+  const timer = setInterval(() => { peak = Math.max(peak, anonymous(pid)); }, 5);
   return { stop: () => { clearInterval(timer); return peak; } };
 }
 
@@ -57,9 +56,9 @@ async function metric(t, name) {
   return Number(new RegExp(`^${name.replace(/[{}"]/g, '\\$&')} (\\S+)$`, 'm').exec(text)[1]);
 }
 
-test('a flood: the process stays below its cap, senders wait, every event is there once', { timeout: 300000 }, async () => {
-  const t = await new Tarn({ sql: sql('64 MiB') }).start();
-  const N = 300000;
+async function flood(mib, N) {
+  const cap = mib * MIB;
+  const t = await new Tarn({ sql: sql(`${mib} MiB`) }).start();
   const seen = { full: 0, answers: {}, sick: 0 };
   const mem = watch(t.child.pid);
   let next = 0, sending = true;
@@ -80,7 +79,7 @@ test('a flood: the process stays below its cap, senders wait, every event is the
         assert.ok(Number(r.headers.get('retry-after')) >= 1, 'Retry-After');
         if (r.body.type === '/problems/memory-full') {
           seen.full++;
-          assert.match(r.body.detail, /of the 64\.0 MiB of memory_max/);
+          assert.ok(r.body.detail.includes(`of the ${mib}.0 MiB of memory_max`), r.body.detail);
           assert.match(r.body.hint, /memory_max/);
         }
         await new Promise((f) => setTimeout(f, 50));
@@ -105,8 +104,8 @@ test('a flood: the process stays below its cap, senders wait, every event is the
   sending = false;
   await Promise.all(asking);
   const peak = mem.stop();
-  console.log(`# anonymous memory at most ${(peak / MIB).toFixed(1)} MiB of ${CAP / MIB}; ${seen.full} bodies were told to wait`);
-  assert.ok(peak < CAP + BEYOND, `${peak / MIB} MiB`);
+  console.log(`# anonymous memory at most ${(peak / MIB).toFixed(1)} MiB of ${mib}; ${seen.full} bodies were told to wait`);
+  assert.ok(peak < cap, `${peak / MIB} MiB`);
   assert.ok(seen.full > 0, 'the doors closed at least once');
   assert.equal(seen.sick, 0);
   assert.ok(seen.answers[200] > 0, 'small questions were answered');
@@ -117,14 +116,138 @@ test('a flood: the process stays below its cap, senders wait, every event is the
   assert.ok(runs.some((r) => r.kind === 'cut' && r.reason === 'memory'), JSON.stringify(runs.slice(0, 3)));
   await until(async () => (await t.fetch('/api/v1/views/total')).status === 200, 30000, 100);
   assert.equal(Number((await t.view('total'))[0].n), N + 10);
-  assert.equal(await metric(t, 'tarn_memory_max_bytes'), CAP);
+  assert.equal(await metric(t, 'tarn_memory_max_bytes'), cap);
   assert.ok(await metric(t, 'tarn_memory_bytes{class="references"}') > MIB);
-  assert.ok(await metric(t, 'tarn_memory_peak_bytes') > CAP / 2);
+  assert.ok(await metric(t, 'tarn_memory_peak_bytes') > cap / 2);
   const end = await until(async () => {
     const r = await t.call('POST', '/api/v1/sql', 'SELECT count(*) AS n, count(DISTINCT k) AS keys FROM ev', { 'content-type': 'application/sql' });
     return r.status === 200 || r.status === 413 ? r : null;
   }, 30000, 200);
   if (end.status === 200) assert.deepEqual(end.body.rows[0].map(Number), [N + 10, N + 10]);
+  await t.stop();
+}
+
+test('a flood: the process stays below its cap, senders wait, every event is there once', { timeout: 300000 }, () => flood(64, 300000));
+
+test('the same with twice the memory', { timeout: 300000, skip: process.env.SOAK ? false : 'SOAK=1' }, () => flood(128, 1000000));
+
+// Merging files is left out where rows are wide: its memory is its own matter.
+const unmerged = (text) => `ALTER SYSTEM SET young_files_max = 1000;${text}`;
+
+// Everything at once, at two caps: rows of up to 200 KB in bodies of 3 MB on 40
+// connections, ever new keys beside them, and questions that read all of it.
+for (const cap of [64, 128]) {
+  test(`wide rows on many connections at ${cap} MiB, and questions`, { timeout: 200000 }, async () => {
+    const t = await new Tarn({ sql: unmerged(sql(`${cap} MiB`)) }).start();
+    const mem = watch(t.child.pid);
+    const wide = [20, 200000, 2000, 60000].map((n) => 'w'.repeat(n));
+    const until_ms = Date.now() + (process.env.SOAK ? 60000 : 4000);
+    let next = 0, taken = 0, waits = 0, sending = true;
+    const send = async (kind) => {
+      while (Date.now() < until_ms) {
+        const first = next;
+        const n = kind === 0 ? BODY : 40;
+        next += n;
+        let body = kind === 0 ? events(first, n) : '';
+        for (let i = 0; kind > 0 && i < n; i++) body += `{"id":"event-${String(first + i).padStart(12, '0')}","ts":"2026-03-05T00:00:00Z","k":"${wide[(i + kind) % 4]}","v":1}\n`;
+        for (;;) {
+          const r = await t.call('POST', '/api/v1/streams/ev', body, { 'content-type': 'application/x-ndjson' });
+          if (r.status === 200) { taken += n; break; }
+          assert.equal(r.status, 503, JSON.stringify(r.body).slice(0, 300));
+          waits++;
+          await new Promise((f) => setTimeout(f, 20));
+        }
+      }
+    };
+    const ask = async () => {
+      for (; sending; await new Promise((f) => setTimeout(f, 5))) {
+        const path = ['/api/v1/views/by_key?limit=5', '/api/v1/views/people', '/api/v1/streams/ev/recent', '/api/v1/quarantine/ev'][waits % 4];
+        const r = await t.fetch(path);
+        await r.arrayBuffer();
+        const q = await t.call('POST', '/api/v1/sql', 'SELECT k, max(length(k)) FROM ev GROUP BY k ORDER BY 2 DESC LIMIT 3', { 'content-type': 'application/sql' });
+        assert.ok([200, 413, 503].includes(q.status), `sql: ${q.status} ${JSON.stringify(q.body)}`);
+      }
+    };
+    const asking = [ask(), ask(), ask(), ask()];
+    await Promise.all(Array.from({ length: 40 }, (_, i) => send(i % 5)));
+    sending = false;
+    await Promise.all(asking);
+    const peak = mem.stop();
+    console.log(`# anonymous memory at most ${(peak / MIB).toFixed(1)} MiB of ${cap}; ${taken} rows, ${waits} bodies were told to wait`);
+    assert.ok(peak < cap * MIB, `${peak / MIB} MiB`);
+    await until(async () => (await t.fetch('/api/v1/views/total')).status === 200, 30000, 100);
+    assert.equal(Number((await t.view('total'))[0].n), taken);
+    await t.stop();
+  });
+}
+
+test('gold larger than memory: a partition is written in slices, each group stands in one file', { timeout: 200000 }, async () => {
+  const t = await new Tarn({ sql: `
+ALTER SYSTEM SET memory_max = '64 MiB';
+ALTER SYSTEM SET cut_interval = '24 hours';
+CREATE TABLE ev (id bigint PRIMARY KEY, k text NOT NULL, v bigint) WITH (dedupe_window = '1 hour');
+CREATE MATERIALIZED VIEW by_key AS SELECT k, count(*) AS n, sum(v) AS s, min(v) AS lo, max(v) AS hi, avg(v) AS m FROM ev GROUP BY k;` }).start();
+  const mem = watch(t.child.pid);
+  const KEYS = process.env.SOAK ? 1500000 : 400000;
+  const N = KEYS + 40000;
+  let id = 0;
+  const body = (n) => {
+    let s = '';
+    for (const end = Math.min(id + n, N); id < end; id++) s += `{"id":${id},"k":"a key long enough to have a text of its own ${id % KEYS}","v":${id}}\n`;
+    return s;
+  };
+  const send = async () => {
+    while (id < N) {
+      const text = body(4000);
+      for (;;) {
+        const r = await t.call('POST', '/api/v1/streams/ev', text, { 'content-type': 'application/x-ndjson' });
+        if (r.status === 200) break;
+        assert.equal(r.status, 503, JSON.stringify(r.body));
+        await new Promise((f) => setTimeout(f, 20));
+      }
+    }
+  };
+  await Promise.all([send(), send(), send()]);
+  await until(async () => (await t.call('POST', '/api/v1/batch/run')).status === 200, 60000, 100);
+  const peak = mem.stop();
+  const files = (await t.ok('GET', '/api/v1/files?tier=gold')).files;
+  console.log(`# anonymous memory at most ${(peak / MIB).toFixed(1)} MiB of 64; ${KEYS} groups in ${files.length} gold files`);
+  assert.ok(peak < CAP, `${peak / MIB} MiB`);
+  assert.ok(files.length >= 8, JSON.stringify(files.length));
+  assert.equal(files.reduce((n, f) => n + Number(f.rows), 0), KEYS);
+  for (const i of [0, 1, 39999, 40000, KEYS - 1]) {
+    const r = await until(async () => {
+      const x = await t.fetch(`/api/v1/views/by_key?layer=batch&k=${encodeURIComponent(`a key long enough to have a text of its own ${i}`)}`);
+      return x.status === 200 ? x.json() : x.arrayBuffer().then(() => null);
+    }, 30000, 50);
+    assert.deepEqual(r.rows[0].slice(1, 3).map(Number), i < 40000 ? [2, 2 * i + KEYS] : [1, i], JSON.stringify(r.rows));
+  }
+  await t.stop();
+});
+
+test('memory that stays full: health says so, and readers are served', { timeout: 60000 }, async () => {
+  const t = await new Tarn({ sql: unmerged(sql('64 MiB')).replace('CREATE TABLE ev', "ALTER SYSTEM SET memory_full_max = '1 s';\nCREATE TABLE ev") }).start();
+  const name = 'n'.repeat(2000);
+  let last = 200;
+  // Reference tables stay in memory: no cut makes room.
+  for (let i = 0; last === 200; i += 500) {
+    let body = '';
+    for (let k = i; k < i + 500; k++) body += `{"k":"key-${k}","name":"${name}"}\n`;
+    last = (await t.call('POST', '/api/v1/streams/ref', body, { 'content-type': 'application/x-ndjson' })).status;
+    assert.ok([200, 503].includes(last) && i < 100000, `${last}`);
+  }
+  const sick = await until(async () => {
+    const r = await t.fetch('/healthz');
+    const text = await r.text();
+    return r.status === 503 ? text : null;
+  }, 20000, 20);
+  assert.match(sick, /no events were taken for \d+ s: memory is full/);
+  assert.match(sick, /of the 64\.0 MiB of memory_max are in use \(references/);
+  assert.equal((await t.fetch('/readyz')).status, 503);
+  assert.equal((await t.fetch('/livez')).status, 200);
+  assert.equal(await metric(t, 'tarn_ready'), 0);
+  await until(async () => (await t.fetch('/api/v1/views/total')).status === 200, 20000, 50);
+  assert.ok(anonymous(t.child.pid) < CAP);
   await t.stop();
 });
 
@@ -148,7 +271,7 @@ test('half rows of many slow senders: memory is bounded, others get through', { 
   await until(async () => (await t.call('POST', '/api/v1/streams/ev', events(0, 10), { 'content-type': 'application/x-ndjson' })).status === 200, 60000, 50);
   const peak = mem.stop();
   console.log(`# anonymous memory at most ${(peak / MIB).toFixed(1)} MiB; another sender got through after ${Date.now() - begun} ms`);
-  assert.ok(peak < CAP + BEYOND, `${peak / MIB} MiB`);
+  assert.ok(peak < CAP, `${peak / MIB} MiB`);
   for (const r of senders) r.destroy();
   await until(async () => (await metric(t, 'tarn_memory_bytes{class="ingest"}')) < MIB, 20000, 50);
   assert.equal(Number((await t.view('total'))[0].n), 10);
@@ -164,7 +287,7 @@ test('a log that a smaller memory_max cannot hold folded is cut while it is read
   const small = await new Tarn({ sql: sql('64 MiB'), data, startMs: 60000 }).start();
   const runs = (await small.ok('GET', '/api/v1/runs?limit=200')).runs;
   assert.ok(runs.some((r) => r.kind === 'cut' && r.reason === 'start'), JSON.stringify(runs.slice(0, 3)));
-  assert.ok(anonymous(small.child.pid) < CAP + BEYOND, `${anonymous(small.child.pid) / MIB} MiB`);
+  assert.ok(anonymous(small.child.pid) < CAP, `${anonymous(small.child.pid) / MIB} MiB`);
   assert.equal(Number((await small.view('total'))[0].n), N);
   const again = await small.post('ev', events(N - 100, 100));
   assert.equal(again.duplicates, 100, 'keys of the log and of the cuts are known');

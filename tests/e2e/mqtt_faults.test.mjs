@@ -36,8 +36,9 @@ class World {
     this.t = t;
     this.sent = [];                        // {topic, k, qos, by, acked}
     const port = () => t.mqttPort;
-    const peer = (id, v) => new Peer({ port, id, v, step: (what) => step(id, what) });
-    this.pubs = [peer('pub4', 4), peer('pub5', 5)];
+    const peer = (id, v, marks = true) => new Peer({ port, id, v, marks, step: (what) => step(id, what) });
+    // Two of them forget DUP when they send again.
+    this.pubs = [peer('pub4', 4), peer('pub5', 5), peer('bare4', 4, false), peer('bare5', 5, false)];
     this.subs = { two: peer('sub-two', 5), one: peer('sub-one', 4), both: peer('sub-both', 4) };
     this.all = [...this.pubs, ...Object.values(this.subs)];
     this.n = 0;
@@ -161,7 +162,7 @@ async function dieAt(place) {
   await w.quiet();
   await w.check(`${place}, after`);
   for (const [i, p] of w.all.entries()) {
-    const more = p.got.slice(before[i]).filter((x) => !w.sent.slice(-16).some((m) => m.k === keyOf(x.payload)));
+    const more = p.got.slice(before[i]).filter((x) => !w.sent.slice(-32).some((m) => m.k === keyOf(x.payload)));
     // Acknowledged by the client, dropped from the store without a sync: QoS 1 may come once more, marked.
     assert.ok(more.every((x) => x.qos === 1 && x.dup), `${place}: ${p.id} was told again of ${JSON.stringify(more)}`);
   }
@@ -585,7 +586,7 @@ test('after a failed sync of the log or of the store nothing is acknowledged; a 
     assert.deepEqual(acked, [], kind);
     assert.ok(w.pubs.every((p) => [...p.out.values()].every((m) => m.step === 'publish')), `${kind}: no PUBREC`);
     assert.equal(w.pubs[1].reason, 0x83, `${kind}: 5.0 is told`);
-    assert.deepEqual(w.pubs.map((p) => p.refusal), [3, 0x88], `${kind}: no session that could not be kept`);
+    assert.deepEqual(w.pubs.map((p) => p.refusal), [3, 0x88, 3, 0x88], `${kind}: no session that could not be kept`);
     assert.ok(w.all.every((p) => p.got.every((x) => !keyOf(x.payload).startsWith(kind))), `${kind}: nobody was told what is not on disk`);
     await detach();
     await sleep(50);
@@ -692,6 +693,57 @@ test('a full disk: no acknowledgement, 5.0 is told 0x97, and all is taken once t
   } finally {
     await w.end();
     await t.kill?.();
+    rmSync(ballast, { force: true });
+    spawnSync('umount', ['-l', dir]);
+  }
+});
+
+test('no room for the store: 0x97 within seconds, other sessions go on, SIGTERM ends in time, and what was told is there', { timeout: 60000 }, async (ctx) => {
+  const dir = tempDir('full');
+  const m = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'tmpfs', dir]);
+  if (m.status !== 0) return ctx.skip(`no tmpfs may be mounted here: ${m.stderr}`);
+  const t = new Tarn({ sql, mqtt: true, data: join(dir, 'data') });
+  const ballast = join(dir, 'ballast');
+  try {
+    await t.start();
+    const meet = async (id, v) => { const w = new Wire(t.mqttPort); assert.equal((await w.connect(id, { v, keep: true }))?.body[1], 0); return w; };
+    const p4 = await meet('p4', 4), p5 = await meet('p5', 5);
+    const retained = (v, id, text) => publishPacket('r/1', text, { v, qos: 1, id, retain: true });
+    p5.send(retained(5, 1, 'first'));
+    assert.equal((await p5.next()).type, T.PUBACK);
+    for (let size = 64 << 20; size >= 512; size >>= 1)
+      for (let i = 0; i < 2; i++) try { writeFileSync(ballast, Buffer.alloc(size), { flag: 'a' }); } catch { /* full */ }
+    // LMDB uses pages again: until it needs a new one it goes on.
+    let told = null;
+    for (let i = 0; i < 2000 && told === null; i++) {
+      p5.send(publishPacket(`r/${i}`, randomBytes(20000), { v: 5, qos: 1, id: 2 + i, retain: true }));
+      const p = await p5.next(10000);
+      if (p?.type !== T.PUBACK) told = p;
+    }
+    assert.equal(told?.type, T.DISCONNECT);
+    assert.equal(told.body[0], 0x97);
+    assert.equal(await metric(t, 'tarn_mqtt_store_full'), 1);
+    p4.send(retained(4, 1, 'x'));
+    assert.equal(await p4.next(10000), null, '3.1.1 is hung up');
+    const again = new Wire(t.mqttPort), refused = await again.connect('p5', { v: 5, keep: true });
+    assert.equal(refused.body[1], 0x97);
+    const short = new Wire(t.mqttPort);
+    assert.equal((await short.connect('short', { v: 5 })).body[1], 0);
+    short.send(publishPacket('elsewhere', 'x', { v: 5, qos: 2, id: 1 }));
+    assert.equal((await short.next()).type, T.PUBREC);
+    const begun = Date.now();
+    assert.deepEqual(await t.stop(), { code: 0, signal: null }, t.err.slice(-1000));
+    assert.ok(Date.now() - begun < (slow ? 15000 : 5000), `${Date.now() - begun} ms`);
+    rmSync(ballast);
+    await t.start();
+    const back = await meet('p5', 5);
+    back.send(subscribePacket(1, 'r/1', 1, 5));
+    assert.equal((await back.next()).type, T.SUBACK);
+    assert.equal((await back.next()).type, T.PUBLISH);
+    back.destroy();
+    assert.deepEqual(await t.stop(), { code: 0, signal: null });
+  } finally {
+    await t.kill();
     rmSync(ballast, { force: true });
     spawnSync('umount', ['-l', dir]);
   }

@@ -178,6 +178,29 @@ export function start({ port = 0, empty = false, root = null } = {}) {
 			state: i === 17 ? 'failed' : 'done', started_at: iso(begin), ended_at: iso(begin + 1400 + i * 9000), seconds: 1.4 + i * 9,
 			lsn_from: 1000 - i * 10, lsn_to: 1010 - i * 10, rows: 5200 + i * 31, files: 3, changed: i % 7 === 2 ? 4 : 0, detail: i === 17 ? 'no space left on device; tried again 5 min later' : null });
 	}
+	/* A recompute that is under way until it is canceled. */
+	const work = empty ? null : { id: 300, kind: 'recompute', reason: 'request', object: 'entries_hourly', state: 'running', started_at: iso(Date.now() - 4000), ended_at: null,
+		seconds: null, lsn_from: 0, lsn_to: 900, rows: 0, files: 0, changed: 0, detail: null, paused: false, rows_read: 81388, rows_total: 239004 };
+	if (work)
+		state.runs.unshift(work);
+	const tiers = empty ? [] : [['bronze', 'readings', 21, 21, 6e6], ['silver', 'readings', 90, 40, 4e6], ...defs.map((d) => ['gold', d.name, 14, 14, 2e5])];
+	const lake = (table) => ({ sequence: 7, lsn: state.batch, published_at: iso(Date.now() - 60e3), disk: { free: 71e9, size: 270e9, reserve: 268435456 },
+		tables: tiers.map(([tier, name, files, small_files, bytes]) => ({ tier, name, files, small_files, bytes, rows: files * 1000, from: iso(now - 21 * 24 * HOUR), to: iso(now) })),
+		...(table ? { partitions: tiers.filter((t) => t[1] === table).flatMap(([tier]) => Array.from({ length: 140 }, (_, i) => ({ tier, name: table,
+			partition: iso(now - (139 - i) * 24 * HOUR).slice(0, 10), files: 1 + i % 3, rows: 900 + i * 7, bytes: 2e4 + i * i * 30 }))) } : {}),
+		days: [], bytes_per_day: empty ? null : 1.3e6, days_left: empty ? null : 54000 });
+	const fileList = (table, tier) => Array.from({ length: 30 }, (_, i) => ({ id: i + 1, tier, table, partition: iso(now - i * 24 * HOUR).slice(0, 10),
+		path: `${tier}/${table}/date=${iso(now - i * 24 * HOUR).slice(0, 10)}/00000000004${i % 10}-1-0.parquet`, rows: 5760, bytes: 29000 + i * 11, crc: 'cafe1234',
+		time_min: iso(now - i * 24 * HOUR), time_max: iso(now - i * 24 * HOUR + 3600e3), lsn_min: 1, lsn_max: 42, version: 1 }));
+	/* Why this number: of a view, the row that the filters choose. */
+	function explain(name, q) {
+		const d = defs.find((x) => x.name === name);
+		const a = answer(name);
+		const merged = a.rows.filter((r) => d.cols.every((c, i) => !q.has(c.name) || String(r[i]) === q.get(c.name))).slice(0, 20);
+		return { view: name, version: 3, definition: `create materialized view ${name} as select 1`, stream: 'readings', columns: a.columns, merged, batch: merged.slice(0, 1), speed: [],
+			gold: [{ path: `gold/${name}/date=2026-03-01/000000000042-1.parquet`, partition: '2026-03-01', rows: 24, version: 3, lsn: 42, run: 199 }],
+			stream_columns: ['reading_id'], rows: merged.length === 0 ? [] : recent(false, 20).map((r) => ({ values: ['x'], ...r })), truncated: true, lsn: state.lsn, batch_lsn: state.batch };
+	}
 	const us = (ago_s) => (Date.now() - ago_s * 1000) * 1000;
 	const client = (name, o = {}) => ({ client: name, peer: '127.0.0.1:50112', user: '', protocol: '3.1.1', connected: true, websocket: false, tls: false,
 		since_us: us(3700), last_us: us(3), received: 1200 + state.tick, sent: 4, subscriptions: 1, queued: 0, inflight: 0, takeovers: 0, expiry_s: 0, ...o });
@@ -236,6 +259,8 @@ export function start({ port = 0, empty = false, root = null } = {}) {
 	const server = http.createServer((req, res) => {
 		const u = new URL(req.url, 'http://x');
 		const p = u.pathname;
+		if (/^\/iceberg\/v1\/disk\/namespaces\/silver\/tables\/readings$/.test(p))
+			return json(res, 200, { metadata: { location: 'file:///var/lib/tarn/lake/silver/readings' } });
 		if (!p.startsWith('/api/'))
 			return files(req, res, p);
 		if (p === '/api/v1/live') {
@@ -252,6 +277,25 @@ export function start({ port = 0, empty = false, root = null } = {}) {
 		if (p === '/api/v1/views')
 			return json(res, 200, { views: defs.map((d) => ({ name: d.name, comment: null, stream: 'readings', sql: '', columns: d.cols,
 				bucket: d.cols.some((c) => c.name === 'hour') ? 'hour' : null, bucket_us: d.cols.some((c) => c.name === 'hour') ? 3600e6 : null, options: d.o, version: 1, gold: { files: 1, rows: 1, bytes: 1 } })) });
+		const why = /^\/api\/v1\/views\/(\w+)\/explain$/.exec(p);
+		if (why) {
+			asked.push(req.url);
+			return json(res, 200, explain(why[1], u.searchParams));
+		}
+		if (p === '/api/v1/lake')
+			return json(res, 200, lake(u.searchParams.get('table')));
+		if (p === '/api/v1/files')
+			return json(res, 200, { files: fileList(u.searchParams.get('table'), u.searchParams.get('tier')) });
+		if (p === '/api/v1/snapshots')
+			return json(res, 200, { snapshots: Array.from({ length: 7 }, (_, i) => ({ sequence: 7 - i, lsn: 900 - i * 100, published_at: iso(Date.now() - i * 60e3), run: i === 3 ? null : 200 - i,
+				files_added: 17, files_dropped: 8, files: 189 - i * 9, rows: 244164, bytes: 6429828 })) });
+		if (p === '/api/v1/verify')
+			return json(res, 200, { equal: true, differences: 0, text: 'readings: 1000 rows are what bronze says\n' });
+		if (p === '/api/v1/recompute') {
+			asked.push(req.url);
+			return u.searchParams.get('from') === 'never' ? json(res, 400, { type: '/problems/bad-time', title: 'Bad Request', status: 400, detail: '"never" is no time' }, 'application/problem+json') :
+				json(res, 200, { run: u.searchParams.has('dry_run') ? null : 301, lsn: state.batch, rows: 81388, files: 17, text: u.searchParams.has('dry_run') ? 'would read 81388 rows in 17 files of silver, 0.3 MiB' : 'published 812 rows' });
+		}
 		const one = /^\/api\/v1\/views\/(\w+)(\/corrections)?$/.exec(p);
 		if (one && defs.some((d) => d.name === one[1])) {
 			asked.push(req.url);
@@ -290,8 +334,18 @@ export function start({ port = 0, empty = false, root = null } = {}) {
 		if (p === '/api/v1/sql') {
 			let body = '';
 			req.on('data', (d) => { body += d; });
-			req.on('end', () => (/selec |^$/.test(body) ? json(res, 400, { type: '/problems/syntax_error', title: 'Syntax error', status: 400, detail: 'syntax error at or near "selec"', hint: 'a query begins with SELECT', line: 1, column: 1, position: 1 }, 'application/problem+json') :
-				json(res, 200, answer('occupancy_hourly', now - 48 * HOUR))));
+			req.on('end', () => {
+				const call = /CALL (\w+)\(300\)/.exec(body);
+				if (!call || !work)
+					return select();
+				asked.push(call[0]);
+				work.paused = call[1] === 'pause';
+				if (call[1] === 'cancel')
+					Object.assign(work, { state: 'failed', detail: 'canceled', rows_read: undefined, rows_total: undefined, paused: undefined });
+				return json(res, 200, { columns: [], types: [], rows: [], lsn: state.lsn });
+			});
+			const select = () => (/selec |^$/.test(body) ? json(res, 400, { type: '/problems/syntax_error', title: 'Syntax error', status: 400, detail: 'syntax error at or near "selec"', hint: 'a query begins with SELECT', line: 1, column: 1, position: 1 }, 'application/problem+json') :
+				json(res, 200, answer('occupancy_hourly', now - 48 * HOUR)));
 			return undefined;
 		}
 		return json(res, 404, { type: '/problems/not_found', title: 'Not found', status: 404, detail: `there is no ${p}`, hint: 'GET /api/openapi.json lists the paths' }, 'application/problem+json');

@@ -18,7 +18,7 @@ const skip = present ? false : 'no chromium';
 const routes = ['/', '/streams', '/streams/readings', '/streams/readings?tab=schema',
 	'/streams/readings?tab=quality', '/streams/readings?tab=sources', '/streams/readings?tab=layout', '/streams/readings?tab=send',
 	'/?from=now-2d&to=now-24h&tz=utc&sum=occupancy_hourly',
-	'/mqtt', '/runs', '/sql?q=SELECT%201', '/sql?q=selec%201', '/setup', '/nowhere'];
+	'/mqtt', '/lake', '/runs', '/sql?q=SELECT%201', '/sql?q=SELECT%20*%20FROM%20occupancy_hourly', '/sql?q=selec%201', '/setup', '/nowhere'];
 let mock, browser;
 
 test.before(async () => {
@@ -73,7 +73,8 @@ for (const theme of ['light', 'dark'])
 			for (const [open, sign] of [[() => page.keyboard.press('Control+k'), '[role=option]'],
 				[() => page.keyboard.press('?'), 'dialog .keys'],
 				[() => page.getByRole('button', { name: 'Any range' }).click(), '.range form'],
-				[() => page.getByRole('button', { name: 'Display' }).click(), '.menu .panel']]) {
+				[() => page.getByRole('button', { name: 'Display' }).click(), '.menu .panel'],
+				[() => page.locator('[data-view=latest] tbody tr').first().click(), 'dialog.why .events li']]) {
 				await open();
 				await page.waitForSelector(sign);
 				assert.deepEqual(await violations(page), [], sign);
@@ -87,6 +88,132 @@ for (const theme of ['light', 'dark'])
 			assert.deepEqual(await violations(page), [], 'cursor');
 			await c.close();
 		});
+
+test('why this number: by click and by Enter, from a row, a cell, a point and a result; Esc gives the focus back', { skip, timeout: 60000 }, async () => {
+	const own = await start();
+	const page = await browser.newPage();
+	const errors = listen(page);
+	const dialog = page.getByRole('dialog', { name: 'Why this number?' });
+	const asked = () => new URL(own.asked.filter((u) => u.includes('/explain')).at(-1), 'http://x');
+	const opened = async (from) => {
+		await dialog.locator('.events li').first().waitFor();
+		assert.match(await dialog.innerText(), /The newest 20 of many events/);
+		await page.keyboard.press('Escape');
+		await dialog.waitFor({ state: 'detached' });
+		assert.equal(await page.evaluate((s) => document.activeElement.matches(s), from), true, from);
+		return asked();
+	};
+	await page.goto(own.url + '/');
+	const rows = page.locator('[data-view=latest] tbody tr');
+	const room = await rows.first().locator('td').first().innerText();
+	await rows.first().click();
+	await dialog.getByText('"reading_id":').first().waitFor();
+	const row = await opened('[data-view=latest] tbody tr');
+	assert.equal(row.pathname, '/api/v1/views/latest/explain');
+	assert.equal(row.searchParams.get('room'), room);
+	assert.match(row.searchParams.get('hour'), /^20\d\d-/);
+	assert.equal(row.searchParams.get('limit'), '20');
+	const second = await rows.nth(1).locator('td').first().innerText();
+	await page.keyboard.press('ArrowDown');
+	await page.keyboard.press('Enter');
+	assert.equal((await opened('[data-view=latest] tbody tr')).searchParams.get('room'), second);
+
+	await page.locator('[data-view=busy_heat] .heat rect').nth(5).click();
+	assert.match((await opened('[data-view=busy_heat] .chart')).search, /hour=/);
+	await page.locator('[data-view=busy_heat] .chart').focus();
+	await page.keyboard.press('ArrowLeft');
+	await page.keyboard.press('ArrowUp');
+	assert.match(await page.locator('[data-view=busy_heat] .chart').getAttribute('aria-label'), / At .*: [\d.]+ people\.$/);
+	await page.keyboard.press('Enter');
+	assert.match((await opened('[data-view=busy_heat] .chart')).search, /hour=/);
+
+	const line = page.locator('[data-view=occupancy_hourly] .chart');
+	await line.click({ position: { x: 200, y: 100 } });
+	const point = await opened('[data-view=occupancy_hourly] .chart');
+	assert.match(point.searchParams.get('room'), /^room-\d$/);
+	await line.focus();
+	await page.keyboard.press('ArrowLeft');
+	await page.keyboard.press('Enter');
+	const all = await opened('[data-view=occupancy_hourly] .chart');
+	assert.equal(all.searchParams.get('room'), null);
+	assert.match(all.searchParams.get('hour'), /^20\d\d-/);
+	/* A drag zooms and asks nothing; the double click that ends it neither. */
+	const n = own.asked.length;
+	const box = await line.boundingBox();
+	await page.mouse.move(box.x + 150, box.y + 100);
+	await page.mouse.down();
+	await page.mouse.move(box.x + 300, box.y + 100, { steps: 4 });
+	await page.mouse.up();
+	await page.mouse.dblclick(box.x + 200, box.y + 100);
+	await page.waitForTimeout(800);
+	assert.equal(own.asked.slice(n).filter((u) => u.includes('/explain')).length, 0);
+
+	await page.goto(own.url + '/sql?q=SELECT%20*%20FROM%20occupancy_hourly');
+	await page.locator('tbody tr').nth(2).click();
+	await dialog.getByRole('link', { name: 'Open in SQL' }).click();
+	await page.waitForFunction(() => decodeURIComponent(location.search).includes('occupancy_hourly+WHERE') || decodeURIComponent(location.search).includes('occupancy_hourly WHERE'));
+	await dialog.waitFor({ state: 'detached' });
+	assert.deepEqual(errors, []);
+	await page.close();
+	await own.stop();
+});
+
+test('the lake: tiers, a table and its files, snapshots, where it lies, verify', { skip, timeout: 30000 }, async () => {
+	const page = await browser.newPage();
+	const errors = listen(page);
+	await page.goto(mock.url + '/lake');
+	await page.getByRole('button', { name: 'readings', exact: true }).nth(1).click();
+	await page.getByRole('heading', { name: 'readings, silver' }).waitFor();
+	await page.getByText('the newest 120 of 140 partitions').waitFor();
+	await page.getByText("read_parquet('/var/lib/tarn/lake/silver/readings/**/*.parquet')").waitFor();
+	await page.getByText("iceberg_scan('/var/lib/tarn/lake/silver/readings')").waitFor();
+	const file = page.getByRole('group', { name: 'Files of readings, table' }).locator('a').first();
+	assert.match(await file.getAttribute('href'), /^\/lake\/silver\/readings\/date=.*\.parquet$/);
+	assert.notEqual(await file.getAttribute('download'), null);
+	for (const tool of ['PyIceberg', 'Spark', 'Trino', 'Delta Lake']) {
+		await page.getByRole('button', { name: tool }).click();
+		assert.doesNotMatch(await page.locator('pre.code').last().innerText(), /DATA|TABLE|undefined/);
+	}
+	await page.getByRole('button', { name: 'Snapshots' }).click();
+	await page.getByLabel('Look back at').selectOption('co2_hourly');
+	assert.match(decodeURIComponent(await page.locator('tbody a').first().getAttribute('href')), /as_of\('co2_hourly', 900\)/);
+	await page.getByRole('button', { name: 'Verify' }).click();
+	await page.getByText('is what the raw bytes say').waitFor();
+	assert.deepEqual(errors, []);
+	await page.close();
+	const none = await start({ empty: true });
+	const bare = await browser.newPage();
+	await bare.goto(none.url + '/lake');
+	await bare.getByText('Nothing here yet').waitFor();
+	await bare.close();
+	await none.stop();
+});
+
+test('a backfill asks for its cost, runs, tells a refusal and is tried again; one under way is paused and canceled', { skip, timeout: 30000 }, async () => {
+	const own = await start();
+	const page = await browser.newPage();
+	await page.goto(own.url + '/runs');
+	assert.equal(await page.getByRole('progressbar', { name: 'Rows read by run 300' }).getAttribute('max'), '239004');
+	await page.getByRole('button', { name: 'Pause', exact: true }).click();
+	await page.getByRole('button', { name: 'Resume', exact: true }).click();
+	await page.getByRole('button', { name: 'Pause', exact: true }).waitFor();
+	await page.getByRole('button', { name: 'Cancel' }).click();
+	await page.getByRole('progressbar', { name: 'Rows read' }).waitFor({ state: 'detached' });
+	assert.deepEqual(own.asked.filter((u) => u.startsWith('CALL')), ['CALL pause', 'CALL resume', 'CALL cancel'].map((c) => `${c}(300)`));
+	await page.getByText('compute a view anew').click();
+	await page.getByLabel('View', { exact: true }).selectOption('co2_hourly');
+	await page.getByLabel('From').fill('never');
+	await page.getByRole('button', { name: 'Compute' }).click();
+	await page.getByText('"never" is no time').waitFor();
+	await page.getByLabel('From').fill('now-7d');
+	await page.getByRole('button', { name: 'What would it cost?' }).click();
+	await page.getByText('would read 81388 rows').waitFor();
+	await page.getByRole('button', { name: 'Compute' }).click();
+	await page.getByText('published 812 rows').waitFor();
+	assert.deepEqual(own.asked.filter((u) => u.includes('recompute')).slice(1), ['view=co2_hourly&from=now-7d&dry_run=true', 'view=co2_hourly&from=now-7d'].map((q) => `/api/v1/recompute?${q}`));
+	await page.close();
+	await own.stop();
+});
 
 for (const [kind, root] of [['the sources', () => null], ['the packed files', packed]])
 	test(`no console errors under the CSP on any route, ${kind}`, { skip, timeout: 60000 }, async () => {

@@ -5,6 +5,9 @@ import assert from 'node:assert/strict';
 import { ago, bytes, cell, interval, number, parseTime, seconds, time } from '../../web/lib/format.js';
 import { csv, curl, example } from '../../web/lib/example.js';
 import { find, fit } from '../../web/lib/find.js';
+import { cellOf, explainUrl, plainView, sqlOf } from '../../web/lib/cell.js';
+import { lakeFolder, smallScore } from '../../web/lib/lake.js';
+import { unpack } from '../../web/lib/unpack.js';
 import { csvOf, markdownOf, sorted } from '../../web/ui/more.js';
 
 const stream = { name: 'badge', columns: [
@@ -82,4 +85,53 @@ test('tables sort numbers as numbers and keep what is empty last; copies are quo
 	assert.deepEqual(sorted(rows, (r) => r.v, -1).map((r) => r.v), [10, 9, null]);
 	assert.equal(csvOf([['a', 'b'], [null, 'x,"y"\n']]), 'a,b\n,"x,""y""\n"');
 	assert.equal(markdownOf([['a', 'b'], ['x|y', 'l\nm']]), '| a | b |\n| --- | --- |\n| x\\|y | l m |');
+});
+
+const info = { name: 'visits', bucket: 'hour', bucket_us: 3600e6, columns: [{ name: 'office', type: 'text', group: true },
+	{ name: 'floor', type: 'integer', group: true }, { name: 'hour', type: 'timestamp with time zone', group: true }, { name: 'n', type: 'bigint' }] };
+const columns = ['office', 'floor', 'hour', 'n'];
+
+test('one row leads to all its groups; what differs is left open, buckets become a range', () => {
+	const one = cellOf(info, columns, [["o'x", 3, '2026-03-01T08:00:00Z', 5]]);
+	assert.deepEqual(one, { filters: [['office', "o'x"], ['floor', '3'], ['hour', '2026-03-01T08:00:00Z']], open: [] });
+	assert.equal(explainUrl('visits', one, 20), '/api/v1/views/visits/explain?office=o%27x&floor=3&hour=2026-03-01T08%3A00%3A00Z&limit=20');
+	assert.equal(sqlOf(info, one), "SELECT * FROM visits WHERE office = 'o''x' AND floor = 3 AND hour = '2026-03-01T08:00:00Z' LIMIT 200");
+	const many = cellOf(info, columns, [['a', 3, '2026-03-01T09:00:00Z', 5], ['a', 4, '2026-03-01T08:00:00Z', 6]]);
+	assert.deepEqual(many, { filters: [['office', 'a'], ['from', '2026-03-01T08:00:00.000Z'], ['to', '2026-03-01T10:00:00.000Z']], open: ['floor'] });
+	assert.equal(sqlOf(info, many), "SELECT * FROM visits WHERE office = 'a' AND hour >= '2026-03-01T08:00:00.000Z' AND hour < '2026-03-01T10:00:00.000Z' LIMIT 200");
+	const none = cellOf(info, columns, [[null, 3, null, 5]]);
+	assert.deepEqual(none, { filters: [['floor', '3']], open: ['office', 'hour'] });
+	assert.equal(sqlOf({ ...info, name: 'Visits "x"', columns: [] }, { filters: [], open: [] }), 'SELECT * FROM "Visits ""x""" LIMIT 200');
+});
+
+test("rows of a query are a view's rows only when nothing is computed", () => {
+	const plain = (sql, c = columns) => plainView(sql, [info], c)?.name ?? null;
+	assert.equal(plain('SELECT * FROM visits'), 'visits');
+	assert.equal(plain('select office, floor, hour, n\nfrom visits where n > 3 order by n desc limit 5;'), 'visits');
+	assert.equal(plain('SELECT office FROM visits', ['office']), null);
+	assert.equal(plain('SELECT n AS office, floor, hour FROM visits'), null);
+	assert.equal(plain("SELECT * FROM as_of('visits', 3)"), null);
+	assert.equal(plain('SELECT * FROM visits JOIN x ON true'), null);
+	assert.equal(plain('SELECT * FROM badge'), null);
+	assert.equal(plain('SELECT office, floor, hour, count(*) FROM visits GROUP BY 1, 2, 3'), null);
+	assert.equal(plain('SELECT * FROM visits UNION SELECT * FROM visits'), null);
+});
+
+test("a broker's message is taken apart, other bytes are left alone", () => {
+	assert.deepEqual(unpack({ source: 'mqtt', raw: 'gw\0a/b\0x\0y' }), { client: 'gw', topic: 'a/b', raw: 'x\0y' });
+	assert.deepEqual(unpack({ source: 'http', raw: 'x\0y\0z' }), { client: '', topic: '', raw: 'x\0y\0z' });
+});
+
+test('small files count beyond the eight young ones of each table', () => {
+	assert.equal(smallScore([]), 0);
+	assert.equal(smallScore([{ files: 8, small_files: 8 }, { files: 8, small_files: 8 }]), 0);
+	assert.equal(smallScore([{ files: 16, small_files: 16 }]), 50);
+	assert.equal(smallScore([{ files: 16, small_files: 16 }, { files: 84, small_files: 0 }]), 8);
+});
+
+test("the lake's folder is what stands before the tier", () => {
+	assert.equal(lakeFolder('file:///tmp/a%20b/lake/silver/badge'), '/tmp/a b/lake');
+	assert.equal(lakeFolder('file:///x/gold/lake/bronze/t'), '/x/gold/lake');
+	assert.equal(lakeFolder('http://host/lake/silver/badge'), '');
+	assert.equal(lakeFolder(''), '');
 });

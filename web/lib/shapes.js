@@ -13,7 +13,7 @@ export function heat(info, s, columnsMax, fmt) {
 	if (a.x < 0 || a.y < 0 || s.rows.size === 0)
 		return null;
 	const byDay = a.xTime && a.seriesAll.length === 0;
-	/** @type {Map<string, {v: number, n: number, prov: boolean}>} */
+	/** @type {Map<string, {v: number, n: number, prov: boolean, rows: any[][]}>} */
 	const cells = new Map();
 	/** @type {Map<string, any>} */ const xs = new Map();
 	/** @type {Map<string, any>} */ const ys = new Map();
@@ -27,10 +27,11 @@ export function heat(info, s, columnsMax, fmt) {
 		xs.set(x, byDay ? Number(x) : a.xTime ? t : e.row[a.x]);
 		ys.set(y, y);
 		const key = x + '\n' + y;
-		const c = cells.get(key) || { v: 0, n: 0, prov: false };
+		const c = cells.get(key) || { v: 0, n: 0, prov: false, rows: [] };
 		c.v += v;
 		c.n++;
 		c.prov ||= e.prov !== 0;
+		c.rows.push(e.row);
 		cells.set(key, c);
 	}
 	const order = (/** @type {[string, any]} */ p, /** @type {[string, any]} */ q) =>
@@ -46,7 +47,7 @@ export function heat(info, s, columnsMax, fmt) {
 	const rows = down.map((y) => across.map((x) => {
 		const c = cells.get(x + '\n' + y);
 		return c === undefined ? null :
-			{ v: byDay && sums ? c.v : c.v / c.n, prov: c.prov };
+			{ v: byDay && sums ? c.v : c.v / c.n, prov: c.prov, rows: c.rows };
 	}));
 	let low = Infinity, high = -Infinity;
 	for (const c of rows.flat())

@@ -1,4 +1,5 @@
-/* What the batch layer did: a Gantt of the last 48 hours and the table. */
+/* What the batch layer does and did: what is under way, a Gantt of the last 48
+ * hours, computing a view anew, and the table. */
 import { html, useEffect, useMemo, useRef, useState } from '../lib/html.js';
 import { api, post } from '../lib/api.js';
 import { now, status } from '../lib/live.js';
@@ -28,7 +29,7 @@ function Gantt({ runs }) {
 	}, []);
 	const minute = Math.floor(now.value / 60000);
 	const g = useMemo(() => lanes(runs, (minute + 1) * 60000), [runs, minute]);
-	const left = width < 500 ? 74 : 120, lane = 26;
+	const left = width < 500 ? 74 : 160, most = width < 500 ? 10 : 24, lane = 26;
 	const height = Math.max(1, g.lanes.length) * lane + 26;
 	const x = (/** @type {number} */ t) => left + (t - g.from) / (g.to - g.from) * (width - left - 6);
 	const hours = width < 500 ? 12 : width < 900 ? 6 : 4;
@@ -45,8 +46,7 @@ function Gantt({ runs }) {
 				<text x=${x(t)} y=${height - 5} text-anchor="middle">${time(t, tz, 'hour') === '00' ?
 					time(t, tz, 'day') : time(t, tz, 'time')}</text></g>`)}
 			${g.lanes.map((l, i) => html`<g key=${l.name}>
-				<text x=${left - 10} y=${i * lane + 17} text-anchor="end">${width < 500 && l.name.length > 10 ?
-					`${l.name.slice(0, 9)}…` : l.name}</text>
+				<text x=${left - 10} y=${i * lane + 17} text-anchor="end">${l.name.length > most ? `${l.name.slice(0, most - 1)}…` : l.name}</text>
 				${l.runs.map((r) => html`<rect key=${r.id} x=${x(r.begin)} y=${i * lane + 5} height="16" rx="2"
 					width=${Math.max(2, x(r.end) - x(r.begin))} style=${{ fill: fills[r.state] || fills.done }}
 					onPointerEnter=${() => setTip({ r, x: x(r.begin), y: i * lane + 26 })} />`)}</g>`)}</svg>`}
@@ -80,6 +80,69 @@ function Table({ runs }) {
 		{ name: 'Detail', value: (r) => r.detail || '', class: 'wrap' }]);
 	return html`<${Grid} label="Runs" rows=${runs} id=${(/** @type {any} */ r) => r.id} columns=${columns.filter((c) =>
 		c.name !== 'Changed' || runs.some((r) => Number.isFinite(r.changed)))} />`;
+}
+
+/** A word to a run that is under way. @param {string} what @param {number} run */
+const word = (what, run) => post('/api/v1/sql', { sql: `CALL ${what}(${run})` });
+
+/** What is under way, with a bar and buttons. @param {{runs: any[], again: () => void, fail: (e: any) => void}} p */
+function UnderWay({ runs, again, fail }) {
+	const tell = (/** @type {string} */ what, /** @type {number} */ run) => word(what, run).then(again, fail);
+	return html`${runs.filter((r) => r.rows_total !== undefined).map((r) => html`<section class="card" key=${r.id}>
+		<header><h2>${r.kind} ${r.object}</h2><span class="muted small">${r.paused ? 'paused' : 'under way'}</span></header>
+		<div class="body stack"><progress aria-label=${`Rows read by run ${r.id}`} max=${r.rows_total || 1} value=${r.rows_read}></progress>
+			<div class="rowline"><span class="secondary small">${number(r.rows_read)} of about ${number(r.rows_total)} rows</span>
+			<button class="btn" onClick=${() => tell(r.paused ? 'resume' : 'pause', r.id)}>${r.paused ? 'Resume' : 'Pause'}</button>
+			<button class="btn" onClick=${() => tell('cancel', r.id)}>Cancel</button></div></div></section>`)}`;
+}
+
+/** Compute a view anew, or a range of it: cost first. @param {{again: () => void}} p */
+function Backfill({ again }) {
+	const { data } = useLoad(() => api('/api/v1/views'), []);
+	const [form, setForm] = useState({ view: '', from: '', to: '' });
+	const [busy, setBusy] = useState('');
+	const [answer, setAnswer] = useState(/** @type {any} */ (null));
+	/* The answer comes when the run has ended; the list tells how far it is. */
+	useEffect(() => {
+		if (busy !== 'run')
+			return undefined;
+		const timer = setInterval(again, 1000);
+		return () => clearInterval(timer);
+	}, [busy]);
+	const views = data?.views || [];
+	const view = form.view || views[0]?.name || '';
+	const set = (/** @type {string} */ name) => (/** @type {any} */ e) => {
+		setForm({ ...form, [name]: e.target.value });
+		setAnswer(null);
+	};
+	const ask = async (/** @type {boolean} */ dry) => {
+		const q = new URLSearchParams({ view });
+		for (const k of ['from', 'to'])
+			if (form[/** @type {'from'|'to'} */ (k)] !== '')
+				q.set(k, form[/** @type {'from'|'to'} */ (k)]);
+		if (dry)
+			q.set('dry_run', 'true');
+		setBusy(dry ? 'cost' : 'run');
+		setAnswer(null);
+		try {
+			setAnswer({ dry, text: (await post(`/api/v1/recompute?${q}`, undefined)).text });
+		} catch (e) {
+			setAnswer({ error: e });
+		}
+		setBusy('');
+		if (!dry)
+			again();
+	};
+	return html`<details class="card"><summary class="pad"><strong>Backfill</strong> <span class="secondary">compute a view anew from silver, beside the old numbers</span></summary>
+		<div class="body stack"><div class="formline">
+			<div class="field"><label for="bf-view">View</label><select id="bf-view" class="input" value=${view} onChange=${set('view')}>${
+				views.map((/** @type {any} */ v) => html`<option key=${v.name} value=${v.name}>${v.name}</option>`)}</select></div>
+			<div class="field"><label for="bf-from">From</label><input id="bf-from" class="input" placeholder="the beginning" value=${form.from} onInput=${set('from')} /></div>
+			<div class="field"><label for="bf-to">Up to</label><input id="bf-to" class="input" placeholder="now" value=${form.to} onInput=${set('to')} /></div></div>
+			<p class="small secondary">Times are like 2026-03-01, 2026-03-01T08:00:00Z or now-7d. Leave them out for all of it.</p>
+			<div class="rowline"><button class="btn" disabled=${busy !== '' || !view} onClick=${() => ask(true)}>${busy === 'cost' ? 'Counting…' : 'What would it cost?'}</button>
+			<button class="btn primary" disabled=${busy !== '' || !view} onClick=${() => ask(false)}>${busy === 'run' ? 'Computing…' : answer?.error ? 'Try again' : 'Compute'}</button></div>
+			${answer && (answer.error ? html`<${ProblemBox} error=${answer.error} />` : html`<p class="good" role="status">${answer.text}</p>`)}</div></details>`;
 }
 
 /** Enough runs for 48 hours, within reason. */
@@ -134,6 +197,13 @@ function Runs() {
 		}
 	};
 	const s = status.value;
+	const working = data?.runs.some((/** @type {any} */ r) => r.rows_total !== undefined && !r.paused);
+	useEffect(() => {
+		if (!working)
+			return undefined;
+		const timer = setInterval(again, 1000);
+		return () => clearInterval(timer);
+	}, [working]);
 	return html`<${PageHead} title="Runs" sub=${s ? `${number(s.tail_rows)} rows wait for the next batch` : ''}>
 			<button class="btn primary" disabled=${busy} onClick=${cut}><${Icon} name="cut" />${
 				busy ? 'Publishing…' : 'Cut now'}</button></${PageHead}>
@@ -143,7 +213,8 @@ function Runs() {
 		data === null ? html`<${Skeleton} height=${320} />` :
 		data.runs.length === 0 ? html`<section class="card state"><h2>No runs yet</h2>
 			<p class="secondary">A batch run moves events from the log to the lake and makes the views final. It starts by itself; “Cut now” starts one at once.</p></section>` :
-		html`<${Gantt} runs=${data.runs} /><${Table} runs=${runs.slice(0, shown)} />
+		html`<${UnderWay} runs=${data.runs} again=${again} fail=${(/** @type {any} */ e) => setAnswer({ error: e })} />
+			<${Gantt} runs=${data.runs} /><${Backfill} again=${again} /><${Table} runs=${runs.slice(0, shown)} />
 			${(runs.length > shown || (next ?? null) !== null) && html`<div><button class="btn"
 				onClick=${more}>Older runs</button></div>`}`}`;
 }

@@ -2,6 +2,7 @@
 import { html, useEffect, useRef, useState } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { query, setQuery } from '../lib/router.js';
+import { opens, plainView } from '../lib/cell.js';
 import { cell, isNumeric, number, seconds } from '../lib/format.js';
 import { zoneName } from '../lib/prefs.js';
 import { PageHead, ProblemBox, Skeleton } from '../ui/parts.js';
@@ -28,9 +29,11 @@ function Tree({ pick }) {
 				</details></li>`)}</ul></div>`)}</div></div>`;
 }
 
-/** @param {{r: any, took: number}} p */
-function Result({ r, took }) {
+/** @param {{r: any, took: number, sql: string}} p */
+function Result({ r, took, sql }) {
 	const tz = zoneName();
+	const { data } = useLoad(() => api('/api/v1/views'), []);
+	const info = data && plainView(sql, data.views, r.columns);
 	const [all, setAll] = useState(false);
 	const rows = all ? r.rows : r.rows.slice(0, ROWS_SHOWN);
 	return html`<section class="card flush"><div class="scroll" style=${{ maxHeight: '56vh' }} tabindex="0"
@@ -39,7 +42,7 @@ function Result({ r, took }) {
 			seconds(took / 1000)}, as of position ${r.lsn}${r.truncated ? '; cut off, add a LIMIT' : ''}</caption>
 		<thead><tr>${r.columns.map((/** @type {string} */ c, /** @type {number} */ i) =>
 			html`<th key=${i} scope="col" class=${isNumeric(r.types[i]) ? 'num' : ''}>${c}</th>`)}</tr></thead>
-		<tbody>${rows.map((/** @type {any[]} */ row, /** @type {number} */ n) => html`<tr key=${n}>${row.map((v, i) =>
+		<tbody>${rows.map((/** @type {any[]} */ row, /** @type {number} */ n) => html`<tr key=${n} ...${info ? opens(n, () => import('../ui/why.js').then((m) => m.open(info, r.columns, [row]), () => {})) : {}}>${row.map((v, i) =>
 			html`<td key=${i} class=${isNumeric(r.types[i]) ? 'num' : ''}>${v === null ?
 				html`<span class="muted">null</span>` : cell(v, r.types[i], tz)}</td>`)}</tr>`)}</tbody></table></div>
 		${r.rows.length > rows.length && html`<div class="state"><button class="btn"
@@ -61,7 +64,7 @@ function Sql() {
 		try {
 			const result = await api('/api/v1/sql', { method: 'POST', body: sql,
 				headers: { 'content-type': 'text/plain', accept: 'application/json' } });
-			setState({ result, took: performance.now() - begun });
+			setState({ result, sql, took: performance.now() - begun });
 		} catch (error) {
 			setState({ error });
 			const b = /** @type {any} */ (error).body;
@@ -107,7 +110,7 @@ function Sql() {
 				state.busy ? 'Running…' : 'Run'}</button><span class="muted small">Ctrl + Enter</span>
 				${state.result && html`<button class="btn" type="button" onClick=${download}>Download CSV</button>`}</div></form>
 			${state.error && html`<${ProblemBox} error=${state.error} />`}
-			${state.result && html`<${Result} key=${state.took} r=${state.result} took=${state.took} />`}</div></div>`;
+			${state.result && html`<${Result} key=${state.took} r=${state.result} took=${state.took} sql=${state.sql} />`}</div></div>`;
 }
 
 export const pages = { sql: Sql };

@@ -4,6 +4,7 @@ import { api } from '../lib/api.js';
 import { now, paused } from '../lib/live.js';
 import { ago, number, parseTime, time } from '../lib/format.js';
 import { zoneName } from '../lib/prefs.js';
+import { unpack } from '../lib/unpack.js';
 import { ProblemBox, Skeleton } from '../ui/parts.js';
 import { Grid, Mark } from '../ui/more.js';
 import { Icon } from '../ui/icons.js';
@@ -36,16 +37,9 @@ function useRecent(s, limit, hold) {
 	return { rows, error };
 }
 
-/** A broker's message is kept with its client and topic before it.
- * @param {any} row @returns {{client: string, topic: string, raw: string}} */
-export function parts(row) {
-	const [client, topic, ...rest] = row.source === 'mqtt' ? row.raw.split('\0') : [];
-	return rest.length > 0 ? { client, topic, raw: rest.join('\0') } : { client: '', topic: '', raw: row.raw };
-}
-
 /** @param {{row: any}} p */
 function Envelope({ row }) {
-	const m = parts(row);
+	const m = unpack(row);
 	return html`<dl class="facts">
 		<div><dt>Position</dt><dd class="small mono">lsn ${row.lsn}, offset ${row.offset}</dd></div>
 		<div><dt>Received</dt><dd class="small">${time(parseTime(row.received_at), zoneName(), 'stamp')}</dd></div>
@@ -60,7 +54,7 @@ function Envelope({ row }) {
 export function Row({ row, wide }) {
 	const [open, setOpen] = useState(false);
 	const kind = marks[row.status] || 'failing';
-	const m = parts(row);
+	const m = unpack(row);
 	return html`<tr class=${open ? 'open' : ''}>
 		<td><button class="btn quiet tiny" aria-expanded=${String(open)}
 			aria-label=${`Details of offset ${row.offset}`} onClick=${() => setOpen(!open)}>

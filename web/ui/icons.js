@@ -4,6 +4,7 @@ import { html } from '../lib/html.js';
 const paths = {
 	overview: 'M4 19V9M10 19V5M16 19v-7M21 19H3',
 	streams: 'M3 7c3-3 6 3 9 0s6 3 9 0M3 12c3-3 6 3 9 0s6 3 9 0M3 17c3-3 6 3 9 0s6 3 9 0',
+	lake: 'M5 6c0-2 14-2 14 0s-14 2-14 0M5 6v12c0 2 14 2 14 0V6M5 12c0 2 14 2 14 0',
 	runs: 'M4 6h9M8 12h10M12 18h8M4 12h1M4 18h4',
 	sql: 'M5 7l5 5-5 5M12 18h7',
 	mqtt: 'M5 19h.01M5 13a6 6 0 0 1 6 6M5 7a12 12 0 0 1 12 12',

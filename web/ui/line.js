@@ -221,6 +221,8 @@ export function LineChart({ d, info, state, sum, band, marks, title, unit, tz, d
 	const key = (e) => {
 		const step = e.key === 'ArrowRight' ? 1 : e.key === 'ArrowLeft' ? -1 : 0;
 		const u = plot.current;
+		if (e.key === 'Enter')
+			why(false);
 		if (step === 0 || !u)
 			return;
 		e.preventDefault();
@@ -230,6 +232,16 @@ export function LineChart({ d, info, state, sum, band, marks, title, unit, tz, d
 		setAt({ i, left: u.valToPos(d.x[i], 'x'), width: u.over.clientWidth });
 	};
 	const shown = at && at.i < d.x.length ? at : null;
+	const why = (/** @type {boolean} */ mouse) => shown && plot.current &&
+		import('./why.js').then((m) => m.openPoint({ u: plot.current, d, i: shown.i, info, state, sum, mouse }), () => {});
+	/* A drag is a zoom and no question; nor is the double click that ends one. */
+	const click = useRef({ x: 0, timer: 0 });
+	const ask = (/** @type {MouseEvent} */ e) => {
+		const x = plot.current?.scales.x;
+		clearTimeout(click.current.timer);
+		if (x && e.detail < 2 && Math.abs(e.clientX - click.current.x) < 4)
+			click.current.timer = window.setTimeout(why, x.min > d.x[0] || x.max < d.x[d.x.length - 1] ? 400 : 0, true);
+	};
 	const tip = shown && later('tip', () => import('./tip.js'));
 	const when = (/** @type {number} */ t) => time(t * 1000, tz, days ? 'weekday' : 'full');
 	const end = band && band.lo.findLastIndex((v) => v !== null);
@@ -243,7 +255,8 @@ export function LineChart({ d, info, state, sum, band, marks, title, unit, tz, d
 			(band && end ? ` Usual on this weekday at ${when(d.x[end])}: ${number(band.lo[end])} to ${number(band.hi[end])}.` : '') +
 			changes(d, marks, tz, when) + (shown ? ` At ${when(d.x[shown.i])}: ${told ||
 				d.names.map((n, s) => `${n} ${number(valueAt(d, s, shown.i).v)}`).join(', ')}.` : '')}
-			onKeyDown=${key} onBlur=${() => setAt(null)} ref=${box}>
+			onKeyDown=${key} onBlur=${() => setAt(null)} ref=${box}
+			onPointerDown=${(/** @type {PointerEvent} */ e) => { click.current.x = e.clientX; }} onClick=${ask}>
 			${tip && html`<${tip.Tip} d=${d} info=${info} state=${state} sum=${sum} band=${band} marks=${marks}
 				at=${shown} unit=${unit} tz=${tz} days=${days} tell=${setTold} />`}</div>
 		<div class="under">${d.frontier !== null ? html`<span aria-hidden="true">│</span> Final up to ${

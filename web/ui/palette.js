@@ -87,7 +87,7 @@ function Palette() {
 
 function Keys() {
 	return html`<h2>Keyboard</h2><dl class="keys">${[['Ctrl K  or  ⌘ K', 'Find and command'],
-		...pages.map(([, text, , key]) => [`g  ${key}`, text]), ['← →', 'Move along a focused chart'],
+		...pages.map(([, text, , key]) => [`g  ${key}`, text]), ['← →', 'Move along a focused chart'], ['Enter', 'Why this number (a chart’s cursor, a table’s row)'],
 		['?', 'These keys'], ['Esc', 'Close']].map(([k, text]) => html`<div key=${k}><dt>${k.split(/ {2}/).map((one) =>
 			one === 'or' ? ' or ' : html`<kbd>${one}</kbd> `)}</dt><dd>${text}</dd></div>`)}</dl>
 		<div><button class="btn" autofocus onClick=${() => { dialog.value = ''; }}>Close</button></div>`;

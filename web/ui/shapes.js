@@ -1,10 +1,14 @@
 /* A view as a table, a heatmap or a list of bars; fetched by the cards that
- * show one. */
+ * show one. A click or Enter on a row or a cell asks why it is that number. */
 import { html, useState } from '../lib/html.js';
 import { heat, bars, tableRows } from '../lib/shapes.js';
 import { byRow } from '../lib/corrections.js';
+import { opens } from '../lib/cell.js';
 import { bucketZone, number, short, time, cell, isNumeric } from '../lib/format.js';
 import { zoneName } from '../lib/prefs.js';
+
+/** @param {any} info @param {any} state @param {any[][]} rows */
+const why = (info, state, rows) => import('./why.js').then((m) => m.open(info, state.columns, rows), () => {});
 
 /** @param {{info: any, state: any, version: number, corrections: any[], max?: number}} p */
 export function ViewTable({ info, state, corrections, max }) {
@@ -18,7 +22,7 @@ export function ViewTable({ info, state, corrections, max }) {
 			/** @type {number} */ i) => html`<th key=${c} scope="col"
 			class=${isNumeric(state.types[i]) ? 'num' : ''}>${c}</th>`)}
 			<th scope="col">State</th></tr></thead>
-		<tbody>${t.rows.map((r) => html`<tr>${r.row.map((v, i) => html`<td
+		<tbody>${t.rows.map((r, n) => html`<tr key=${state.key(r.row)} ...${opens(n, () => why(info, state, [r.row]))}>${r.row.map((v, i) => html`<td
 			class=${isNumeric(state.types[i]) ? 'num' : ''}>${cell(v, days && state.columns[i] === info.bucket ?
 				'date' : state.types[i], tz)}</td>`)}
 			<td class="muted">${r.prov ? '◌ provisional' : '● final'}${(changed.get(state.key(r.row)) || [])
@@ -49,9 +53,30 @@ export function Heat({ info, state, width }) {
 	const unit = info.options.unit ? ` ${info.options.unit}` : '';
 	const nice = (/** @type {string} */ y) => h.byDay ?
 		time(Date.parse(y + 'T12:00:00Z'), 'UTC', width < 420 ? 'day' : 'weekday') : y;
+	const go = (/** @type {number} */ r, /** @type {number} */ i) => {
+		const c = h.rows[r]?.[i];
+		if (c)
+			setTip({ c, r, i, x: left + i * cw, y: r * ch, text: `${nice(h.down[r])}, ${label(h.across[i])}` });
+		return c;
+	};
+	/* The arrows go to the next cell that has a value in their direction. */
+	const key = (/** @type {KeyboardEvent} */ e) => {
+		const step = /** @type {Record<string, [number, number]>} */ ({ ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] })[e.key];
+		if (e.key === 'Enter' && tip)
+			why(info, state, tip.c.rows);
+		if (!step)
+			return;
+		e.preventDefault();
+		let [r, i] = tip ? [tip.r + step[0], tip.i + step[1]] : [h.down.length - 1, h.across.length - 1];
+		const [dr, di] = tip ? step : [0, -1];
+		while (r >= 0 && r < h.down.length && i >= 0 && i < h.across.length && !go(r, i))
+			[r, i] = [r + dr, i + di];
+	};
 	return html`<div class="chart" style=${{ height: `${Math.max(308, height + 30)}px` }}
-			role="img" aria-label=${`${info.options.title || info.name}: ${h.down.length} by ${
-				h.across.length} cells from ${number(h.low)} to ${number(h.high)}${unit}.`}>
+			role="img" tabindex="0" onKeyDown=${key} onBlur=${() => setTip(null)}
+			aria-label=${`${info.options.title || info.name}: ${h.down.length} by ${
+				h.across.length} cells from ${number(h.low)} to ${number(h.high)}${unit}.${
+				tip ? ` At ${tip.text}: ${number(tip.c.v)}${unit}.` : ''}`}>
 		<svg class="heat" width=${width} height=${height} onPointerLeave=${() => setTip(null)}>
 			${h.down.map((y, r) => html`<text key=${y} x=${left - 8} y=${r * ch + ch / 2 + 4}
 				text-anchor="end">${nice(y).slice(0, 16)}</text>`)}
@@ -59,8 +84,7 @@ export function Heat({ info, state, width }) {
 				class=${c.prov ? 'prov' : ''} x=${left + i * cw + .75} y=${r * ch + .75}
 				width=${Math.max(1, cw - 1.5)} height=${ch - 1.5}
 				style=${{ fill: `var(--seq-${step(c.v) + 1})` }}
-				onPointerEnter=${() => setTip({ c, x: left + i * cw, y: r * ch,
-					text: `${nice(h.down[r])}, ${label(h.across[i])}` })} />`))}
+				onPointerEnter=${() => go(r, i)} onClick=${() => why(info, state, c.rows)} />`))}
 			${cw >= 28 && h.rows.map((row, r) => row.map((c, i) => c && html`<text
 				key=${`t${r}.${i}`} class="cell" x=${left + i * cw + cw / 2} y=${r * ch + ch / 2 + 4}
 				style=${{ fill: `var(--seq-${step(c.v) > 3 ? 'high' : 'low'}-text)`, pointerEvents: 'none' }}

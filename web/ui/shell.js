@@ -14,6 +14,7 @@ export const pages = /** @type {[string, string, any, string][]} */ ([
 	['/', 'Overview', 'overview', 'o'],
 	['/sql', 'Explore', 'sql', 'e'],
 	['/streams', 'Streams', 'streams', 's'],
+	['/lake', 'Lake', 'lake', 'l'],
 	['/runs', 'Runs', 'runs', 'u'],
 	['/mqtt', 'MQTT', 'mqtt', 'm'],
 ]);

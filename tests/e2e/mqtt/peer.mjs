@@ -129,9 +129,10 @@ export const peers = new Set();
 
 /** A client with a session of its own, for as long as the object lives. */
 export class Peer {
-  /** @param {{port: () => number, id: string, v?: number, keep?: boolean, step?: (what: string) => void, window?: number}} o */
+  /** ${marks}: it sets DUP when it sends again; mqtt.js does not.
+   * @param {{port: () => number, id: string, v?: number, keep?: boolean, step?: (what: string) => void, window?: number, marks?: boolean}} o */
   constructor(o) {
-    Object.assign(this, { v: 4, keep: true, window: 8, step: () => {}, ...o });
+    Object.assign(this, { v: 4, keep: true, window: 8, step: () => {}, marks: true, ...o });
     this.out = new Map();                 // id -> {topic, payload, qos, step, sent, done}
     this.waiting = [];
     this.nextId = 1;
@@ -182,7 +183,7 @@ export class Peer {
       return;
     }
     if (m.sent) this.resent.add(m.payload);
-    this.wire.send(publishPacket(m.topic, m.payload, { v: this.v, qos: m.qos, id, dup: m.sent, retain: m.retain }));
+    this.wire.send(publishPacket(m.topic, m.payload, { v: this.v, qos: m.qos, id, dup: m.sent && this.marks, retain: m.retain }));
     m.sent = true;
     this.step(`publish_sent${m.qos}`);
   }

@@ -233,7 +233,7 @@ try_engine(struct fixture *f, struct tn_diag *d)
 	if (st == TN_OK)
 		st = tn_app_settings_apply(&f->a.set, f->a.pipeline, d);
 	if (f->keep_us != 0)
-		f->a.set.number[TN_SET_KEEP_DROPPED] = f->keep_us;
+		f->a.set.number[TN_SET_SNAPSHOT_KEEP] = f->keep_us;
 	if (st == TN_OK)
 		st = tn_app_engine_open(&f->a, d);
 	return st;

@@ -137,6 +137,70 @@ refusal_names(void **state)
 	tn_budget_give(TN_BUDGET_FOLDS, MIB);
 }
 
+/* What is kept for a cut and what the cut holds of it count once: the larger
+ * of the two, shown as what is not taken and what is. */
+static void
+cuts_draw(void **state)
+{
+	struct tn_budget_share kept = { .class = TN_BUDGET_CUT_RESERVE };
+	struct tn_budget_share more = { .class = TN_BUDGET_CUT_RESERVE };
+	struct tn_budget_share cut = { .class = TN_BUDGET_CUT };
+	const struct {
+		size_t kept, more, cut, reserve;
+	} steps[] = { { 10, 0, 0, 10 }, { 10, 5, 0, 15 }, { 10, 5, 4, 11 },
+	    { 2, 5, 4, 3 }, { 2, 5, 9, 0 }, { 2, 0, 9, 0 }, { 20, 1, 9, 12 },
+	    { 20, 1, 0, 21 }, { 0, 0, 3, 0 }, { 0, 0, 0, 0 } };
+
+	(void)state;
+	for (size_t i = 0; i < TN_COUNT(steps); i++) {
+		tn_budget_set(&kept, steps[i].kept * MIB);
+		tn_budget_set(&more, steps[i].more * MIB);
+		tn_budget_set(&cut, steps[i].cut * MIB);
+		assert_int_equal(tn_budget_used(TN_BUDGET_CUT_RESERVE),
+		    steps[i].reserve * MIB);
+		assert_int_equal(tn_budget_used(TN_BUDGET_CUT),
+		    steps[i].cut * MIB);
+		assert_int_equal(tn_budget_total(),
+		    (steps[i].reserve + steps[i].cut) * MIB);
+	}
+	assert_int_equal(tn_budget_peak(), 21 * MIB);
+}
+
+/* What nobody counted is the program's: at once when it grows, slowly when it
+ * shrinks, never more than a quarter; what is kept free is not in it. */
+static void
+program_is_seen(void **state)
+{
+	uint64_t slack = 100 * MIB / 32, was;
+
+	(void)state;
+	tn_budget_seen(3 * MIB);
+	assert_int_equal(tn_budget_used(TN_BUDGET_PROGRAM), 3 * MIB + slack);
+	tn_budget_force(TN_BUDGET_FOLDS, 20 * MIB);
+	tn_budget_force(TN_BUDGET_CUT_RESERVE, 40 * MIB);
+	tn_budget_seen(30 * MIB);
+	assert_int_equal(tn_budget_used(TN_BUDGET_PROGRAM), 10 * MIB + slack);
+	tn_budget_force(TN_BUDGET_CUT, 7 * MIB);
+	tn_budget_seen(37 * MIB);
+	assert_int_equal(tn_budget_used(TN_BUDGET_PROGRAM), 10 * MIB + slack);
+	assert_int_equal(tn_budget_total(), 70 * MIB + slack);
+	tn_budget_seen(90 * MIB);
+	assert_int_equal(tn_budget_used(TN_BUDGET_PROGRAM), 25 * MIB);
+	for (int i = 0; i < 100; i++) {
+		was = tn_budget_used(TN_BUDGET_PROGRAM);
+		tn_budget_seen(20 * MIB);        /* Less than is counted. */
+		assert_true(tn_budget_used(TN_BUDGET_PROGRAM) <= was);
+		assert_true(i > 0 || was - tn_budget_used(TN_BUDGET_PROGRAM) <
+		    3 * MIB);
+	}
+	assert_true(tn_budget_used(TN_BUDGET_PROGRAM) < slack + 100);
+	tn_budget_give(TN_BUDGET_CUT, 7 * MIB);
+	tn_budget_give(TN_BUDGET_CUT_RESERVE, 40 * MIB);
+	tn_budget_give(TN_BUDGET_FOLDS, 20 * MIB);
+	tn_budget_setup(0);
+	tn_budget_seen(5 * MIB);         /* Without a cap it is nothing. */
+}
+
 #define THREADS 4
 #define ROUNDS 20000
 
@@ -182,6 +246,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(small_goes_on, calm, empty),
 		cmocka_unit_test_setup_teardown(levels, calm, empty),
 		cmocka_unit_test_setup_teardown(refusal_names, calm, empty),
+		cmocka_unit_test_setup_teardown(cuts_draw, calm, empty),
+		cmocka_unit_test_setup_teardown(program_is_seen, calm, empty),
 		cmocka_unit_test_setup_teardown(threads_share_the_cap, calm,
 		    empty),
 	};

@@ -9,6 +9,7 @@
 #include "os/os.h"
 
 #define UNUSED __attribute__((unused))
+#define ROWS_MAX 3000        /* Of a block. */
 
 /* ---- the rooms below ------------------------------------------------- */
 
@@ -34,6 +35,7 @@ struct rig {
 	uint32_t corrections_max;
 	struct tn_exec_ref *ref;     /* Given to who seals; NULL: none. */
 	const char *ref_name;
+	int64_t received_us;         /* Of blocks; 0: one moment. */
 };
 
 static void
@@ -155,15 +157,16 @@ static void
 append_text(struct rig *g, uint32_t stream, const char *text)
 {
 	struct tn_buf raw = { 0 }, spec = { 0 };
-	uint32_t lengths[100], lines[100];
+	uint32_t lengths[ROWS_MAX], lines[ROWS_MAX];
 	struct tn_codec_spec s;
 	struct tn_log_block b = { .version = 1,
-	    .received_us = INT64_C(1772800000000000),
+	    .received_us = g->received_us != 0 ? g->received_us :
+	    INT64_C(1772800000000000),
 	    .source = tn_slice_of("test"), .lengths = lengths,
 	    .lines = lines };
 
 	for (const char *p = text; *p != '\0'; p += strcspn(p, "\n") + 1) {
-		assert_true(b.rows < 100);
+		assert_true(b.rows < ROWS_MAX);
 		lengths[b.rows] = (uint32_t)strcspn(p, "\n");
 		tn_buf_add(&raw, p, lengths[b.rows]);
 		b.rows++;

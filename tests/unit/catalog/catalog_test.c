@@ -1,5 +1,5 @@
-/* catalog: definitions, publications, snapshots, garbage against a model,
- * runs, tokens, values, versions of the schema. */
+/* catalog: definitions, publications, runs, tokens, values, versions of the
+ * schema. */
 #include "test.h"
 #include "catalog_help.h"
 
@@ -148,111 +148,7 @@ all_or_nothing(void **state)
 	tn_catalog_close(c);
 }
 
-/* ---- garbage --------------------------------------------------------- */
-
-#define FILES_MAX 300
-#define HELD_MAX 5
-
-struct model {
-	uint64_t id[FILES_MAX];
-	uint64_t added[FILES_MAX], dropped[FILES_MAX];  /* Sequence; 0: not. */
-	int64_t dropped_us[FILES_MAX];
-	bool gone[FILES_MAX];
-	uint32_t count;
-	uint64_t sequence;
-};
-
-static void
-check_garbage(struct tn_catalog *c, struct model *m,
-    const struct tn_catalog_snapshot **held, int64_t before)
-{
-	struct tn_arena *a = tn_arena_new(4096);
-	struct tn_catalog_file *files;
-	uint64_t oldest = m->sequence;
-	uint32_t count, want = 0;
-
-	for (int k = 0; k < HELD_MAX; k++)
-		if (held[k] != NULL && held[k]->sequence < oldest)
-			oldest = held[k]->sequence;
-	for (uint32_t i = 0; i < m->count; i++)
-		want += !m->gone[i] && m->dropped[i] != 0 &&
-		    m->dropped[i] <= oldest && m->dropped_us[i] < before;
-	assert_int_equal(tn_catalog_garbage(c, before, a, &files, &count),
-	    TN_OK);
-	assert_int_equal(count, want);
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t k = (uint32_t)files[i].version;
-		assert_true(m->dropped[k] != 0 && m->dropped[k] <= oldest);
-		/* No held snapshot names it. */
-		for (int h = 0; h < HELD_MAX; h++)
-			for (uint32_t n = 0; held[h] != NULL &&
-			    n < held[h]->count; n++)
-				assert_true(held[h]->files[n].id !=
-				    files[i].id);
-		if (random_below(2) == 0) {
-			assert_int_equal(tn_catalog_forget(c, &files[i].id,
-			    1), TN_OK);
-			m->gone[k] = true;
-		}
-	}
-	tn_arena_free(a);
-}
-
-static void
-check_paths(struct tn_catalog *c, const struct model *m)
-{
-	struct tn_arena *a = tn_arena_new(4096);
-	const char **paths;
-	uint32_t count, want = 0;
-
-	for (uint32_t i = 0; i < m->count; i++)
-		want += !m->gone[i];
-	assert_int_equal(tn_catalog_paths(c, a, &paths, &count), TN_OK);
-	assert_int_equal(count, want);
-	for (uint32_t i = 1; i < count; i++)
-		assert_true(strcmp(paths[i - 1], paths[i]) < 0);
-	tn_arena_free(a);
-}
-
-/* Goal: with random publications, drops and held snapshots, garbage is just
- * what a model says: dropped, old enough, and in no living snapshot. */
-static void
-garbage_model(void **state)
-{
-	struct tn_catalog *c = open_catalog(*state);
-	const struct tn_catalog_snapshot *held[HELD_MAX] = { NULL };
-	struct model *m = tn_zalloc(sizeof *m);
-
-	random_start();
-	while (m->count < FILES_MAX - 1) {
-		uint32_t k = random_below(HELD_MAX), victim;
-		uint64_t drop = 0;
-		tn_catalog_snapshot_put(held[k]);
-		held[k] = random_below(2) == 0 ? NULL : tn_catalog_snapshot(c);
-		m->sequence++;
-		victim = m->count == 0 ? 0 : random_below(m->count);
-		if (m->count > 0 && random_below(3) > 0) {
-			drop = m->id[victim];
-			if (m->dropped[victim] == 0) {
-				m->dropped[victim] = m->sequence;
-				m->dropped_us[victim] = m->count * 10;
-			}
-		}
-		m->added[m->count] = m->sequence;
-		assert_int_equal(publish_one(c, m->count, drop,
-		    &m->id[m->count]), TN_OK);
-		m->count++;
-		if (random_below(4) == 0)
-			check_garbage(c, m, held, random_below(m->count + 1) *
-			    10);
-		if (random_below(30) == 0)
-			check_paths(c, m);
-	}
-	for (int k = 0; k < HELD_MAX; k++)
-		tn_catalog_snapshot_put(held[k]);
-	tn_free(m);
-	tn_catalog_close(c);
-}
+/* ---- forgetting ------------------------------------------------------ */
 
 /* Goal: a visible file cannot be forgotten. */
 static void
@@ -619,7 +515,7 @@ sealed(void **state)
 		tn_catalog_close(open_catalog(*state));
 	}
 	/* A catalog of before the seal opens, and gets one. */
-	tamper(*state, "DELETE FROM value WHERE key = 'seal'");
+	tamper(*state, "DELETE FROM value WHERE key = 'seal_sum'");
 	c = open_catalog(*state);
 	p.lsn = 10;
 	p.add_count = 0;
@@ -630,15 +526,47 @@ sealed(void **state)
 	    TN_ECORRUPT);
 }
 
+/* Goal: a copy opens as the catalog it was made of, at the snapshot that was
+ * said, only its owner may read it, and the original goes on. */
+static void
+copied(void **state)
+{
+	struct tn_catalog *c = open_catalog(*state), *d = NULL;
+	const struct tn_catalog_snapshot *s, *t;
+	struct tn_diag diag = { .message = "" };
+	struct stat info;
+	char path[300];
+	uint64_t id;
+
+	for (uint32_t n = 1; n < 30; n++)
+		assert_int_equal(publish_one(c, n, 0, &id), TN_OK);
+	snprintf(path, sizeof path, "%s/copy.db", (const char *)*state);
+	assert_int_equal(tn_catalog_copy(c, path, &s), TN_OK);
+	assert_int_equal(publish_one(c, 30, id, &id), TN_OK);
+	assert_int_equal(stat(path, &info), 0);
+	assert_int_equal(info.st_mode & 0777, 0600);
+	assert_int_equal(tn_catalog_open(&d, path, &diag), TN_OK);
+	t = tn_catalog_snapshot(d);
+	assert_int_equal(t->sequence, s->sequence);
+	assert_int_equal(t->lsn, 29);
+	assert_int_equal(t->count, s->count);
+	for (uint32_t i = 0; i < t->count; i++)
+		assert_string_equal(t->files[i].path, s->files[i].path);
+	tn_catalog_snapshot_put(t);
+	tn_catalog_snapshot_put(s);
+	tn_catalog_close(d);
+	tn_catalog_close(c);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		FOLDER_TEST(copied),
 		FOLDER_TEST(sealed),
 		FOLDER_TEST(define),
 		FOLDER_TEST(publish_and_find),
 		FOLDER_TEST(all_or_nothing),
-		FOLDER_TEST(garbage_model),
 		FOLDER_TEST(forget_only_dropped),
 		FOLDER_TEST(runs),
 		FOLDER_TEST(tokens_and_values),

@@ -396,7 +396,7 @@ migration_fails_once(void **state)
 	int call;
 
 	/* Later faults are alike: they are tried further and further apart. */
-	for (call = 0; !done && call < 4000; call += 1 + call / 16) {
+	for (call = 0; !done && call < 16000; call += 1 + call / 16) {
 		enum tn_status st;
 		make_first(*state);
 		allocations_left = call;
@@ -413,7 +413,7 @@ migration_fails_once(void **state)
 			assert_null(c);
 		is_migrated(*state);
 	}
-	assert_in_range(call, 20, 3999);
+	assert_in_range(call, 20, 15999);
 }
 
 int

@@ -339,6 +339,41 @@ test_split(void **state)
 	view_fini(&v);
 }
 
+/* Goal: the slices by a hash of the keys are the fold, each group in one of
+ * them; those given as not wanted are left out; and where a group goes is what
+ * it always was, because it is on disk. (Another help_batch gives others.) */
+static void
+test_hash_slices(void **state)
+{
+	static const uint32_t always[4] = { 56, 56, 60, 36 };
+	const struct tn_exec_slice none = { 0, 1 }, two[] = { { 3, 4 },
+	    { 0, 2 } };
+	uint64_t r = 20261121;
+	struct tn_exec_fold *f, *sum, *x;
+	struct view v;
+
+	(void)state;
+	view_init(&v, VIEW);
+	f = tn_exec_fold_new(v.program);
+	sum = tn_exec_fold_new(v.program);
+	add(f, &v, &r, 400, 0);
+	for (uint32_t i = 0; i < 4; i++) {
+		struct tn_exec_slice s = { i, 4 };
+		x = tn_exec_fold_slice(f, &s, NULL, 0);
+		assert_int_equal(tn_exec_fold_groups(x), always[i]);
+		tn_exec_fold_merge(sum, x);
+		tn_exec_fold_free(x);
+	}
+	same_states(f, sum, "slices by hash");
+	assert_int_equal(tn_exec_fold_groups(sum), tn_exec_fold_groups(f));
+	x = tn_exec_fold_slice(f, &none, two, 2);
+	assert_int_equal(tn_exec_fold_groups(x), always[1]);
+	tn_exec_fold_free(x);
+	tn_exec_fold_free(sum);
+	tn_exec_fold_free(f);
+	view_fini(&v);
+}
+
 /* Goal: clone with bounds keeps min <= value < max, and not nulls. */
 static void
 test_bounds(void **state)
@@ -634,6 +669,7 @@ main(void)
 		cmocka_unit_test(test_floats),
 		cmocka_unit_test(test_changed),
 		cmocka_unit_test(test_split),
+		cmocka_unit_test(test_hash_slices),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_stored),
 		cmocka_unit_test(test_stored_joins),

@@ -198,6 +198,7 @@ struct client {
 	size_t sent;
 	uint32_t resumed, refused;
 	bool answered, waiting;
+	bool posted;                 /* A turn is under way. */
 	struct tn_ingest_result result;
 	char code[40];
 	struct tn_net_latch *over;
@@ -214,8 +215,16 @@ client_done(void *arg, const struct tn_ingest_result *r)
 	c->at = NULL;
 	c->result = *r;
 	memcpy(c->code, r->diag.code, sizeof c->code);
-	/* A turn may be under way that looks at us again. */
-	tn_net_latch_open(c->over);
+	/* A turn under way looks at us again: it ends us then. */
+	if (!c->posted)
+		tn_net_latch_open(c->over);
+}
+
+static void
+client_post(struct client *c)
+{
+	c->posted = true;
+	tn_net_loop_post(c->g->loop, &c->job);
 }
 
 static bool
@@ -235,7 +244,12 @@ client_turn(struct tn_net_job *job)
 	struct client *c = (struct client *)job;
 	size_t n = c->body.n - c->sent;
 
-	if (c->at == NULL || aborts_now(c))
+	c->posted = false;
+	if (c->at == NULL) {
+		tn_net_latch_open(c->over);
+		return;
+	}
+	if (aborts_now(c))
 		return;
 	if (n == 0) {
 		tn_ingest_end(c->at);
@@ -253,7 +267,7 @@ client_turn(struct tn_net_job *job)
 		return;
 	}
 	c->sent += n;
-	tn_net_loop_post(c->g->loop, &c->job);
+	client_post(c);
 }
 
 static void
@@ -264,7 +278,7 @@ client_resume(void *arg)
 	assert_true(c->waiting);
 	c->waiting = false;
 	c->resumed++;
-	tn_net_loop_post(c->g->loop, &c->job);
+	client_post(c);
 }
 
 static void

@@ -6,6 +6,7 @@
 #include "test.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -62,7 +63,8 @@ static struct {
 	struct tn_ingest *ingest;
 	struct tn_ingest_route *plain, *keyed;
 	int rows;                    /* Atomic. */
-	int commits;                 /* Atomic. */
+	int commits;                 /* Atomic: blocks, that is. */
+	struct tn_net_latch *hold;   /* The writer waits for it, once. */
 	/* Of the waiting test. */
 	uint32_t wanted;
 } g;
@@ -76,9 +78,14 @@ static struct {
 static void
 committed(void *arg, struct tn_governance_rows *rows)
 {
+	struct tn_net_latch *hold = __atomic_exchange_n(&g.hold, NULL,
+	    __ATOMIC_SEQ_CST);
+
 	(void)arg;
-	__atomic_add_fetch(&g.commits, 1, __ATOMIC_SEQ_CST);
 	__atomic_add_fetch(&g.rows, (int)rows->batch->rows, __ATOMIC_SEQ_CST);
+	__atomic_add_fetch(&g.commits, 1, __ATOMIC_SEQ_CST);
+	if (hold != NULL)
+		tn_net_latch_wait(hold);
 }
 
 static size_t
@@ -408,6 +415,181 @@ failed_log(void **state)
 	assert_int_equal(g.rows, 0);
 }
 
+/* ---- what the writer decodes ----------------------------------------- */
+
+/* The writer is in a commit of message 0, until ${hold} opens. */
+static struct tn_net_latch *
+hold_writer(void)
+{
+	struct tn_net_latch *hold = tn_net_latch_new();
+
+	__atomic_store_n(&g.hold, hold, __ATOMIC_SEQ_CST);
+	give(g.plain, "plain/x", "1", NULL, 0);
+	tn_ingest_messages_send(g.ingest);
+	while (__atomic_load_n(&g.commits, __ATOMIC_SEQ_CST) == 0)
+		(void)sched_yield();
+	return hold;
+}
+
+/* Goal: batches that come while the writer is in a commit are one block for
+ * each route in the next, with all their memos, and are told in order. */
+static void
+joined(void **state)
+{
+	struct memo a = { .memo = { .write = write_memo }, .key = "m:a" };
+	struct memo z = { .memo = { .write = write_memo }, .key = "m:z" };
+	struct tn_net_latch *hold = hold_writer();
+
+	(void)state;
+	for (uint32_t i = 1; i <= 10; i++) {
+		a.value = z.value = i;
+		give(i % 3 == 0 ? g.keyed : g.plain, i % 3 == 0 ? "keyed/k" :
+		    "plain/x", i == 5 ? "bad" : "1", i % 3 == 0 ? &z.memo :
+		    &a.memo, i);
+		tn_ingest_messages_send(g.ingest);
+	}
+	tn_net_latch_open(hold);
+	run_until_told(11);
+	assert_int_equal(g.commits, 3);
+	assert_int_equal(g.rows, 11);
+	assert_int_equal(told.accepted, 8);
+	assert_int_equal(told.quarantined, 1);
+	assert_int_equal(told.duplicates, 2);
+	/* Each route's own, in order. */
+	for (uint32_t i = 1, plain = 0, keyed = 0; i < 11; i++) {
+		uint32_t n = told.order[i];
+		uint32_t *last = n % 3 == 0 ? &keyed : &plain;
+		assert_true(n > *last);
+		*last = n;
+	}
+	assert_int_equal(remembered(&a), 10);
+	assert_int_equal(remembered(&z), 9);
+	tn_net_latch_free(hold);
+}
+
+/* Goal: when the commit of joined batches fails, all their messages hear of it,
+ * none of their memos is there, and what is given next is taken. */
+static void
+joined_fail(void **state)
+{
+	struct memo a = { .memo = { .write = write_memo }, .key = "m:a" };
+	struct tn_net_latch *hold = hold_writer();
+
+	(void)state;
+	fault.error = ENOSPC;
+	__atomic_store_n(&fault.on, 1, __ATOMIC_SEQ_CST);
+	for (uint32_t i = 1; i <= 5; i++) {
+		a.value = i;
+		give(g.plain, "plain/x", "1", &a.memo, i);
+		tn_ingest_messages_send(g.ingest);
+	}
+	tn_net_latch_open(hold);
+	run_until_told(6);
+	__atomic_store_n(&fault.on, 0, __ATOMIC_SEQ_CST);
+	assert_int_equal(told.st[0], TN_OK);
+	for (uint32_t i = 1; i <= 5; i++) {
+		assert_int_equal(told.order[i], i);
+		assert_int_equal(told.st[i], TN_ENOSPC);
+	}
+	assert_int_equal(remembered(&a), 0);
+	give(g.plain, "plain/x", "1", &a.memo, 6);
+	run_until_told(7);
+	assert_int_equal(told.st[6], TN_OK);
+	assert_int_equal(remembered(&a), 5);
+	assert_int_equal(g.rows, 2);
+	tn_net_latch_free(hold);
+}
+
+/* Goal: handfuls, which the writer decodes, and bursts, which the decoder does,
+ * are committed in the order of giving however they follow each other. */
+static void
+few_and_many(void **state)
+{
+	uint32_t given = 0, waits = 0;
+	bool direct = false, decoded = false;
+
+	(void)state;
+	for (uint32_t round = 0; round < 400; round++) {
+		uint32_t n = round % 5 == 2 ? 1500 : 1 + round % 4;
+		if (given + n > MESSAGES)
+			break;
+		for (uint32_t i = 0; i < n; i++)
+			give(g.plain, "plain/door", "5", NULL, given + i);
+		given += n;
+		if (round % 5 == 3)
+			tn_ingest_messages_send(g.ingest);
+		else
+			tn_ingest_messages_turn(g.ingest);
+		decoded |= g.plain->decoding > 0;
+		direct |= g.plain->on_way > g.plain->decoding;
+		waits += g.plain->open != NULL;
+		if (round % 7 == 6)
+			run_until_told(given);
+	}
+	run_until_told(given);
+	assert_true(given > 10000 && direct && decoded && waits > 0);
+	for (uint32_t i = 0; i < given; i++)
+		assert_int_equal(told.order[i], i);
+	assert_int_equal(g.rows, given);
+}
+
+struct sender {
+	uint32_t done;
+	uint64_t accepted;
+};
+
+static void
+body_done(void *arg, const struct tn_ingest_result *r)
+{
+	struct sender *x = arg;
+
+	assert_int_equal(r->status, TN_OK);
+	x->done++;
+	x->accepted += r->accepted;
+	if (x->done == 64)
+		tn_net_loop_stop(g.loop);
+}
+
+static void
+no_resume(void *arg)
+{
+	(void)arg;
+	fail_msg("nobody had to wait");
+}
+
+/* Goal: small bodies that come while the writer is in a commit are one block,
+ * each with its own answer. */
+static void
+small_bodies_joined(void **state)
+{
+	static const char row[] = "{\"k\":\"a\",\"n\":1}\n{\"k\":\"b\",\"n\":2}";
+	struct sender x = { 0 };
+	struct tn_net_latch *hold = hold_writer();
+
+	(void)state;
+	for (uint32_t i = 0; i < 64; i++) {
+		struct tn_codec_spec *spec = tn_zalloc(sizeof *spec);
+		struct tn_ingest_request r = { .stream = tn_slice_of("plain"),
+		    .spec = spec, .source = "test", .done = body_done,
+		    .resume = no_resume, .arg = &x };
+		struct tn_ingest_body *b = NULL;
+		struct tn_diag d = { .line = 0 };
+
+		tn_codec_spec_init(spec, TN_CODEC_NDJSON);
+		must(tn_ingest_begin(g.ingest, &r, &b, &d), &d);
+		must(tn_ingest_feed(b, tn_slice_of(row)), &d);
+		tn_ingest_end(b);
+	}
+	tn_net_latch_open(hold);
+	tn_net_timer_start(g.guard, 60000, 0);
+	tn_net_loop_run(g.loop);
+	tn_net_timer_stop(g.guard);
+	assert_int_equal(x.done, 64);
+	assert_int_equal(x.accepted, 128);
+	assert_int_equal(g.commits, 2);
+	tn_net_latch_free(hold);
+}
+
 /* ---- routes that go -------------------------------------------------- */
 
 /* Goal: a route that is freed calls nobody any more, wherever its messages
@@ -470,7 +652,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(in_order), TEST(counts_are_of_the_message),
 		TEST(memos_come_with_their_commit), TEST(failing_commit),
-		TEST(failed_log), TEST(route_freed), TEST(room_is_bounded),
+		TEST(failed_log), TEST(joined), TEST(joined_fail),
+		TEST(few_and_many), TEST(small_bodies_joined),
+		TEST(route_freed), TEST(room_is_bounded),
 	};
 
 	tn_say_setup(TN_ERROR + 1, 0);

@@ -469,6 +469,40 @@ test_full_disk(void **state)
 	assert_int_equal(umount(*state), 0);
 }
 
+/* Goal: blocks leave the reserve free (a quarter of this disk), and what is
+ * left of it is enough to give the log's space back. */
+static void
+test_reserve(void **state)
+{
+	struct tn_log_opts o = { .segment_bytes = 1 << 20,
+	    .disk_reserve = 2 << 20 };
+	struct tn_diag d = { .line = 0 };
+	struct tn_log *log;
+	enum tn_status st = TN_OK;
+	char dir[200];
+	uint64_t lsn, left;
+
+	memset(&fault, 0, sizeof fault);
+	if (mount("tmpfs", *state, "tmpfs", 0, "size=8m") != 0) {
+		print_message("skipped: cannot mount a tmpfs: %s\n",
+		    strerror(errno));
+		skip();
+	}
+	(void)snprintf(dir, sizeof dir, "%s/log", (char *)*state);
+	o.dir = dir;
+	assert_int_equal(tn_log_open(&log, &o, &d), TN_OK);
+	for (uint32_t i = 0; i < 1000 && st == TN_OK; i++)
+		st = try_append(log, 1, i, 50000, &lsn);
+	assert_int_equal(st, TN_ENOSPC);
+	assert_int_equal(tn_os_disk_free(dir, &left), TN_OK);
+	assert_true(left >= o.disk_reserve && left < o.disk_reserve +
+	    (1 << 20) + (1 << 20));
+	assert_int_equal(tn_log_trim(log, tn_log_last(log)), TN_OK);
+	append_one(log, 1, 1, 50000);
+	tn_log_close(log);
+	assert_int_equal(umount(*state), 0);
+}
+
 static int
 memory_folder_new(void **state)
 {
@@ -496,6 +530,7 @@ main(void)
 		FAST_TEST(test_memory),
 		FOLDER_TEST(test_kill),
 		FOLDER_TEST(test_full_disk),
+		FOLDER_TEST(test_reserve),
 	};
 
 	random_start();

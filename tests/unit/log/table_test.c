@@ -174,6 +174,53 @@ check_model(struct tn_log_table *t, const struct model *m)
 	assert_int_equal(look(t, "even/ ").count + look(t, "zzz").count, 0);
 }
 
+/* Every key by itself, and what is not there. */
+static void
+check_single(struct tn_log_table *t, const struct model *m)
+{
+	struct tn_arena *a = tn_arena_new(4096);
+	struct tn_slice v;
+	char key[16];
+
+	for (uint32_t k = 0; k < KEYS; k++) {
+		struct tn_log_change c = change_of(key, k, m->value[k],
+		    m->n[k]);
+		enum tn_status st = tn_log_table_get(t, c.key, a, &v);
+		assert_int_equal(st, m->there[k] ? TN_OK : TN_ENOTFOUND);
+		assert_true(st != TN_OK || tn_slice_eq(v, c.value));
+		c.key.n--;
+		assert_int_equal(tn_log_table_get(t, c.key, a, &v),
+		    TN_ENOTFOUND);
+		tn_arena_reset(a);
+	}
+	tn_arena_free(a);
+}
+
+/* Goal: reading from a key on gives it and what follows it, of the prefix. */
+static void
+test_from(void **state)
+{
+	struct tn_log_table *t = open_table(*state, 1 << 20);
+	const char *const keys[] = { "a", "n/a", "n/b", "n/c", "o" };
+	static const struct { const char *from; uint32_t count; } cases[] = {
+		{ "n/", 3 }, { "n/a", 3 }, { "n/aa", 2 }, { "n/c", 1 },
+		{ "n/d", 0 }, { "o", 0 },
+	};
+
+	for (size_t i = 0; i < TN_COUNT(keys); i++) {
+		struct tn_log_change c = { .key = tn_slice_of(keys[i]),
+		    .value = tn_slice_of("v") };
+		assert_int_equal(tn_log_table_commit(t, &c, 1), TN_OK);
+	}
+	for (size_t i = 0; i < TN_COUNT(cases); i++) {
+		struct seen s = { 0 };
+		assert_int_equal(tn_log_table_from(t, tn_slice_of("n/"),
+		    tn_slice_of(cases[i].from), see, &s), TN_OK);
+		assert_int_equal(s.count, cases[i].count);
+	}
+	tn_log_table_close(t);
+}
+
 /* Goal: after any commits, and after reopening, the table is the model. */
 static void
 test_model(void **state)
@@ -184,8 +231,10 @@ test_model(void **state)
 	random_start();
 	for (uint32_t i = 0; i < 300; i++) {
 		random_commit(t, m);
-		if (i % 20 == 0)
+		if (i % 20 == 0) {
 			check_model(t, m);
+			check_single(t, m);
+		}
 		if (i % 50 == 0) {
 			tn_log_table_close(t);
 			t = open_table(*state, 16 << 20);
@@ -328,6 +377,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FOLDER_TEST(test_model),
+		FOLDER_TEST(test_from),
 		FOLDER_TEST(test_full),
 		FOLDER_TEST(test_damage),
 		FOLDER_TEST(test_failures),

@@ -1,4 +1,4 @@
-/* wrap: tn_mqtt_store_put tn_mqtt_store_drop tn_mqtt_store_sync tn_mqtt_store_each tn_mqtt_now_us */
+/* wrap: tn_mqtt_store_put tn_mqtt_store_drop tn_mqtt_store_sync tn_mqtt_store_sync_patient tn_mqtt_store_each tn_mqtt_now_us */
 /* The setting mqtt_bridge: what is read, what is refused and how, what is
  * shown, and that no text whatever makes it read beyond or show a password. */
 #include "mqtt_help.h"
@@ -144,6 +144,10 @@ masks_passwords(void **state)
 	shows("mqtt://u:p@h client=a topics=b;mqtts://v:q@i  client=c topics=d",
 	    "mqtt://u:***@h client=a topics=b;mqtts://v:***@i  client=c "
 	    "topics=d");
+	/* Only what is an address. */
+	shows("mqtt://h client=x://a:b@c topics=b ; mqtt://u:p@h client=a "
+	    "topics=://:p@", "mqtt://h client=x://a:b@c topics=b ; "
+	    "mqtt://u:***@h client=a topics=://:p@");
 }
 
 /* Texts changed at random are read or refused; of those that are read no

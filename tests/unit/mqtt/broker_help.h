@@ -15,11 +15,15 @@
 #include "mqtt/mqtt_int.h"
 #include "os/os.h"
 
+#ifndef BROKER_MORE_SQL
+#define BROKER_MORE_SQL ""
+#endif
 static const char broker_sql[] =
     "CREATE TABLE plain (k text NOT NULL, n int8) "
     "WITH (mqtt = 'plain/{k} -> n');"
     "CREATE TABLE keyed (id text PRIMARY KEY, n int8) "
-    "WITH (mqtt = 'keyed/{id} -> n');";
+    "WITH (mqtt = 'keyed/{id} -> n');"
+    BROKER_MORE_SQL;
 
 static struct {
 	char dir[64];

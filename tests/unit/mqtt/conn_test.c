@@ -563,6 +563,141 @@ restart(void **state)
 	client_free(from);
 }
 
+/* Publishes ${n} times the same, each answered by ${type}. */
+static void
+publish_same(struct client *c, uint8_t qos, uint16_t id, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		client_publish(c, "plain/k", "1", qos, id);
+		assert_non_null(client_next_of(c, qos == 1 ? TN_MQTT_PUBACK :
+		    c->mute ? TN_MQTT_PUBREC : TN_MQTT_PUBCOMP));
+	}
+}
+
+/* Goal: QoS 2 is exact whatever DUP says, also for a client that uses one
+ * identifier for equal payloads: what has no PUBREL is the same message, what
+ * comes after PUBREL is another, over restarts and without the store's word
+ * for the identifier (a crash between the commits of rows and store). */
+static void
+qos_2_is_exact(void **state)
+{
+	struct client *c = client_new(TN_MQTT_V5);
+	struct tn_codec_mqtt_packet p = { .type = TN_MQTT_PUBLISH, .qos = 2,
+	    .id = 7, .topic = tn_slice_of("plain/k"),
+	    .payload = tn_slice_of("1") };
+
+	(void)state;
+	client_connect(c, "c", true, 100);
+	publish_same(c, 2, 7, 3);
+	assert_int_equal(committed(), 3);
+	for (uint32_t i = 0; i < 8; i++) {
+		struct session *s;
+		/* A new one, equal to the last: its PUBREC gets lost. */
+		c->mute = true;
+		publish_same(c, 2, 7, 1);
+		assert_int_equal(committed(), 4 + (int)i);
+		client_cut(c);
+		run_until(is_idle);
+		s = tn_mqtt_session_find(b.m, tn_slice_of("c"));
+		if (i % 4 >= 2) {
+			/* The store was behind. */
+			struct key_of_session { uint8_t b[11]; } k = {
+			    { 'i' } };
+			for (int n = 0; n < 8; n++)
+				k.b[1 + n] = (uint8_t)(s->number >>
+				    (56 - 8 * n));
+			k.b[10] = 7;
+			tn_mqtt_store_drop(b.m->store, (struct tn_slice){
+			    k.b, sizeof k.b });
+			run_until(is_idle);
+		}
+		broker_stop();
+		broker_start();
+		c->mute = false;
+		client_open(c, TN_MQTT_V5);
+		assert_true(client_connect(c, "c", false, 100));
+		p.dup = i % 2 == 0;
+		client_send(c, &p);
+		assert_non_null(client_next_of(c, TN_MQTT_PUBCOMP));
+		assert_int_equal(committed(), 4 + (int)i);
+		/* Released and told; over a restart it is free, too. */
+		client_cut(c);
+		run_until(is_idle);
+		broker_stop();
+		broker_start();
+		client_open(c, TN_MQTT_V5);
+		assert_true(client_connect(c, "c", false, 100));
+	}
+	client_free(c);
+	run_until(is_quiet);
+}
+
+/* Connects again and publishes; how many rows there are more. */
+static int
+more_rows(struct client *c, uint8_t qos, uint16_t id, const char *payload)
+{
+	int before = committed();
+
+	client_publish(c, "plain/k", payload, qos, id);
+	assert_non_null(client_next_of(c, qos == 1 ? TN_MQTT_PUBACK :
+	    TN_MQTT_PUBCOMP));
+	return committed() - before;
+}
+
+static void
+again(struct client *c, bool polite)
+{
+	struct tn_codec_mqtt_packet bye = { .type = TN_MQTT_DISCONNECT };
+
+	if (polite) {
+		client_send(c, &bye);
+		waiting = c;
+		run_until(has_closed);
+	} else {
+		client_cut(c);
+	}
+	run_until(is_idle);
+	broker_stop();
+	broker_start();
+	client_open(c, TN_MQTT_V5);
+	assert_true(client_connect(c, "c", false, 100));
+}
+
+/* Goal: QoS 1 without DUP, of a session that was cut off: the newest uses of
+ * identifiers, in their order, are resends; another payload, an older use,
+ * what comes out of order, late or after the identifier was used on this
+ * connection is new, and so is all after a DISCONNECT. */
+static void
+qos_1_without_dup(void **state)
+{
+	struct client *c = client_new(TN_MQTT_V5);
+
+	(void)state;
+	client_connect(c, "c", true, 100);
+	for (uint16_t id = 1; id <= 6; id++)
+		assert_int_equal(more_rows(c, 1, id, "1"), 1);
+	assert_int_equal(more_rows(c, 1, 2, "2"), 1);
+	again(c, false);
+	assert_int_equal(more_rows(c, 1, 1, "1"), 0);
+	assert_int_equal(more_rows(c, 1, 2, "1"), 1);    /* An older use. */
+	assert_int_equal(more_rows(c, 1, 4, "1"), 0);
+	assert_int_equal(more_rows(c, 1, 3, "1"), 1);    /* Not its order. */
+	assert_int_equal(more_rows(c, 1, 5, "9"), 1);    /* Another payload. */
+	assert_int_equal(more_rows(c, 1, 6, "1"), 0);
+	assert_int_equal(more_rows(c, 1, 6, "1"), 1);    /* Once. */
+	again(c, false);
+	assert_int_equal(more_rows(c, 1, 30, "1"), 1);
+	assert_int_equal(more_rows(c, 1, 30, "1"), 1);   /* It goes on: */
+	assert_int_equal(more_rows(c, 1, 6, "1"), 1);    /* all are new. */
+	again(c, false);
+	clock_add_s(6);                                 /* After a pause. */
+	assert_int_equal(more_rows(c, 1, 6, "1"), 1);
+	again(c, true);
+	assert_int_equal(more_rows(c, 1, 6, "1"), 1);
+	client_free(c);
+	run_until(is_quiet);
+}
+
 static bool
 no_sessions(void)
 {
@@ -730,14 +865,25 @@ silence(void **state)
 
 /* ---- in the midst ---------------------------------------------------- */
 
+/* It has had the PUBREC, and said PUBREL. */
+static bool
+has_released(const struct client *c, uint16_t id)
+{
+	for (uint32_t i = 0; i < c->count; i++)
+		if (c->heard[i].type == TN_MQTT_PUBREC && c->heard[i].id == id)
+			return true;
+	return false;
+}
+
 /* Goal: a client that goes while its publish is on its way harms nothing; the
- * message is there once when it comes again. */
+ * message is there once when it comes again, or its PUBREL after PUBREC. */
 static void
 gone_in_the_midst(void **state)
 {
 	struct client *c = client_new(TN_MQTT_V5);
 	struct tn_codec_mqtt_packet p = { .type = TN_MQTT_PUBLISH, .qos = 1,
 	    .topic = tn_slice_of("plain/k"), .payload = tn_slice_of("1") };
+	bool released;
 
 	(void)state;
 	client_connect(c, "m", true, 100);
@@ -750,10 +896,14 @@ gone_in_the_midst(void **state)
 		if (i % 3 == 0)
 			assert_true(client_next(c) != NULL || true);
 		client_cut(c);
+		released = has_released(c, p.id);
 		client_open(c, TN_MQTT_V5);
 		assert_true(client_connect(c, "m", false, 100));
 		p.dup = true;
-		client_send(c, &p);
+		if (released)
+			client_ack(c, TN_MQTT_PUBREL, p.id);
+		else
+			client_send(c, &p);
 		assert_non_null(client_next_of(c, p.qos == 1 ?
 		    TN_MQTT_PUBACK : TN_MQTT_PUBCOMP));
 		assert_int_equal(committed(), (int)i);
@@ -1092,7 +1242,7 @@ chaos(void **state)
 	run_until(is_idle);
 }
 
-/* Goal: draining sends everybody away without their wills, and ends. */
+/* Goal: draining sends everybody away, and ends. */
 static void
 drain(void **state)
 {
@@ -1160,7 +1310,8 @@ main(void)
 		TEST(bad_frames_close), TEST(pings_are_bounded),
 		TEST(acks_are_in_order),
 		TEST(quarantined_is_told), TEST(receive_maximum),
-		TEST(taken_over), TEST(restart), TEST(expiry), TEST(wills),
+		TEST(taken_over), TEST(restart), TEST(qos_2_is_exact),
+		TEST(qos_1_without_dup), TEST(expiry), TEST(wills),
 		TEST(silence), TEST(gone_in_the_midst),
 		TEST(no_ack_before_the_disk),
 		TEST(a_failed_commit_comes_again),

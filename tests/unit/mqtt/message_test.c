@@ -1,4 +1,4 @@
-/* wrap: tn_mqtt_store_put tn_mqtt_store_drop tn_mqtt_store_sync tn_mqtt_store_each tn_mqtt_now_us tn_try_alloc */
+/* wrap: tn_mqtt_store_put tn_mqtt_store_drop tn_mqtt_store_sync tn_mqtt_store_sync_patient tn_mqtt_store_each tn_mqtt_now_us tn_try_alloc */
 /* Messages: copied, saved, loaded; damage is refused and never read beyond. */
 #include "mqtt_help.h"
 

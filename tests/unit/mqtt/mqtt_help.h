@@ -3,6 +3,7 @@
  * decides, and a clock the test owns. Whoever includes it wraps (first line of
  * the test):
  *   tn_mqtt_store_put tn_mqtt_store_drop tn_mqtt_store_sync
+ *   tn_mqtt_store_sync_patient
  *   tn_mqtt_store_each tn_mqtt_now_us */
 #ifndef TN_MQTT_HELP_H
 #define TN_MQTT_HELP_H
@@ -215,6 +216,15 @@ __wrap_tn_mqtt_store_sync(struct store *s,
 	mem.waiters[mem.waiter_count++].arg = arg;
 }
 
+void __wrap_tn_mqtt_store_sync_patient(struct store *s,
+    void (*synced)(void *arg, enum tn_status st), void *arg);
+void
+__wrap_tn_mqtt_store_sync_patient(struct store *s,
+    void (*synced)(void *arg, enum tn_status st), void *arg)
+{
+	__wrap_tn_mqtt_store_sync(s, synced, arg);
+}
+
 enum tn_status __wrap_tn_mqtt_store_each(struct store *s,
     struct tn_slice prefix, bool (*each)(void *arg, struct tn_slice key,
     struct tn_slice value), void *arg);
@@ -255,7 +265,7 @@ broker_make(struct tn_mqtt *m)
 	m->tree = tn_mqtt_tree_new(64u << 20);
 	m->retained = tn_mqtt_retained_new(m->o.retained_max,
 	    m->o.retained_bytes_max);
-	m->next_session = m->next_message = 1;
+	m->next_session = m->next_message = m->next_take = 1;
 	m->sessions = tn_counter_get(TN_GAUGE, "test_sessions", NULL, "");
 	m->dropped = tn_counter_get(TN_COUNTER, "test_dropped", NULL, "");
 	for (int i = 0; i < 3; i++)

@@ -1,4 +1,4 @@
-/* wrap: tn_mqtt_store_put tn_mqtt_store_drop tn_mqtt_store_sync tn_mqtt_store_each tn_mqtt_now_us */
+/* wrap: tn_mqtt_store_put tn_mqtt_store_drop tn_mqtt_store_sync tn_mqtt_store_sync_patient tn_mqtt_store_each tn_mqtt_now_us */
 /* Retained messages against a list: matching, replacing, limits, expiry. */
 #include "mqtt_help.h"
 

@@ -1,4 +1,4 @@
-/* wrap: tn_mqtt_store_put tn_mqtt_store_drop tn_mqtt_store_sync tn_mqtt_store_each tn_mqtt_now_us tn_ingest_memo_get tn_ingest_route_stream tn_ingest_route_topic tn_ingest_messages_send */
+/* wrap: tn_mqtt_store_put tn_mqtt_store_drop tn_mqtt_store_sync tn_mqtt_store_sync_patient tn_mqtt_store_each tn_mqtt_now_us tn_ingest_memo_get tn_ingest_route_stream tn_ingest_route_topic tn_ingest_messages_send */
 /* What was committed and may come again, and topics that no stream takes:
  * small tables with a written size, against lists. */
 #include "mqtt_help.h"
@@ -98,6 +98,25 @@ route(uint32_t i)
 
 /* ---- rings ----------------------------------------------------------- */
 
+/* A QoS 1 message with DUP. */
+static bool
+has(struct session *s, struct tn_ingest_route *r, uint16_t id, uint32_t hash)
+{
+	uint32_t resends = 0;
+	struct sent x = { .packet = id, .hash = hash, .qos = 1, .dup = true,
+	    .resends = &resends };
+
+	return tn_mqtt_ring_has(s, r, &x) != 0;
+}
+
+static struct tn_ingest_memo *
+add(struct session *s, struct tn_ingest_route *r, uint16_t id, uint32_t hash)
+{
+	struct taken t = { .packet = id, .hash = hash };
+
+	return tn_mqtt_ring_add(s, r, &t);
+}
+
 #define MOST 16
 
 /* Goal: the newest of each route are there, as many as may be in flight, also
@@ -118,20 +137,19 @@ the_newest_are_there(void **state)
 	for (uint32_t i = 0; i < 3000; i++) {
 		uint32_t r = rnd(3), n = count[r];
 		uint16_t id = (uint16_t)(1 + i % 60000);
-		struct tn_ingest_memo *memo = tn_mqtt_ring_add(s, route(r),
-		    id, i * 7);
+		struct tn_ingest_memo *memo = add(s, route(r), id, i * 7);
 		list[r][n].id = id;
 		list[r][n].hash = i * 7;
 		count[r]++;
 		commit(memo);
 		for (uint32_t k = n < MOST ? 0 : n + 1 - MOST; k <= n; k++)
-			assert_true(tn_mqtt_ring_has(s, route(r),
+			assert_true(has(s, route(r),
 			    list[r][k].id, list[r][k].hash));
 		if (n >= MOST)
-			assert_false(tn_mqtt_ring_has(s, route(r),
+			assert_false(has(s, route(r),
 			    list[r][n - MOST].id, list[r][n - MOST].hash));
-		assert_false(tn_mqtt_ring_has(s, route(r), id, i * 7 + 1));
-		assert_false(tn_mqtt_ring_has(s, route((r + 1) % 3), id,
+		assert_false(has(s, route(r), id, i * 7 + 1));
+		assert_false(has(s, route((r + 1) % 3), id,
 		    i * 7));
 		if (rnd(100) != 0)
 			continue;
@@ -156,15 +174,15 @@ dropped_and_new(void **state)
 	broker_make(&m);
 	s = tn_mqtt_session_new(&m, tn_slice_of("c"), 10);
 	for (uint32_t i = 0; i < 10; i++)
-		commit(tn_mqtt_ring_add(s, route(0), (uint16_t)(i + 1), i));
+		commit(add(s, route(0), (uint16_t)(i + 1), i));
 	tn_mqtt_ring_drop(s, route(0), 5, 4);
 	tn_mqtt_ring_drop(s, route(1), 6, 5);
 	for (uint32_t i = 0; i < 10; i++)
-		assert_int_equal(tn_mqtt_ring_has(s, route(0),
+		assert_int_equal(has(s, route(0),
 		    (uint16_t)(i + 1), i), i != 4);
 	tn_mqtt_rings_free(s);
 	assert_false(s->restored);
-	assert_false(tn_mqtt_ring_has(s, route(0), 1, 0));
+	assert_false(has(s, route(0), 1, 0));
 	broker_free(&m);
 	forget_notes();
 }
@@ -181,14 +199,14 @@ listed_and_damaged(void **state)
 	take_seed(801);
 	broker_make(&m);
 	s = tn_mqtt_session_new(&m, tn_slice_of("c"), 10);
-	listed[0] = tn_mqtt_ring_add(s, route(0), 1, 2);
+	listed[0] = add(s, route(0), 1, 2);
 	listed[0]->listed = true;
 	sent = 0;
 	tn_mqtt_rings_free(s);
 	assert_int_equal(sent, 1);
 	listed[0] = NULL;
 	for (uint32_t i = 0; i < 10; i++)
-		commit(tn_mqtt_ring_add(s, route(0), (uint16_t)(i + 1), i));
+		commit(add(s, route(0), (uint16_t)(i + 1), i));
 	for (uint32_t n = 0; n < 300; n++) {
 		struct tn_buf *v = &notes[0].value;
 		tn_mqtt_rings_free(s);
@@ -198,8 +216,8 @@ listed_and_damaged(void **state)
 		else if (v->n > 0)
 			v->p[rnd((uint32_t)v->n)] = (uint8_t)rnd(256);
 		if (n == 100)
-			commit(tn_mqtt_ring_add(s, route(0), 1, 1));
-		(void)tn_mqtt_ring_has(s, route(0), 10, 9);
+			commit(add(s, route(0), 1, 1));
+		(void)has(s, route(0), 10, 9);
 	}
 	broker_free(&m);
 	forget_notes();

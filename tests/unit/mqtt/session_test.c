@@ -1,4 +1,4 @@
-/* wrap: tn_mqtt_store_put tn_mqtt_store_drop tn_mqtt_store_sync tn_mqtt_store_each tn_mqtt_now_us tn_mqtt_conn_send tn_mqtt_conn_queued */
+/* wrap: tn_mqtt_store_put tn_mqtt_store_drop tn_mqtt_store_sync tn_mqtt_store_sync_patient tn_mqtt_store_each tn_mqtt_now_us tn_mqtt_conn_send tn_mqtt_conn_queued */
 /* Sessions and what is kept of them, against a client that remembers: random
  * publishing, answers, lost connections, crashes and restarts. What was said
  * to be kept arrives, at least once with QoS 1 and exactly once with QoS 2, in
@@ -520,11 +520,12 @@ damage_is_left_out(void **state)
 	disk_set((struct cells){ 0 });
 }
 
-/* Goal: identifiers of QoS 2 from the client survive a restart, and only
- * those. */
+/* Goal: identifiers of QoS 2 from the client survive a restart with their
+ * numbers, and only those; so does the highest that was released. */
 static void
 received_are_kept(void **state)
 {
+	uint64_t takes[200] = { 0 }, released = 0;
 	bool there[200] = { false };
 
 	(void)state;
@@ -532,11 +533,16 @@ received_are_kept(void **state)
 	for (uint32_t i = 0; i < 2000; i++) {
 		uint16_t id = (uint16_t)(1 + rnd(199));
 		if (there[id]) {
+			tn_mqtt_keep_received_less(w.s,
+			    tn_mqtt_session_received(w.s, id));
 			assert_true(tn_mqtt_session_release(w.s, id));
-			tn_mqtt_keep_received(w.s, id, false);
+			assert_false(tn_mqtt_session_release(w.s, id));
+			released = takes[id] > released ? takes[id] : released;
 		} else {
-			tn_mqtt_session_receive(w.s, id);
-			tn_mqtt_keep_received(w.s, id, true);
+			takes[id] = rnd(3) == 0 ? 0 : w.m.next_take++;
+			tn_mqtt_session_receive(w.s, id, takes[id]);
+			tn_mqtt_keep_received(w.s,
+			    tn_mqtt_session_received(w.s, id));
 		}
 		there[id] = !there[id];
 		if (rnd(200) == 0) {
@@ -544,9 +550,14 @@ received_are_kept(void **state)
 			crash();
 			reconnect();
 		}
-		for (uint16_t k = 1; k < 200; k++)
-			assert_int_equal(tn_mqtt_session_received(w.s, k),
-			    there[k]);
+		assert_int_equal(w.s->released, released);
+		for (uint16_t k = 1; k < 200; k++) {
+			const struct received *x =
+			    tn_mqtt_session_received(w.s, k);
+			assert_int_equal(x != NULL, there[k]);
+			assert_true(x == NULL || x->take == takes[k]);
+			assert_true(x == NULL || w.m.next_take > x->take);
+		}
 	}
 	disk_settle();
 	end();

@@ -197,6 +197,20 @@ wait_for(uint32_t number)
 }
 
 static void
+wait_patiently(uint32_t number)
+{
+	tn_mqtt_store_sync_patient(g.store, synced,
+	    (void *)(uintptr_t)number);
+}
+
+static int64_t
+full(void)
+{
+	return tn_counter_read(tn_counter_get(TN_GAUGE,
+	    "tarn_mqtt_store_full", NULL, ""));
+}
+
+static void
 check_told(uint32_t n, enum tn_status st)
 {
 	assert_int_equal(told.count, n);
@@ -256,6 +270,12 @@ gather_more(void *arg)
 }
 
 static bool
+has_told(void)
+{
+	return told.count >= more;
+}
+
+static bool
 is_done(void)
 {
 	return more == 500 && is_idle();
@@ -286,10 +306,10 @@ a_slow_disk_gathers(void **state)
 	close_store();
 }
 
-/* Goal: without room nobody is told anything until there is some, and then
- * all is written. */
+/* Goal: without room waiters are told so at each try, patient ones when there
+ * is some; and then all is written, in order. */
 static void
-no_room_waits(void **state)
+no_room_is_told(void **state)
 {
 	(void)state;
 	memset(&told, 0, sizeof told);
@@ -298,17 +318,32 @@ no_room_waits(void **state)
 	for (uint32_t i = 0; i < 10; i++) {
 		put(i, "x");
 		wait_for(i);
+		wait_patiently(100 + i);
 	}
-	run_until(is_trying);
-	assert_int_equal(told.count, 0);
+	assert_false(tn_mqtt_store_waits(g.store));
+	more = 10;
+	run_until(has_told);
+	check_told(10, TN_ENOSPC);
+	assert_true(tn_mqtt_store_waits(g.store));
+	assert_int_equal(full(), 1);
 	for (uint32_t i = 10; i < 20; i++) {
 		put(i, "x");
+		wait_patiently(100 + i);
 		wait_for(i);
 	}
+	more = 20;
+	run_until(has_told);
+	check_told(20, TN_ENOSPC);
 	assert_false(tn_mqtt_store_is_full(g.store));
 	__atomic_store_n(&disk.times, 0, __ATOMIC_SEQ_CST);
 	run_until(is_idle);
-	check_told(20, TN_OK);
+	assert_int_equal(told.count, 40);
+	for (uint32_t i = 0; i < 20; i++) {
+		assert_int_equal(told.order[20 + i], 100 + i);
+		assert_int_equal(told.st[20 + i], TN_OK);
+	}
+	assert_false(tn_mqtt_store_waits(g.store));
+	assert_int_equal(full(), 0);
 	assert_int_equal(disk.commits, 2);
 	close_store();
 }
@@ -323,10 +358,10 @@ no_room_to_the_end(void **state)
 	disk.answer = TN_ENOSPC;
 	disk.times = 1000000;
 	put(1, "x");
-	wait_for(0);
+	wait_patiently(0);
 	run_until(is_trying);
 	put(2, "x");
-	wait_for(1);
+	wait_patiently(1);
 	close_store();
 	check_told(2, TN_EIO);
 }
@@ -478,7 +513,7 @@ main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make, drop)
 	const struct CMUnitTest tests[] = {
 		TEST(one_commit_for_many), TEST(a_slow_disk_gathers),
-		TEST(no_room_waits), TEST(no_room_to_the_end),
+		TEST(no_room_is_told), TEST(no_room_to_the_end),
 		TEST(failure_is_final), TEST(no_memory_is_final),
 		TEST(gathering_is_bounded), TEST(comes_back),
 	};

@@ -1,4 +1,4 @@
-/* wrap: tn_mqtt_store_put tn_mqtt_store_drop tn_mqtt_store_sync tn_mqtt_store_each tn_mqtt_now_us */
+/* wrap: tn_mqtt_store_put tn_mqtt_store_drop tn_mqtt_store_sync tn_mqtt_store_sync_patient tn_mqtt_store_each tn_mqtt_now_us */
 /* Subscriptions in the trie, against a list that is looked through with the
  * codec's plain matcher: overlapping filters, shares, topics with $, and
  * nothing left when all have gone. */

@@ -130,10 +130,15 @@ dump_end(struct tn_buf *out, const struct tn_sql_select *s)
 static inline void
 dump_select(struct tn_buf *out, const struct tn_sql_select *s)
 {
-	tn_buf_printf(out, "%s %s %u/%u%s\n", s->source_kind ==
+	tn_buf_printf(out, "%s %s %u/%u%s", s->source_kind ==
 	    TN_SQL_STREAM ? "stream" : s->source_kind == TN_SQL_VIEW ?
 	    "view" : "reference", s->source, s->source_columns,
 	    s->input->count, s->aggregated ? " aggregated" : "");
+	if (s->as_of != NULL) {
+		tn_buf_str(out, " as of ");
+		dump_expr(out, s->as_of);
+	}
+	tn_buf_char(out, '\n');
 	dump_joins(out, s);
 	if (s->where != NULL) {
 		tn_buf_str(out, "where ");

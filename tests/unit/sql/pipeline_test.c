@@ -206,6 +206,23 @@ values_have_types(void **state)
 	tn_sql_pipeline_free(p);
 }
 
+/* Goal: sort_by is a list of columns in the order given. */
+static void
+sort_by_columns(void **state)
+{
+	struct tn_sql_pipeline *p = load("CREATE TABLE t (a int, b text, "
+	    "\"C c\" date, at timestamptz) WITH (event_time = 'at', "
+	    "sort_by = ' C c ,a,  at')");
+	const struct tn_sql_table *t = table(p, "t");
+
+	(void)state;
+	assert_int_equal(t->sort_count, 3);
+	assert_int_equal(t->sort_by[0], 2);
+	assert_int_equal(t->sort_by[1], 0);
+	assert_int_equal(t->sort_by[2], 3);
+	tn_sql_pipeline_free(p);
+}
+
 /* Goal: the order of files and statements does not matter. */
 static void
 order_does_not_matter(void **state)
@@ -433,6 +450,7 @@ main(void)
 		cmocka_unit_test(checks_have_names),
 		cmocka_unit_test(check_names_are_cut),
 		cmocka_unit_test(values_have_types),
+		cmocka_unit_test(sort_by_columns),
 		cmocka_unit_test(order_does_not_matter),
 		cmocka_unit_test(definitions_are_canonical),
 		cmocka_unit_test(definitions_load_again),

@@ -15,6 +15,28 @@ static const struct {
 	    "out since = $2\n"
 	    "out rate = $3\n"
 	    "used 0 1 2 3\n" },
+	{ "SELECT visits FROM as_of('hourly', 12)",
+	    "view hourly 3/3 as of 12:bigint\n"
+	    "out visits = $2\n"
+	    "used 2\n" },
+	{ "SELECT b.n, team FROM as_of('badge', '2026-03-01') b JOIN people "
+	    "p ON p.person = b.person",
+	    "stream badge 13/17 as of 2026-03-01 00:00:00+00:timestamp with "
+	    "time zone\n"
+	    "join people at 13 key $2\n"
+	    "out n = $8\n"
+	    "out team = $14\n"
+	    "used 2 8 13 14\n" },
+	{ "SELECT people.person FROM as_of('people', date '2026-03-01')",
+	    "reference people 4/4 as of 2026-03-01 00:00:00+00:timestamp with "
+	    "time zone\n"
+	    "out person = $0\n"
+	    "used 0\n" },
+	{ "SELECT n FROM as_of('badge', now() - interval '1 hour')",
+	    "stream badge 13/13 as of TS_SUB(NOW():timestamp with time zone, "
+	    "01:00:00:interval):timestamp with time zone\n"
+	    "out n = $8\n"
+	    "used 8\n" },
 	{ "SELECT s.* FROM sizes AS s",
 	    "reference sizes 2/2\n"
 	    "out id = $0\n"

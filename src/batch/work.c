@@ -1,0 +1,128 @@
+/* Long work: how far it is, and a person's word in it. A recompute runs as a
+ * row of steps; between two of them it can be told to wait or to end. A step
+ * that is told to wait is parked here until it is told to go on, to end, or
+ * the program stops. */
+#include "batch/batch_int.h"
+
+#include <string.h>
+
+#define GET(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
+#define SET(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
+
+void
+tn_batch_work_begin(struct tn_batch_jobs *b, uint64_t run, uint64_t total)
+{
+	SET(b->work.rows, 0);
+	SET(b->work.total, total);
+	SET(b->work.run, run);
+}
+
+void
+tn_batch_work_at(struct tn_batch_jobs *b, uint64_t done)
+{
+	SET(b->work.rows, done);
+}
+
+void
+tn_batch_work_end(struct tn_batch_jobs *b)
+{
+	SET(b->work.run, 0);
+	SET(b->cancel, 0);
+	tn_net_lock_take(b->lock);
+	b->pause = 0;
+	SET(b->work.paused, 0);
+	tn_net_lock_drop(b->lock);
+}
+
+void
+tn_batch_progress(struct tn_batch_jobs *b, struct tn_batch_work *out)
+{
+	out->run = GET(b->work.run);
+	out->rows = GET(b->work.rows);
+	out->total = GET(b->work.total);
+	out->paused = GET(b->work.paused);
+}
+
+/* ---- wait, go on, end ------------------------------------------------ */
+
+bool
+tn_batch_park(struct tn_batch_jobs *b, struct tn_net_job *step)
+{
+	bool parked;
+
+	tn_net_lock_take(b->lock);
+	parked = b->pause != 0 && b->pause == GET(b->work.run) &&
+	    GET(b->stopping) == 0 && GET(b->cancel) != b->pause;
+	if (parked)
+		b->parked = step;
+	tn_net_lock_drop(b->lock);
+	return parked;
+}
+
+void
+tn_batch_unpark(struct tn_batch_jobs *b)
+{
+	struct tn_net_job *step;
+
+	tn_net_lock_take(b->lock);
+	step = b->parked;
+	b->parked = NULL;
+	/* Under the lock, so that the actor is not freed in between. */
+	if (step != NULL)
+		(void)tn_net_actor_post_internal(b->actor, step);
+	tn_net_lock_drop(b->lock);
+}
+
+static bool
+is_under_way(const struct tn_batch_jobs *b, uint64_t run)
+{
+	return run != 0 && GET(b->work.run) == run;
+}
+
+enum tn_status
+tn_batch_cancel(struct tn_batch_jobs *b, uint64_t run)
+{
+	if (!is_under_way(b, run))
+		return TN_ENOTFOUND;
+	SET(b->cancel, run);
+	tn_batch_unpark(b);
+	return TN_OK;
+}
+
+enum tn_status
+tn_batch_pause(struct tn_batch_jobs *b, uint64_t run, bool on)
+{
+	bool found;
+
+	tn_net_lock_take(b->lock);
+	found = is_under_way(b, run);
+	if (found) {
+		b->pause = on ? run : 0;
+		SET(b->work.paused, on);
+	}
+	tn_net_lock_drop(b->lock);
+	if (found && !on)
+		tn_batch_unpark(b);
+	return found ? TN_OK : TN_ENOTFOUND;
+}
+
+/* ---- rows since ------------------------------------------------------ */
+
+uint32_t
+tn_batch_mark_after(struct tn_batch_marks *m, const struct tn_batch *b,
+    uint64_t after)
+{
+	const int64_t *lsn = b->columns[b->schema->count -
+	    TN_SQL_HIDDEN].values;
+	uint32_t inside = 0;
+
+	if (b->rows > m->cap) {
+		m->cap = b->rows;
+		m->marks = tn_realloc(m->marks, m->cap);
+	}
+	for (uint32_t i = 0; i < b->rows; i++) {
+		m->marks[i] = (uint64_t)lsn[i] <= after;
+		inside += m->marks[i] == 0;
+	}
+	return inside;
+}

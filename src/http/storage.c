@@ -1,0 +1,238 @@
+/* GET /api/v1/lake: what the lake holds, what it costs a day, and how long the
+ * disk lasts.
+ *
+ *   {"sequence":..,"lsn":..,"published_at":..,
+ *    "disk":{"free":..,"size":..,"reserve":..},
+ *    "tables":[{"name":"badge","tier":"silver","files":..,"rows":..,
+ *               "bytes":..,"small_files":..,"from":..,"to":..},...],
+ *    "partitions":[...],                  with ?table=badge: of that one
+ *    "days":[{"day":"2026-03-01","table":"badge","tier":"silver",...},...],
+ *    "bytes_per_day":..,"days_left":..}
+ *
+ * Days are the notes that batch makes (batch/cost.c), the last 30. Growth is
+ * told from the first of them to now; null while there is none older than a
+ * day, or when nothing grows. The disk's reserve is no room. */
+#include "http/http_int.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "os/os.h"
+
+#define DAY_US INT64_C(86400000000)
+#define DAYS_SHOWN 30
+#define SMALL_BYTES (UINT64_C(4) << 20)
+
+struct totals {
+	uint32_t files, small;
+	uint64_t rows, bytes;
+	int64_t from, to;
+};
+
+static const char *
+tier_name(enum tn_catalog_tier tier)
+{
+	static const char *const names[] = { "", "bronze", "silver", "gold",
+	    "keys" };
+
+	return names[tier];
+}
+
+static const char *
+object_name(const struct tn_serving_model *m, uint32_t id)
+{
+	for (uint32_t i = 0; i < m->stream_count; i++)
+		if (m->streams[i].id == id)
+			return m->streams[i].table->name;
+	for (uint32_t i = 0; i < m->view_count; i++)
+		if (m->views[i].id == id)
+			return m->views[i].def->name;
+	return "";
+}
+
+static void
+add_file(struct totals *t, const struct tn_catalog_file *f)
+{
+	if (t->files == 0 || f->time_min < t->from)
+		t->from = f->time_min;
+	if (t->files == 0 || f->time_max > t->to)
+		t->to = f->time_max;
+	t->files++;
+	t->small += f->bytes < SMALL_BYTES;
+	t->rows += f->rows;
+	t->bytes += f->bytes;
+}
+
+static void
+put_totals(struct tn_buf *out, const struct totals *t)
+{
+	tn_buf_printf(out, ",\"files\":%u,\"small_files\":%u,\"rows\":%llu,"
+	    "\"bytes\":%llu,\"from\":", (unsigned)t->files,
+	    (unsigned)t->small, (unsigned long long)t->rows,
+	    (unsigned long long)t->bytes);
+	tn_http_put_time(out, t->from);
+	tn_buf_str(out, ",\"to\":");
+	tn_http_put_time(out, t->to);
+}
+
+/* Runs of files of one tier and object, or also of one partition. */
+static void
+put_groups(struct request *r, const struct tn_catalog_snapshot *s,
+    bool partitions)
+{
+	const struct tn_serving_model *m = r->h->o.model;
+	struct tn_buf *out = &r->out;
+	bool any = false;
+
+	for (uint32_t i = 0, end; i < s->count; i = end) {
+		const struct tn_catalog_file *f = &s->files[i];
+		struct totals t = { 0 };
+		for (end = i; end < s->count && s->files[end].tier == f->tier &&
+		    s->files[end].object == f->object && (!partitions ||
+		    strcmp(s->files[end].partition, f->partition) == 0); end++)
+			add_file(&t, &s->files[end]);
+		if (partitions && strcmp(object_name(m, f->object),
+		    r->text) != 0)
+			continue;
+		tn_buf_str(out, any ? ",{\"name\":" : "{\"name\":");
+		any = true;
+		tn_http_put_str(out, object_name(m, f->object));
+		tn_buf_printf(out, ",\"tier\":\"%s\"", tier_name(f->tier));
+		if (partitions) {
+			tn_buf_str(out, ",\"partition\":");
+			tn_http_put_str(out, f->partition);
+		}
+		put_totals(out, &t);
+		tn_buf_char(out, '}');
+	}
+}
+
+static void
+put_disk(struct request *r, uint64_t *room)
+{
+	const struct tn_http_opts *o = &r->h->o;
+	uint64_t size = 0, free_bytes = 0;
+
+	*room = 0;
+	if (o->data_dir != NULL) {
+		size = tn_os_disk_size(o->data_dir);
+		if (tn_os_disk_free(o->data_dir, &free_bytes) == TN_OK &&
+		    free_bytes > o->disk_reserve)
+			*room = free_bytes - o->disk_reserve;
+	}
+	tn_buf_printf(&r->out, ",\"disk\":{\"free\":%llu,\"size\":%llu,"
+	    "\"reserve\":%llu}", (unsigned long long)free_bytes,
+	    (unsigned long long)size, (unsigned long long)o->disk_reserve);
+}
+
+static void
+put_days(struct request *r, const struct tn_catalog_cost *list,
+    uint32_t count)
+{
+	struct tn_buf *out = &r->out;
+
+	tn_buf_str(out, ",\"days\":[");
+	for (uint32_t i = 0; i < count; i++) {
+		const struct tn_catalog_cost *x = &list[i];
+		int32_t y;
+		uint32_t m, d;
+		tn_record_civil(x->day, &y, &m, &d);
+		tn_buf_printf(out, "%s{\"day\":\"%04d-%02u-%02u\",\"name\":",
+		    i > 0 ? "," : "", (int)y, (unsigned)m, (unsigned)d);
+		tn_http_put_str(out, object_name(r->h->o.model, x->object));
+		tn_buf_printf(out, ",\"tier\":\"%s\",\"files\":%u,"
+		    "\"rows\":%llu,\"bytes\":%llu}", tier_name(x->tier),
+		    (unsigned)x->files, (unsigned long long)x->rows,
+		    (unsigned long long)x->bytes);
+	}
+	tn_buf_char(out, ']');
+}
+
+static void
+put_forecast(struct request *r, const struct tn_catalog_cost *list,
+    uint32_t count, uint64_t now, uint64_t room)
+{
+	int32_t today = (int32_t)(tn_os_wall_us() / DAY_US);
+	uint64_t then = 0, a_day;
+	uint32_t i;
+
+	for (i = 0; i < count && list[i].day == list[0].day; i++)
+		then += list[i].bytes;
+	if (count == 0 || list[0].day >= today || now <= then) {
+		tn_buf_str(&r->out, ",\"bytes_per_day\":null,"
+		    "\"days_left\":null");
+		return;
+	}
+	a_day = (now - then) / (uint64_t)(today - list[0].day);
+	tn_buf_printf(&r->out, ",\"bytes_per_day\":%llu,\"days_left\":",
+	    (unsigned long long)a_day);
+	if (a_day == 0)
+		tn_buf_str(&r->out, "null");
+	else
+		tn_buf_printf(&r->out, "%llu",
+		    (unsigned long long)(room / a_day));
+}
+
+static void
+storage_work(struct request *r)
+{
+	const struct tn_catalog_snapshot *s = tn_catalog_snapshot(
+	    r->h->o.catalog);
+	struct tn_arena *a = tn_arena_new(8192);
+	struct tn_catalog_cost *list = NULL;
+	int32_t from = (int32_t)(tn_os_wall_us() / DAY_US) - DAYS_SHOWN;
+	uint32_t count = 0;
+	uint64_t bytes = 0, room;
+	enum tn_status st = tn_catalog_costs(r->h->o.catalog, from, a, &list,
+	    &count);
+
+	if (st != TN_OK) {
+		tn_http_catalog_failed(r, st);
+		goto out;
+	}
+	for (uint32_t i = 0; i < s->count; i++)
+		bytes += s->files[i].bytes;
+	tn_buf_printf(&r->out, "{\"sequence\":%llu,\"lsn\":%llu,"
+	    "\"published_at\":", (unsigned long long)s->sequence,
+	    (unsigned long long)s->lsn);
+	tn_http_put_time(&r->out, s->published_us);
+	put_disk(r, &room);
+	tn_buf_str(&r->out, ",\"tables\":[");
+	put_groups(r, s, false);
+	tn_buf_char(&r->out, ']');
+	if (r->text != NULL) {
+		tn_buf_str(&r->out, ",\"partitions\":[");
+		put_groups(r, s, true);
+		tn_buf_char(&r->out, ']');
+	}
+	put_days(r, list, count);
+	put_forecast(r, list, count, bytes, room);
+	tn_buf_char(&r->out, '}');
+	tn_http_json(r, 200);
+out:
+	tn_arena_free(a);
+	tn_catalog_snapshot_put(s);
+}
+
+void
+tn_http_run_storage(struct request *r)
+{
+	static const char *const known[] = { "table", NULL };
+	struct tn_slice table = tn_http_param(r, "table");
+
+	if (!tn_http_only_params(r, known)) {
+		tn_http_ready(r);
+		return;
+	}
+	if (table.p != NULL)
+		r->text = tn_arena_strndup(tn_http_arena(r),
+		    (const char *)table.p, table.n);
+	if (table.p == NULL || tn_serving_stream_find(r->h->o.model,
+	    table) >= 0 || tn_serving_view_find(r->h->o.model, table) >= 0) {
+		tn_http_work(r, storage_work);
+		return;
+	}
+	tn_http_fail(r, 404, "unknown_table", "GET /api/v1/lake lists them",
+	    "there is no stream or view \"%s\"", r->text);
+	tn_http_ready(r);
+}

@@ -1,0 +1,232 @@
+// The drop folder: every format, exactly once also over kill -9 in the middle
+// of a file and at each named step, damaged files refused whole, partial
+// uploads left alone.
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { DuckDBInstance } from '@duckdb/node-api';
+import { Tarn, baseSeed, rng, tempDir, until } from './lib.mjs';
+
+const tables = `
+CREATE TABLE room (ts timestamptz NOT NULL, room text NOT NULL, temp double precision CHECK (temp < 60), n bigint)
+  WITH (event_time = 'ts', max_future_skew = '0');
+CREATE TABLE wide (k bigint, b boolean, d date, t timestamp, z timestamptz, f double precision, r real, m numeric(18,4), s text, u uuid)`;
+const sql = `ALTER SYSTEM SET inbox_settle = '100 ms'; ALTER SYSTEM SET inbox_scan_interval = '1 s'; ${tables};`;
+
+/** Rows as NDJSON lines; room names the file they are of. */
+const ndjson = (room, n) => Array.from({ length: n }, (_, i) => JSON.stringify({ ts: new Date(Date.UTC(2026, 0, 1 + (i % 20), 0, 0, i % 60)).toISOString(), room, temp: 20 + (i % 10), n: i })).join('\n') + '\n';
+const csv = (room, n, sep = ',') => ['ts,room,temp,n'.replaceAll(',', sep), ...Array.from({ length: n }, (_, i) => [`2026-01-0${1 + (i % 9)}T00:00:00Z`, room, 20 + (i % 10), i].join(sep))].join('\n') + '\n';
+const zstd = (bytes) => execFileSync('zstd', ['-q', '-c'], { input: bytes, maxBuffer: 1 << 28 });
+
+/** Put a file as a careful sender does: rename into place. */
+function drop(t, stream, name, bytes) {
+  const dir = join(t.data, 'inbox', stream);
+  writeFileSync(join(dir, `.${name}`), bytes);
+  renameSync(join(dir, `.${name}`), join(dir, name));
+}
+const ended = (t, stream, name) => until(() => ['done', 'rejected'].find((d) => existsSync(join(t.data, 'inbox', stream, d, name))), 30000);
+const words = (t, stream, where, name) => readFileSync(join(t.data, 'inbox', stream, where, name), 'utf8');
+const count = async (t, room) => Number((await t.sql(`SELECT count(*) AS n, count(DISTINCT n) AS d, sum(n) AS s FROM room WHERE room = '${room}'`))[0].n);
+
+test('every format is loaded and moved to done; bad rows are in quarantine', { timeout: 120000 }, async () => {
+  const t = await new Tarn({ sql }).start();
+  const duck = await (await DuckDBInstance.create(':memory:')).connect();
+  const pq = join(tempDir('pq'), 'a.parquet');
+  await duck.run(`COPY (SELECT TIMESTAMPTZ '2026-02-01 00:00:00Z' + INTERVAL 1 SECOND * i AS ts, 'pq' AS room, 21.5::DOUBLE AS temp, i AS n FROM range(200000) r(i)) TO '${pq}' (FORMAT parquet, COMPRESSION snappy)`);
+  const files = {
+    'a.csv': csv('csv', 100), 'a.tsv': csv('tsv', 101, '\t'), 'a.ndjson': ndjson('ndjson', 102), 'a.jsonl': ndjson('jsonl', 103),
+    'array.json': JSON.stringify(ndjson('array', 104).trim().split('\n').map((l) => JSON.parse(l)), null, 1),
+    'lines.json': ndjson('lines', 105), 'a.csv.gz': gzipSync(csv('csvgz', 106)), 'a.ndjson.zst': zstd(ndjson('zst', 107)),
+    'plain-in-name.csv.gz': csv('notgz', 108), noending: ndjson('noending', 109), 'a.parquet': readFileSync(pq),
+    'big.ndjson.gz': gzipSync(ndjson('big', 60000)), 'empty.csv': '',
+  };
+  for (const [name, bytes] of Object.entries(files)) drop(t, 'room', name, bytes);
+  for (const name of Object.keys(files)) assert.equal(await ended(t, 'room', name), 'done', name);
+  for (const [room, n] of Object.entries({ csv: 100, tsv: 101, ndjson: 102, jsonl: 103, array: 104, lines: 105, csvgz: 106, zst: 107, notgz: 108, noending: 109, pq: 200000, big: 60000 }))
+    assert.equal(await count(t, room), n, room);
+  assert.equal(Number((await t.sql("SELECT sum(n) AS s FROM room WHERE room = 'pq'"))[0].s), 199999 * 100000);
+
+  drop(t, 'room', 'some.csv', 'ts,room,temp,n\n2026-01-01T00:00:00Z,some,20,1\n2026-01-01T00:00:00Z,some,99,2\n2026-01-01T00:00:00Z,some,x,3\n');
+  assert.equal(await ended(t, 'room', 'some.csv'), 'done');
+  assert.equal(await count(t, 'some'), 1);
+  assert.match(words(t, 'room', 'done', 'some.csv.result.txt'), /1 rows accepted, 2 quarantined[^]*row 2, line 3, column temp[^]*row 3, line 4, column temp: /);
+  const q = await t.ok('GET', '/api/v1/quarantine/room');
+  assert.equal(q.rows.length, 2);
+
+  const state = await t.ok('GET', '/api/v1/inbox');
+  assert.deepEqual(state.files, []);
+  assert.equal(state.recent[0].file, 'some.csv');
+  assert.deepEqual([state.recent[0].result, state.recent[0].accepted, state.recent[0].quarantined], ['done', 1, 2]);
+  const m = await (await t.fetch('/metrics')).text();
+  assert.match(m, /tarn_inbox_files_total\{stream="room",result="done"\} 14/);
+  assert.match(t.err, /loaded some\.csv/);
+  assert.equal((await t.verify()).equal, true);
+  await t.stop();
+});
+
+test('options beside a file or for a folder say how to read it', { timeout: 60000 }, async () => {
+  const t = await new Tarn({ sql }).start();
+  const dir = join(t.data, 'inbox', 'room');
+  writeFileSync(join(dir, 'own.txt.options.json'), JSON.stringify({ format: 'csv', delimiter: ';', header: false, columns: ['when', 'temp', 'n'], null: 'n/a',
+    time_format: '%d.%m.%Y %H:%M', time_zone: '+01:00', rename: { ts: 'when' }, constant: { room: 'own' } }));
+  drop(t, 'room', 'own.txt', '05.03.2026 12:30;21.5;1\n06.03.2026 00:15;n/a;2\n');
+  assert.equal(await ended(t, 'room', 'own.txt'), 'done');
+  assert.ok(existsSync(join(dir, 'done', 'own.txt.options.json')) && !existsSync(join(dir, 'own.txt.options.json')));
+  assert.deepEqual(await t.sql("SELECT ts, temp, n FROM room WHERE room = 'own' ORDER BY n"),
+    [{ ts: '2026-03-05T11:30:00Z', temp: 21.5, n: 1 }, { ts: '2026-03-05T23:15:00Z', temp: null, n: 2 }]);
+  writeFileSync(join(dir, 'options.json'), '{"constant":{"room":"folder"}}');
+  drop(t, 'room', 'x.csv', 'ts,temp,n\n2026-01-01T00:00:00Z,20,7\n');
+  assert.equal(await ended(t, 'room', 'x.csv'), 'done');
+  assert.equal(await count(t, 'folder'), 1);
+  for (const [name, options, why] of [['bad1.csv', '{"delimiter":";;"}', /delimiter cannot be/], ['bad2.csv', '{"speed":1}', /"speed" is not known/], ['bad3.csv', '{', /rejected/], ['bad4.ndjson', '{"null":"x"}', /for CSV files only/]]) {
+    writeFileSync(join(dir, `${name}.options.json`), options);
+    drop(t, 'room', name, csv(name, 3));
+    assert.equal(await ended(t, 'room', name), 'rejected', name);
+    assert.match(words(t, 'room', 'rejected', `${name}.error.txt`), why);
+  }
+  await t.stop();
+});
+
+test('values of a foreign Parquet file arrive as they were; its rows are kept as JSON', { timeout: 60000 }, async () => {
+  const t = await new Tarn({ sql }).start();
+  const duck = await (await DuckDBInstance.create(':memory:')).connect();
+  const dir = tempDir('pq');
+  await duck.run(`CREATE TABLE w AS SELECT 9007199254740993::BIGINT AS k, true AS b, DATE '2026-02-03' AS d, TIMESTAMP '2026-02-03 04:05:06.789' AS t,
+    TIMESTAMPTZ '2026-02-03 04:05:06.000001+00' AS z, 0.1::DOUBLE AS f, 1.5::FLOAT AS r, 12345678901.2345::DECIMAL(18,4) AS m, 'q"ü\n' AS s, 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::UUID AS u
+    UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL`);
+  for (const [i, codec] of ['zstd', 'snappy', 'uncompressed'].entries()) {
+    await duck.run(`COPY (SELECT * REPLACE (k + ${i} AS k) FROM w) TO '${join(dir, codec)}.parquet' (FORMAT parquet, COMPRESSION ${codec})`);
+    drop(t, 'wide', `${codec}.parquet`, readFileSync(join(dir, `${codec}.parquet`)));
+    assert.equal(await ended(t, 'wide', `${codec}.parquet`), 'done');
+  }
+  drop(t, 'wide', 'z.parquet.gz', gzipSync(readFileSync(join(dir, 'zstd.parquet'))));
+  assert.equal(await ended(t, 'wide', 'z.parquet.gz'), 'done');
+  const r = await t.call('POST', '/api/v1/sql?format=ndjson', 'SELECT * FROM wide WHERE k IS NOT NULL ORDER BY _offset LIMIT 1');
+  assert.equal(r.body.trim(), '{"k":9007199254740993,"b":true,"d":"2026-02-03","t":"2026-02-03T04:05:06.789","z":"2026-02-03T04:05:06.000001Z","f":0.1,"r":1.5,"m":12345678901.2345,"s":"q\\"ü\\n","u":"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"}');
+  assert.equal(Number((await t.sql('SELECT count(*) AS n FROM wide WHERE k IS NULL AND s IS NULL'))[0].n), 4);
+  const recent = await t.ok('GET', '/api/v1/streams/wide/recent?limit=1');
+  assert.match(JSON.stringify(recent), /u\\":null/);
+  assert.deepEqual(readdirSync(join(t.data, 'inbox', '.work')), []);
+  await t.stop();
+});
+
+test('what cannot be read is rejected with words and nothing of it taken', { timeout: 60000 }, async () => {
+  const t = await new Tarn({ sql }).start();
+  const duck = await (await DuckDBInstance.create(':memory:')).connect();
+  const dir = tempDir('bad');
+  await duck.run(`COPY (SELECT [1,2] AS n, 'x' AS room) TO '${join(dir, 'nested.parquet')}' (FORMAT parquet)`);
+  const gz = gzipSync(ndjson('cut', 50000)), damaged = Buffer.from(gz);
+  damaged[gz.length >> 1] ^= 0xff;
+  const files = {
+    'cut.ndjson.gz': [gz.subarray(0, gz.length - 1000), /cut off/], 'damaged.ndjson.gz': [damaged, /damaged/],
+    'cut.csv.zst': [zstd(csv('cut', 50000)).subarray(0, 5000), /cut off/], 'photo.bin': [Buffer.from('GIF89a....'), /what it is/],
+    'nested.parquet': [readFileSync(join(dir, 'nested.parquet')), /n.*(nested|repeated|LIST)/i], 'not.parquet': ['ts,room', /Parquet/],
+    'half.parquet': [readFileSync(join(dir, 'nested.parquet')).subarray(0, 200), /cut off/],
+  };
+  for (const [name, [bytes]] of Object.entries(files)) drop(t, 'room', name, bytes);
+  for (const [name, [, why]] of Object.entries(files)) {
+    assert.equal(await ended(t, 'room', name), 'rejected', name);
+    assert.match(words(t, 'room', 'rejected', `${name}.error.txt`), why, name);
+  }
+  assert.equal(Number((await t.sql('SELECT count(*) AS n FROM room'))[0].n), 0);
+  assert.match(t.err, /rejected photo\.bin/);
+  await t.stop();
+});
+
+test('the same content is taken once, whatever its name; partial names are left alone', { timeout: 60000 }, async () => {
+  const t = await new Tarn({ sql: `ALTER SYSTEM SET inbox_settle = '1 hour'; ${tables};` }).start();
+  const dir = join(t.data, 'inbox', 'room');
+  // A rename is told by the file: its partial name must have been seen.
+  const upload = async (name, bytes) => {
+    writeFileSync(join(dir, `.${name}`), bytes);
+    await until(async () => (await t.ok('GET', '/api/v1/inbox')).uploading > 0);
+    renameSync(join(dir, `.${name}`), join(dir, name));
+    await until(async () => (await t.ok('GET', '/api/v1/inbox')).uploading === 0);
+  };
+  for (const name of ['one.csv', 'two.csv']) {
+    await upload(name, csv('same', 10));
+    assert.equal(await ended(t, 'room', name), 'done');
+  }
+  assert.equal(await count(t, 'same'), 10);
+  assert.match(words(t, 'room', 'done', 'two.csv.result.txt'), /loaded before, as one\.csv/);
+  await t.restart();
+  await upload('one.csv', csv('same', 10));
+  await until(() => existsSync(join(dir, 'done', 'one.csv.2')));
+  assert.equal(await count(t, 'same'), 10);
+  // At rest for less than an hour, or under a partial name: not looked at.
+  writeFileSync(join(dir, 'young.csv'), csv('young', 5));
+  writeFileSync(join(dir, 'upload.csv.part'), csv('part', 5));
+  const state = await until(async () => { const s = await t.ok('GET', '/api/v1/inbox'); return s.files.length > 0 && s.uploading === 1 && s; });
+  assert.deepEqual(state.files.map((f) => [f.file, f.state]), [['young.csv', 'settling']]);
+  // Renamed: at once, although an hour has not passed.
+  renameSync(join(dir, 'upload.csv.part'), join(dir, 'upload.csv'));
+  assert.equal(await ended(t, 'room', 'upload.csv'), 'done');
+  assert.equal(await count(t, 'part'), 5);
+  assert.ok(existsSync(join(dir, 'young.csv')));
+  await t.stop();
+});
+
+test('a file that takes the name of one that is being loaded is loaded, too; long names are moved', { timeout: 60000 }, async () => {
+  const t = await new Tarn({ sql }).start();
+  const dir = join(t.data, 'inbox', 'room');
+  drop(t, 'room', 'data.ndjson', ndjson('first', 300000));
+  await until(async () => (await t.ok('GET', '/api/v1/inbox')).files.some((f) => f.state === 'loading'));
+  drop(t, 'room', 'data.ndjson', ndjson('second', 50));
+  await until(async () => (await count(t, 'second')) === 50, 30000);
+  await until(() => !existsSync(join(dir, 'data.ndjson')));
+  assert.equal(readFileSync(join(dir, 'done', 'data.ndjson'), 'utf8'), ndjson('second', 50));
+  const name = `${'\u00e4'.repeat(125)}.csv`;
+  drop(t, 'room', name.slice(1), 'ts,room,temp,n\n2026-01-01T00:00:00Z,long,20,1\nx,long,20,2\n');
+  await until(() => readdirSync(join(dir, 'done')).some((f) => /^\u00e4+\.result\.txt$/.test(f)));
+  assert.equal(await count(t, 'long'), 1);
+  await t.stop();
+});
+
+test('kill -9 at each step and in the middle of a file loses and doubles nothing', { timeout: 180000 }, async () => {
+  const seed = baseSeed, r = rng(seed);
+  console.log(`seed ${seed}`);
+  // Keys of requests are forgotten after a second: a file's is not.
+  const t = await new Tarn({ sql: `ALTER SYSTEM SET idempotency_window = '1 s'; ALTER SYSTEM SET ingest_chunk_bytes = '64 KiB'; ${sql}` }).start();
+  let files = 0;
+  const all = [];
+  for (const point of ['inbox_loaded', 'inbox_recorded', 'inbox_moved']) {
+    const room = `step${files++}`;
+    t.o.env = { TARN_CRASH: point };
+    await t.restart();
+    drop(t, 'room', `${room}.csv`, csv(room, 500));
+    assert.equal((await t.ended).signal, 'SIGKILL', point);
+    t.o.env = {};
+    const over = Date.now() + 1100;
+    await until(() => Date.now() > over);               // The window of keys.
+    await t.start();
+    assert.equal(await ended(t, 'room', `${room}.csv`), 'done', point);
+    all.push([room, 500]);
+    assert.equal(await count(t, room), 500, point);
+  }
+  const rounds = process.env.SOAK ? 100 : 6;
+  for (let i = 0; i < rounds; i++) {
+    const room = `kill${i}`, n = 40000 + r.below(20000);
+    const kind = r.pick(['ndjson', 'ndjson.gz', 'csv.zst']);
+    const text = kind.startsWith('csv') ? csv(room, n) : ndjson(room, n);
+    drop(t, 'room', `${room}.${kind}`, kind.endsWith('gz') ? gzipSync(text) : kind.endsWith('zst') ? zstd(text) : text);
+    all.push([room, n]);
+    for (let kills = 1 + r.below(3); kills > 0; kills--) {
+      const after = r.below(n);
+      await until(async () => (await t.ok('GET', '/api/v1/streams/room')).accepted > after || existsSync(join(t.data, 'inbox', 'room', 'done', `${room}.${kind}`)), 30000, 1);
+      await t.kill();
+      await t.start();
+    }
+    await ended(t, 'room', `${room}.${kind}`);
+    assert.equal(await count(t, room), n, room);
+  }
+  for (const [room, n] of all) {
+    const [x] = await t.sql(`SELECT count(*) AS n, count(DISTINCT n) AS d FROM room WHERE room = '${room}'`);
+    assert.deepEqual([Number(x.n), Number(x.d)], [n, n], room);
+  }
+  await t.cut();
+  assert.equal((await t.verify()).equal, true);
+  await t.stop();
+});

@@ -1,0 +1,120 @@
+/* Goal: on the real server, the page Lake shows tables, a table's files and
+ * snapshots, a backfill from the page Runs ends and shows its run, and a click
+ * on a number shows the raw bytes that were posted. */
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import { Tarn } from './lib.mjs';
+import { launch, listen, present } from '../web/browser.mjs';
+
+const skip = present ? false : 'no chromium';
+const sql = `
+ALTER SYSTEM SET cut_interval = '1 hour';
+CREATE TABLE badge (id text PRIMARY KEY, ts timestamptz NOT NULL, office text NOT NULL) WITH (event_time = 'ts', max_future_skew = '40000 days');
+CREATE MATERIALIZED VIEW visits WITH (overview = 'table', title = 'Visits', x = 'hour', y = 'visits', series = 'office') AS
+  SELECT office, date_bin('1 hour', ts, 'epoch') AS hour, count(*) AS visits FROM badge GROUP BY office, hour;
+CREATE MATERIALIZED VIEW by_hour WITH (overview = 'heatmap', title = 'By hour', x = 'hour', y = 'visits') AS
+  SELECT date_bin('1 hour', ts, 'epoch') AS hour, count(*) AS visits FROM badge GROUP BY hour;`;
+/* Spaces and signs that no parser gives back: what is shown is what came. */
+const lines = ['berlin', 'köln "x"', 'berlin', "ulm's"].flatMap((office, i) => [0, 1, 2].map((h) =>
+  `{ "id":"e${i}.${h}",  "ts": "2026-03-01T0${7 + h}:1${i}:00Z", "office":${JSON.stringify(office)}, "note":"<b>☃</b> ${i}${h}" }`));
+let t, browser;
+/** A page that says what it waits for when it waits too long. */
+async function open() {
+  const page = await browser.newPage();
+  page.setDefaultTimeout(10000);
+  return page;
+}
+
+test.before(async () => {
+  if (skip) return;
+  t = await new Tarn({ sql }).start();
+  await t.post('badge', lines.slice(0, 8).join('\n'));
+  await t.settled();
+  await t.cut();
+  browser = await launch();
+});
+test.after(async () => {
+  await browser?.close();
+  await t?.stop();
+});
+
+test('Lake shows its tables, the files of one, which can be had, and snapshots that lead to the past', { skip, timeout: 30000 }, async () => {
+  const page = await open();
+  const errors = listen(page);
+  await page.goto(t.url + '/lake');
+  await page.getByRole('button', { name: 'badge', exact: true }).nth(1).click();
+  await page.getByRole('heading', { name: 'badge, silver' }).waitFor();
+  await page.getByText(`read_parquet('${t.data}/lake/silver/badge/**/*.parquet')`).waitFor();
+  const [file] = (await t.ok('GET', '/api/v1/files?table=badge&tier=silver')).files;
+  const link = page.locator(`a[href="/lake/${file.path}"]`);
+  const [down] = await Promise.all([page.waitForEvent('download'), link.click()]);
+  assert.equal(down.suggestedFilename(), file.path.split('/').at(-1));
+  await page.getByRole('button', { name: 'Snapshots' }).click();
+  const { snapshots } = await t.ok('GET', '/api/v1/snapshots');
+  await page.getByLabel('Look back at').selectOption('visits');
+  await page.getByRole('link', { name: String(snapshots[0].lsn), exact: true }).first().click();
+  await page.waitForURL('**/sql?q=*');
+  await page.getByText('6 rows in').waitFor();     // What the first eight events make.
+  await page.goto(t.url + '/lake');
+  await page.getByRole('button', { name: 'Verify' }).click();
+  await page.getByText('is what the raw bytes say').waitFor();
+  assert.deepEqual(errors, []);
+  await page.close();
+});
+
+test('a click on a number shows the bytes that were posted, in both layers', { skip, timeout: 30000 }, async () => {
+  await t.post('badge', lines.slice(8).join('\n'));
+  await t.settled();
+  const page = await open();
+  const errors = listen(page);
+  await page.goto(t.url + '/?from=all');
+  const dialog = page.getByRole('dialog', { name: 'Why this number?' });
+  const raw = async () => {
+    await dialog.locator('.events li').first().waitFor();
+    const texts = await dialog.locator('.raw').allTextContents();
+    await page.keyboard.press('Escape');
+    await dialog.waitFor({ state: 'detached' });
+    return texts.sort();
+  };
+  const of = (office, h) => lines.filter((l) => (office === null || JSON.parse(l).office === office) && JSON.parse(l).ts.includes(`T0${h}`)).sort();
+  const rows = page.locator('[data-view=visits] tbody tr');
+  await rows.nth(8).waitFor();
+  for (const office of ['berlin', 'köln "x"', "ulm's"]) {
+    const row = rows.filter({ hasText: office }).first();    // The newest hour stands first.
+    await row.click();
+    if (office === 'berlin') {
+      await dialog.getByText(/version 1 of visits; final part by run \d/).waitFor();
+      const layers = await dialog.locator('[data-layer]').evaluateAll((l) => l.map((e) => `${e.dataset.layer}: ${e.lastElementChild.textContent}`));
+      assert.deepEqual(layers, ['Shown: 2', 'Batch, final: 1', 'Live, since: 1']);
+    }
+    assert.deepEqual(await raw(), of(office, 9), office);
+  }
+  await page.locator('[data-view=by_hour] .heat rect').first().click();
+  assert.deepEqual(await raw(), of(null, 7));
+  await rows.first().focus();
+  await page.keyboard.press('Enter');
+  assert.ok((await raw()).length > 0);
+  assert.deepEqual(errors, []);
+  await page.close();
+});
+
+test('a backfill tells its cost, ends, and its run stands in the table', { skip, timeout: 30000 }, async () => {
+  const page = await open();
+  const errors = listen(page);
+  await page.goto(t.url + '/runs');
+  await page.getByText('compute a view anew').click();
+  await page.getByLabel('View', { exact: true }).selectOption('visits');
+  await page.getByRole('button', { name: 'What would it cost?' }).click();
+  await page.getByText((await t.ok('POST', '/api/v1/recompute?view=visits&dry_run=true')).text.trim()).waitFor();
+  const before = (await t.ok('GET', '/api/v1/runs')).runs.length;
+  await page.getByRole('button', { name: 'Compute', exact: true }).click();
+  await page.locator('details .good').waitFor();
+  await page.locator('tbody tr', { hasText: 'recompute visits' }).filter({ hasText: 'done' }).first().waitFor();
+  assert.ok((await t.ok('GET', '/api/v1/runs')).runs.length > before);
+  assert.deepEqual(errors, []);
+  await page.getByLabel('From').fill('gestern');
+  await page.getByRole('button', { name: 'Compute', exact: true }).click();
+  await page.locator('details .problem').waitFor();
+  await page.getByRole('button', { name: 'Try again' }).waitFor();
+  await page.close();
+});

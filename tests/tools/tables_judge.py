@@ -1,0 +1,105 @@
+"""Python's readers of Tarn's tables, for tests/e2e/tables.test.mjs: a request
+a line on standard input, its rows a line on standard output, in the form of
+tests/e2e/tables/readers.mjs. Set up by tests/tools/interop.sh."""
+import datetime
+import decimal
+import glob
+import json
+import os
+import sys
+import warnings
+
+warnings.filterwarnings('ignore')
+EPOCH = datetime.datetime(1970, 1, 1)
+
+
+def plain(v):
+    if v is None or isinstance(v, str):
+        return v
+    if isinstance(v, bool):
+        return 1 if v else 0
+    if isinstance(v, (int, float, decimal.Decimal)):
+        return float(v)
+    if isinstance(v, datetime.datetime):
+        if v.tzinfo is not None:
+            v = v.astimezone(datetime.timezone.utc).replace(tzinfo=None)
+        return (v - EPOCH) / datetime.timedelta(microseconds=1) / 1000
+    if isinstance(v, datetime.date):
+        return (v - EPOCH.date()).days * 86400000.0
+    if isinstance(v, (bytes, bytearray)):
+        return bytes(v).decode('utf-8', 'replace')
+    return str(v)
+
+
+def arrow(table, names):
+    names = [n for n in names if n in table.column_names]
+    cols = [table.column(n).to_pylist() for n in names]
+    return names, [[plain(v) for v in r] for r in zip(*cols)]
+
+
+def pyiceberg(q):
+    if 'rest' in q:
+        from pyiceberg.catalog import load_catalog
+        cat = load_catalog('tarn', type='rest', uri=q['rest'], warehouse='disk')
+        table = cat.load_table(tuple(q['path'].split('/')[-2:]))
+    else:
+        from pyiceberg.table import StaticTable
+        hint = open(os.path.join(q['path'], 'metadata/version-hint.text')).read()
+        table = StaticTable.from_metadata(os.path.join(q['path'], f'metadata/v{hint}.metadata.json'))
+    scan = table.scan(snapshot_id=q['snapshot']) if 'snapshot' in q else table.scan(**({'row_filter': q['filter']} if 'filter' in q else {}))
+    return arrow(scan.to_arrow(), q['types'])
+
+
+def deltalake(q):
+    import pyarrow
+    from deltalake import DeltaTable, QueryBuilder
+    t = DeltaTable(q['path'], version=q.get('snapshot'))
+    r = pyarrow.table(QueryBuilder().register('t', t).execute('SELECT * FROM t' + (f" WHERE {q['filter']}" if 'filter' in q else '')).read_all())
+    return arrow(r, q['types'])
+
+
+duck = None
+
+
+def duckdb(q, source):
+    global duck
+    if duck is None:
+        import duckdb as d
+        import duckdb_ext
+        duck = d.connect(config={'allow_unsigned_extensions': 'true', 'threads': '1'})
+        duck.execute("SET TimeZone = 'UTC'")
+        found = [f for p in duckdb_ext.__path__ for f in glob.glob(os.path.join(p, 'extensions/*/*'))][0]
+        for e in ('parquet', 'avro', 'httpfs', 'iceberg', 'delta'):
+            duck.execute(f"LOAD '{found}/{e}.duckdb_extension'")
+    form = {'time': 'epoch_us({}) / 1000.0', 'date': 'epoch_us({}::TIMESTAMP) / 1000.0', 'number': '{}::DOUBLE', 'bool': '{}::INTEGER', 'text': '{}', 'bytes': '{}'}
+    have = [c[0] for c in duck.execute(f'DESCRIBE SELECT * FROM {source}').fetchall()]
+    names = [n for n in q['types'] if n in have]
+    cols = ', '.join(form[q['types'][n]].format(f'"{n}"') for n in names)
+    where = f" WHERE {q['filter']}" if 'filter' in q else ''
+    return names, [[plain(v) for v in r] for r in duck.execute(f'SELECT {cols} FROM {source}{where}').fetchall()]
+
+
+def duck_iceberg(q):
+    if 'rest' in q:
+        duckdb(dict(q, types={'c': 'number'}, filter='false'), '(SELECT 1 AS c)')
+        duck.execute('DETACH DATABASE IF EXISTS tarn')
+        duck.execute(f"ATTACH 'tarn' AS tarn (TYPE iceberg, ENDPOINT '{q['rest']}', AUTHORIZATION_TYPE 'none')")
+        ns, name = q['path'].split('/')[-2:]
+        return duckdb(q, f'tarn.{ns}."{name}"')
+    at = f", snapshot_from_id = {q['snapshot']}" if 'snapshot' in q else ''
+    return duckdb(q, f"iceberg_scan('{q['path']}'{at})")
+
+
+def duck_delta(q):
+    return duckdb(q, f"delta_scan('file://{q['path']}')")
+
+
+readers = {'pyiceberg': pyiceberg, 'deltalake': deltalake, 'duckdb-iceberg': duck_iceberg, 'duckdb-delta': duck_delta}
+for line in sys.stdin:
+    try:
+        q = json.loads(line)
+        names, rows = readers[q['reader']](q)
+        out = {'names': names, 'rows': rows}
+    except Exception as e:  # The test says what was asked.
+        out = {'error': f'{type(e).__name__}: {e}'[:2000]}
+    print(json.dumps(out), flush=True)

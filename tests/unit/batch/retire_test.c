@@ -1,0 +1,313 @@
+/* Retention: rows leave silver and bronze by whole days, the numbers made of
+ * them stay, also when a view is made anew or verified; a clock that leaps
+ * removes nothing. The test owns the clocks. */
+#include "test.h"
+
+#include "batch_help.h"
+
+#define DAY INT64_C(86400000000)
+#define TEN_MINUTES INT64_C(600000000)
+
+static int64_t wall, mono;
+static struct tn_os_table table;
+
+static int64_t
+wall_us(void)
+{
+	return wall;
+}
+
+static int64_t
+mono_us(void)
+{
+	return mono;
+}
+
+/* Time goes by while the program runs. */
+static void
+pass(int64_t us)
+{
+	wall += us;
+	mono += us;
+}
+
+static const char sql[] =
+    "CREATE TABLE ev (n int8 PRIMARY KEY, ts timestamptz NOT NULL)"
+    " WITH (event_time = 'ts', retention = '10 days',"
+    " bronze_retention = '20 days');"
+    "CREATE MATERIALIZED VIEW days AS SELECT date_trunc('day', ts) AS d,"
+    " count(*) AS n, max(n) AS top FROM ev GROUP BY d;"
+    "CREATE MATERIALIZED VIEW weeks AS SELECT date_trunc('week', ts) AS w,"
+    " count(*) AS n FROM ev GROUP BY w;"
+    "CREATE MATERIALIZED VIEW total AS SELECT count(*) AS n FROM ev;";
+
+static void
+make(struct rig *g)
+{
+	table = tn_os_real;
+	table.wall_us = wall_us;
+	table.mono_us = mono_us;
+	tn_os_use(&table);
+	mono = DAY;
+	assert_true(tn_serving_time(tn_slice_of("2026-03-06T12:00:00Z"),
+	    &wall));
+	rig_make(g, sql);
+}
+
+static void
+drop(struct rig *g)
+{
+	rig_drop(g);
+	tn_os_use(NULL);
+}
+
+/* Three rows on each of the days [first, last] of March. */
+static void
+days(struct rig *g, uint32_t first, uint32_t last)
+{
+	for (uint32_t d = first; d <= last; d++) {
+		char text[300];
+		(void)snprintf(text, sizeof text,
+		    "{\"n\":%u,\"ts\":\"2026-03-%02uT00:00:00Z\"}\n"
+		    "{\"n\":%u,\"ts\":\"2026-03-%02uT12:00:00Z\"}\n"
+		    "{\"n\":%u,\"ts\":\"2026-03-%02uT23:59:59.999999Z\"}\n",
+		    g->rows, d, g->rows + 1, d, g->rows + 2, d);
+		g->rows += 3;
+		append_text(g, 0, text);
+	}
+}
+
+static uint64_t
+rows_of(struct rig *g, enum tn_catalog_tier tier)
+{
+	const struct tn_catalog_snapshot *s = tn_catalog_snapshot(
+	    g->catalog);
+	uint64_t rows = 0;
+
+	for (uint32_t i = 0; i < s->count; i++)
+		if (s->files[i].tier == tier)
+			rows += s->files[i].rows;
+	tn_catalog_snapshot_put(s);
+	return rows;
+}
+
+/* The sum of n over a view's gold files, and its rows. */
+static uint64_t
+counted(struct rig *g, const char *view, uint32_t *groups)
+{
+	const struct tn_serving_view *v = &g->model->views[
+	    tn_serving_view_find(g->model, tn_slice_of(view))];
+	const struct tn_catalog_snapshot *s = tn_catalog_snapshot(
+	    g->catalog);
+	struct tn_exec_fold *sum = tn_exec_fold_new(v->program);
+	struct tn_batch *b;
+	uint32_t first, n = tn_catalog_snapshot_find(s, TN_TIER_GOLD, v->id,
+	    &first);
+	uint64_t total = 0;
+	int column;
+
+	for (uint32_t i = first; i < first + n; i++) {
+		struct tn_serving_gold *x = NULL;
+		struct tn_diag d = { .line = 0 };
+		assert_int_equal(tn_serving_gold_get(g->serving, v,
+		    &s->files[i], &x, &d), TN_OK);
+		tn_exec_fold_merge(sum, x->fold);
+		tn_serving_gold_put(g->serving, x);
+	}
+	b = tn_exec_fold_finish(sum, NULL);
+	column = tn_record_schema_find(b->schema, tn_slice_of("n"));
+	for (uint32_t i = 0; i < b->rows; i++)
+		total += (uint64_t)((const int64_t *)
+		    b->columns[column].values)[i];
+	*groups = b->rows;
+	tn_record_batch_unref(b);
+	tn_exec_fold_free(sum);
+	tn_catalog_snapshot_put(s);
+	return total;
+}
+
+static void
+check_views(struct rig *g, uint64_t rows, uint32_t day_count)
+{
+	uint32_t groups;
+
+	assert_int_equal(counted(g, "days", &groups), rows);
+	assert_int_equal(groups, day_count);
+	assert_int_equal(counted(g, "weeks", &groups), rows);
+	assert_int_equal(counted(g, "total", &groups), rows);
+	assert_int_equal(groups, 1);
+}
+
+static void
+test_days_leave(void **state)
+{
+	struct rig g;
+	struct tn_batch_report r;
+	struct tn_batch_request q = { .kind = TN_BATCH_RECOMPUTE,
+	    .reason = "request", .view = "total" };
+
+	(void)state;
+	make(&g);
+	days(&g, 1, 6);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	assert_int_equal(rows_of(&g, TN_TIER_SILVER), 18);
+	/* March 13, noon: ten days before is noon of the 3rd, which stays
+	 * whole. */
+	pass(7 * DAY);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	assert_int_equal(rows_of(&g, TN_TIER_SILVER), 12);
+	assert_int_equal(rows_of(&g, TN_TIER_BRONZE), 18);
+	check_views(&g, 18, 6);
+	assert_int_equal(run(&g, TN_BATCH_VERIFY), TN_OK);
+	/* Made anew: what is gone is carried over, in every view that can
+	 * tell; one that cannot refuses and keeps its number. */
+	q.view = "days";
+	memset(&r, 0, sizeof r);
+	assert_int_equal(tn_batch_run(g.batch, &q, &r), TN_OK);
+	tn_buf_fini(&r.text);
+	q.view = "weeks";
+	memset(&r, 0, sizeof r);
+	assert_int_equal(tn_batch_run(g.batch, &q, &r), TN_OK);
+	tn_buf_fini(&r.text);
+	check_views(&g, 18, 6);
+	q.view = "total";
+	memset(&r, 0, sizeof r);
+	assert_int_equal(tn_batch_run(g.batch, &q, &r), TN_EUNSUPPORTED);
+	assert_string_equal(r.diag.code, "rows_retired");
+	tn_buf_fini(&r.text);
+	check_views(&g, 18, 6);
+	/* A late row of a day that is gone counts, and leaves silver. */
+	days(&g, 1, 1);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	assert_int_equal(rows_of(&g, TN_TIER_SILVER), 12);
+	check_views(&g, 21, 6);
+	assert_int_equal(run(&g, TN_BATCH_VERIFY), TN_OK);
+	drop(&g);
+}
+
+/* Over a restart the floor is known. */
+static void
+test_restart(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	make(&g);
+	days(&g, 1, 6);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	pass(7 * DAY);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	rig_close(&g);
+	rig_open(&g);
+	check_views(&g, 18, 6);
+	assert_int_equal(run(&g, TN_BATCH_VERIFY), TN_OK);
+	pass(20 * DAY);
+	days(&g, 31, 31);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	/* Silver of all days but the last, and the bronze file received on
+	 * the 6th, are older than they are kept. */
+	assert_int_equal(rows_of(&g, TN_TIER_SILVER), 3);
+	assert_int_equal(rows_of(&g, TN_TIER_BRONZE), 0);
+	check_views(&g, 21, 7);
+	drop(&g);
+}
+
+static void
+test_leap(void **state)
+{
+	struct rig g;
+	int64_t good;
+
+	(void)state;
+	make(&g);
+	days(&g, 1, 6);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	good = wall;
+	wall += 3650 * DAY;              /* Nobody waited so long. */
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	assert_int_equal(rows_of(&g, TN_TIER_SILVER), 18);
+	wall = good;                     /* It was a lie. */
+	pass(2 * TEN_MINUTES);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	assert_int_equal(rows_of(&g, TN_TIER_SILVER), 18);
+	wall += 7 * DAY;                 /* The machine slept. */
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	assert_int_equal(rows_of(&g, TN_TIER_SILVER), 18);
+	pass(TEN_MINUTES);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	assert_int_equal(rows_of(&g, TN_TIER_SILVER), 12);
+	drop(&g);
+}
+
+/* A range of which retention has taken a part, and more than it. */
+static void
+test_range_gone(void **state)
+{
+	struct rig g;
+	struct tn_batch_report r;
+	struct tn_batch_request q = { .kind = TN_BATCH_RECOMPUTE,
+	    .reason = "request", .view = "weeks" };
+
+	(void)state;
+	make(&g);
+	pass(21 * DAY);
+	days(&g, 1, 27);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	assert_int_equal(rows_of(&g, TN_TIER_SILVER), 33);
+	check_views(&g, 81, 27);
+	for (int day = 2; day < 28; day++) {
+		memset(&r, 0, sizeof r);
+		q.to_us = wall + (day - 27) * DAY;
+		assert_int_equal(tn_batch_run(g.batch, &q, &r), TN_OK);
+		tn_buf_fini(&r.text);
+		check_views(&g, 81, 27);
+	}
+	drop(&g);
+}
+
+/* Another definition, and a new view, when rows are gone: they begin with what
+ * there is, also where there is no bucket; the start does not fail for it. */
+static void
+test_definition(void **state)
+{
+	struct rig g;
+	struct tn_diag d = { .line = 0 };
+	uint32_t groups;
+
+	(void)state;
+	make(&g);
+	days(&g, 1, 6);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	assert_int_equal(tn_batch_mend(g.batch, &d), TN_OK);
+	pass(7 * DAY);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	rig_close(&g);
+	g.sql = "CREATE TABLE ev (n int8 PRIMARY KEY, ts timestamptz NOT NULL)"
+	    " WITH (event_time = 'ts', retention = '10 days',"
+	    " bronze_retention = '20 days');"
+	    "CREATE MATERIALIZED VIEW days AS SELECT date_trunc('day', ts) AS"
+	    " d, count(*) AS n, max(n) AS top FROM ev GROUP BY d;"
+	    "CREATE MATERIALIZED VIEW total AS SELECT count(*) AS n,"
+	    " max(n) AS top FROM ev;"
+	    "CREATE MATERIALIZED VIEW more AS SELECT count(*) AS n FROM ev;";
+	rig_open(&g);
+	assert_int_equal(tn_batch_mend(g.batch, &d), TN_OK);
+	assert_int_equal(counted(&g, "days", &groups), 18);
+	assert_int_equal(counted(&g, "total", &groups), 12);
+	assert_int_equal(counted(&g, "more", &groups), 12);
+	drop(&g);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_days_leave),
+		cmocka_unit_test(test_restart),
+		cmocka_unit_test(test_leap),
+		cmocka_unit_test(test_range_gone),
+		cmocka_unit_test(test_definition),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

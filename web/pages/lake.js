@@ -1,0 +1,186 @@
+/* The lake: what each tier holds and costs, a table's partitions and files,
+ * snapshots to look back to, and how other tools read it. Where it lies on the
+ * server's disk is told by the Iceberg catalog's warehouse "disk". */
+import { html, useMemo, useState } from '../lib/html.js';
+import { api, post } from '../lib/api.js';
+import { status } from '../lib/live.js';
+import { bytes, interval, number, parseTime, time } from '../lib/format.js';
+import { zoneName } from '../lib/prefs.js';
+import { lakeFolder, smallScore } from '../lib/lake.js';
+import { PageHead, ProblemBox, Segments, Skeleton, announce } from '../ui/parts.js';
+import { Code, Grid, useLoad } from '../ui/more.js';
+import { Icon } from '../ui/icons.js';
+
+const tiers = [['bronze', 'Bronze', 'raw, as it came'], ['silver', 'Silver', 'typed, clean, by day'],
+	['gold', 'Gold', 'results of views']];
+
+/** A table that other tools can read, and where its lake lies. @param {any[]} tables */
+async function whereIs(tables) {
+	const t = tables.find((x) => x.tier === 'silver' && x.name) || tables.find((x) => x.tier !== 'keys' && x.name);
+	if (!t)
+		return { folder: '', table: '' };
+	const d = await api(`/iceberg/v1/disk/namespaces/${t.tier}/tables/${encodeURIComponent(t.name)}`).catch(() => null);
+	return { folder: lakeFolder(d?.metadata?.location || ''), table: `${t.tier}/${t.name}` };
+}
+
+/** @param {{d: any}} p */
+function Tiers({ d }) {
+	const tz = zoneName();
+	return html`<div class="cards thirds">${tiers.map(([id, name, what]) => {
+		const list = d.tables.filter((/** @type {any} */ t) => t.tier === id);
+		const sum = (/** @type {string} */ k) => list.reduce((/** @type {number} */ n, /** @type {any} */ t) => n + t[k], 0);
+		const edge = (/** @type {string} */ k, /** @type {number} */ by) => list.map((/** @type {any} */ t) => t[k]).filter(Boolean).sort().at(by);
+		const day = (/** @type {string|undefined} */ t) => t ? time(parseTime(t), tz, 'day') : '–';
+		return html`<section class="card" key=${id}><header><h2>${name}</h2><span class="muted small">${what}</span></header>
+			<div class="body"><dl class="facts"><div><dt>Size</dt><dd>${bytes(sum('bytes'))}</dd></div>
+			<div><dt>Rows</dt><dd>${number(sum('rows'))}</dd></div>
+			<div><dt>Files</dt><dd>${number(sum('files'))} <span class="small muted">${smallScore(list)} % small</span></dd></div>
+			<div><dt>${id === 'bronze' ? 'Received' : 'From'}</dt><dd class="small">${day(edge('from', 0))} – ${day(edge('to', -1))}</dd></div></dl></div></section>`;
+	})}</div>`;
+}
+
+/** @param {{d: any}} p */
+function Cost({ d }) {
+	const room = Math.max(0, d.disk.free - d.disk.reserve);
+	return html`<section class="card"><header><h2>Disk</h2></header><div class="body"><dl class="facts">
+		<div><dt>Free for events</dt><dd>${bytes(room)}</dd></div>
+		<div><dt>Kept in reserve</dt><dd>${bytes(d.disk.reserve)}</dd></div>
+		<div><dt>Grows by</dt><dd class=${d.bytes_per_day === null ? 'small muted' : ''}>${d.bytes_per_day === null ? 'known after a day' : `${bytes(d.bytes_per_day)} a day`}</dd></div>
+		<div><dt>Lasts</dt><dd>${d.days_left === null ? '–' : `${number(d.days_left)} days`}</dd></div></dl></div></section>`;
+}
+
+/** Days (or months) by size, a cell each. @param {{list: any[]}} p */
+function Strip({ list }) {
+	const most = Math.max(1, ...list.map((x) => x.bytes));
+	const shown = list.slice(-120), cell = 14;
+	return html`<div class="scroll" tabindex="0" role="group" aria-label="Partitions by size"><svg class="heat" role="img"
+		width=${shown.length * cell} height="34" style=${{ width: `${shown.length * cell}px` }}
+		aria-label=${`${list.length} partitions, the largest ${bytes(most)}. The files are listed below.`}>
+		${shown.map((x, i) => html`<rect key=${x.partition} x=${i * cell} y="2" width=${cell - 2} height="28" fill="var(--accent)"
+			fill-opacity=${0.15 + 0.85 * Math.sqrt(x.bytes / most)}><title>${x.partition || 'whole'}: ${bytes(x.bytes)}, ${number(x.rows)} rows, ${
+			number(x.files)} file${x.files === 1 ? '' : 's'}</title></rect>`)}</svg></div>
+		${list.length > shown.length && html`<p class="muted small">the newest ${shown.length} of ${list.length} partitions</p>`}`;
+}
+
+/** @param {{name: string, tier: string, version: any, folder: string}} p */
+function Table({ name, tier, version, folder }) {
+	const tz = zoneName();
+	const { data, error, again } = useLoad(async () => ({
+		lake: await api(`/api/v1/lake?table=${encodeURIComponent(name)}`),
+		files: (await api(`/api/v1/files?table=${encodeURIComponent(name)}&tier=${tier}`)).files,
+	}), [name, tier, version]);
+	if (error && data === null)
+		return html`<${ProblemBox} error=${error} retry=${again} />`;
+	if (data === null)
+		return html`<${Skeleton} height=${160} />`;
+	const stamp = (/** @type {any} */ t) => t ? time(parseTime(t), tz, 'stamp') : '–';
+	return html`<section class="card"><header><h2>${name}, ${tier}</h2></header><div class="body stack">
+			<${Strip} list=${data.lake.partitions.filter((/** @type {any} */ x) => x.tier === tier)} />
+			<p class="small secondary">In DuckDB, on this machine:</p>
+			<${Code} label="DuckDB query" text=${`SELECT count(*) FROM read_parquet('${folder || 'LAKE'}/${tier}/${name}/**/*.parquet');`} /></div></section>
+		<${Grid} label=${`Files of ${name}`} rows=${data.files.slice(0, 500)} id=${(/** @type {any} */ f) => f.id} columns=${[
+			{ name: 'Partition', value: (/** @type {any} */ f) => f.partition || 'whole' },
+			{ name: 'Rows', value: (/** @type {any} */ f) => f.rows, num: true, cell: (/** @type {any} */ f) => number(f.rows) },
+			{ name: 'Size', value: (/** @type {any} */ f) => f.bytes, num: true, cell: (/** @type {any} */ f) => bytes(f.bytes) },
+			{ name: 'From', value: (/** @type {any} */ f) => f.time_min, cell: (/** @type {any} */ f) => stamp(f.time_min), class: 'secondary' },
+			{ name: 'To', value: (/** @type {any} */ f) => f.time_max, cell: (/** @type {any} */ f) => stamp(f.time_max), class: 'secondary' },
+			{ name: 'Positions', value: (/** @type {any} */ f) => f.lsn_min, cell: (/** @type {any} */ f) => `${f.lsn_min}–${f.lsn_max}`, class: 'mono muted small' },
+			{ name: 'File', value: (/** @type {any} */ f) => f.path, cell: (/** @type {any} */ f) => html`<a href=${`/lake/${f.path}`} download=${f.path.split('/').at(-1)}>${f.path.split('/').at(-1)}</a>`, class: 'mono small' }]} />`;
+}
+
+/** @param {{d: any, chosen: string, choose: (key: string) => void}} p */
+function Tables({ d, chosen, choose }) {
+	const key = (/** @type {any} */ t) => `${t.tier}/${t.name}`;
+	return html`<${Grid} label="Tables" rows=${d.tables.filter((/** @type {any} */ t) => t.tier !== 'keys' && t.name)} id=${key} columns=${[
+		{ name: 'Table', value: (/** @type {any} */ t) => t.name, cell: (/** @type {any} */ t) => html`<button class="btn tiny" aria-pressed=${String(chosen === key(t))}
+			onClick=${() => choose(key(t))}>${t.name}</button>` },
+		{ name: 'Tier', value: (/** @type {any} */ t) => t.tier },
+		{ name: 'Files', value: (/** @type {any} */ t) => t.files, num: true, cell: (/** @type {any} */ t) => number(t.files) },
+		{ name: 'Small', value: (/** @type {any} */ t) => t.small_files, num: true, cell: (/** @type {any} */ t) => number(t.small_files) },
+		{ name: 'Rows', value: (/** @type {any} */ t) => t.rows, num: true, cell: (/** @type {any} */ t) => number(t.rows) },
+		{ name: 'Size', value: (/** @type {any} */ t) => t.bytes, num: true, cell: (/** @type {any} */ t) => bytes(t.bytes) }]} />`;
+}
+
+/** @param {{version: any, views: string[]}} p */
+function Snapshots({ version, views }) {
+	const tz = zoneName();
+	const [view, setView] = useState('');
+	const { data, error, again } = useLoad(() => api('/api/v1/snapshots?limit=50'), [version]);
+	if (error && data === null)
+		return html`<${ProblemBox} error=${error} retry=${again} />`;
+	if (data === null)
+		return html`<${Skeleton} height=${160} />`;
+	const at = view || views[0] || '';
+	const ask = (/** @type {any} */ s) => `/sql?q=${encodeURIComponent(`SELECT * FROM as_of('${at}', ${s.lsn}) LIMIT 100`)}`;
+	return html`<p class="secondary">Every batch run is a snapshot of all tables. Views and streams can be asked as of any position or time, also between them: <code>?as_of=</code> on a view, <code>as_of('view', time)</code> in SQL.</p>
+		${views.length > 0 && html`<div class="field narrow"><label for="past">Look back at</label><select id="past" class="input" value=${at}
+			onChange=${(/** @type {any} */ e) => setView(e.target.value)}>${views.map((n) => html`<option key=${n} value=${n}>${n}</option>`)}</select></div>`}
+		<${Grid} label="Snapshots" rows=${data.snapshots} id=${(/** @type {any} */ s) => s.sequence} columns=${[
+			{ name: 'Snapshot', value: (/** @type {any} */ s) => s.sequence, num: true, class: 'mono' },
+			{ name: 'Published', value: (/** @type {any} */ s) => s.published_at, cell: (/** @type {any} */ s) => time(parseTime(s.published_at), tz, 'stamp') },
+			{ name: 'Position', value: (/** @type {any} */ s) => s.lsn, num: true, class: 'mono', cell: (/** @type {any} */ s) => at ? html`<a href=${ask(s)} title=${`${at} as of this position, in SQL`}>${s.lsn}</a>` : s.lsn },
+			{ name: 'Run', value: (/** @type {any} */ s) => s.run, num: true, class: 'mono muted' },
+			{ name: 'Files', value: (/** @type {any} */ s) => s.files, num: true, cell: (/** @type {any} */ s) => number(s.files) },
+			{ name: 'Added', value: (/** @type {any} */ s) => s.files_added, num: true, cell: (/** @type {any} */ s) => number(s.files_added) },
+			{ name: 'Dropped', value: (/** @type {any} */ s) => s.files_dropped, num: true, cell: (/** @type {any} */ s) => number(s.files_dropped) },
+			{ name: 'Rows', value: (/** @type {any} */ s) => s.rows, num: true, cell: (/** @type {any} */ s) => number(s.rows) },
+			{ name: 'Size', value: (/** @type {any} */ s) => s.bytes, num: true, cell: (/** @type {any} */ s) => bytes(s.bytes) }]} />`;
+}
+
+/** @param {{place: {folder: string, table: string}}} p */
+function Connect({ place }) {
+	const here = location.origin;
+	const [tier, name] = (place.table || 'silver/TABLE').split('/');
+	const on = `${place.folder || 'LAKE'}/${tier}/${name}`;
+	const [tool, setTool] = useState('duckdb');
+	const texts = /** @type {Record<string, string>} */ ({
+		duckdb: `INSTALL iceberg; LOAD iceberg;\nATTACH '' AS tarn (TYPE iceberg, ENDPOINT '${here}/iceberg', AUTHORIZATION_TYPE 'none');\nSELECT * FROM tarn.${tier}.${name};\n-- or on this machine, also with Tarn stopped\nSELECT * FROM iceberg_scan('${on}');`,
+		pyiceberg: `from pyiceberg.catalog import load_catalog\ncatalog = load_catalog('tarn', uri='${here}/iceberg', warehouse='disk')  # on the server's machine\ncatalog.load_table('${tier}.${name}').scan().to_arrow()`,
+		spark: `spark.sql.catalog.tarn=org.apache.iceberg.spark.SparkCatalog\nspark.sql.catalog.tarn.type=rest\nspark.sql.catalog.tarn.uri=${here}/iceberg\n\nSELECT * FROM tarn.${tier}.${name}`,
+		trino: `connector.name=iceberg\niceberg.catalog.type=rest\niceberg.rest-catalog.uri=${here}/iceberg`,
+		delta: `from deltalake import DeltaTable\nDeltaTable('${on}').to_pyarrow_table()`,
+	});
+	return html`<section class="card"><header><h2>Read it with other tools</h2></header><div class="body stack">
+		<${Segments} label="Tool" value=${tool} onChange=${setTool} options=${[['duckdb', 'DuckDB'], ['pyiceberg', 'PyIceberg'], ['spark', 'Spark'], ['trino', 'Trino'], ['delta', 'Delta Lake']]} />
+		<${Code} label=${`${tool} snippet`} text=${texts[tool]} /></div></section>`;
+}
+
+function Lake() {
+	const batch = status.value?.batch_lsn;
+	const { data, error, again } = useLoad(() => api('/api/v1/lake'), [batch]);
+	const place = useLoad(() => whereIs(data?.tables || []), [data === null || data.tables.length === 0]).data || { folder: '', table: '' };
+	const [view, setView] = useState('tables');
+	const [chosen, setChosen] = useState('');
+	const [busy, setBusy] = useState(false);
+	const [answer, setAnswer] = useState(/** @type {any} */ (null));
+	const kept = useMemo(() => status.value?.streams?.filter((/** @type {any} */ s) => s.retention_us > 0) || [], [batch]);
+	const verify = async () => {
+		setBusy(true);
+		setAnswer(null);
+		try {
+			const r = await post('/api/v1/verify', undefined);
+			setAnswer(r.equal ? { text: 'Every file, stream and view is what the raw bytes say.', more: r.text } :
+				{ error: { title: `${number(r.differences)} differences`, detail: r.text } });
+			announce('Verify is finished');
+		} catch (e) {
+			setAnswer({ error: e });
+		}
+		setBusy(false);
+	};
+	return html`<${PageHead} title="Lake" sub=${data ? `final up to position ${data.lsn}` : ''}>
+			<button class="btn" disabled=${busy} onClick=${verify}><${Icon} name="check" />${busy ? 'Comparing…' : 'Verify'}</button></${PageHead}>
+		${answer && (answer.error ? html`<${ProblemBox} error=${answer.error} />` : html`<div class="good" role="status">${answer.text}
+			<details><summary>What was compared</summary><pre class="small">${answer.more}</pre></details></div>`)}
+		${error && data === null ? html`<${ProblemBox} error=${error} retry=${again} />` : data === null ? html`<${Skeleton} height=${320} />` : html`
+			<${Tiers} d=${data} /><${Cost} d=${data} />
+			${kept.length > 0 && html`<p class="secondary small">Kept: ${kept.map((/** @type {any} */ s) => `${s.name} ${interval(s.retention_us)}`).join(', ')}.</p>`}
+			<${Segments} label="Show" value=${view} onChange=${setView} options=${[['tables', 'Tables'], ['snapshots', 'Snapshots']]} />
+			${view === 'snapshots' ? html`<${Snapshots} version=${data.sequence}
+				views=${data.tables.filter((/** @type {any} */ t) => t.tier === 'gold' && t.name).map((/** @type {any} */ t) => t.name)} />` : data.tables.length === 0 ?
+				html`<section class="card state"><h2>Nothing here yet</h2><p class="secondary">The first batch run writes the first files. “Cut now” on the page Runs starts one at once.</p></section>` :
+				html`<${Tables} d=${data} chosen=${chosen} choose=${(/** @type {string} */ k) => setChosen(k === chosen ? '' : k)} />
+				${chosen && html`<${Table} key=${chosen} tier=${chosen.split('/')[0]} name=${chosen.split('/')[1]} version=${data.sequence} folder=${place.folder} />`}`}
+			<${Connect} place=${place} />`}`;
+}
+
+export const pages = { lake: Lake };
