@@ -199,7 +199,7 @@ const points = ['log_before_commit:3', 'log_before_commit:7', 'log_committed:3',
   'lake_file_begun:1', 'lake_file_begun:9', 'lake_file_synced:1', 'lake_file_synced:12', 'lake_keys_synced:1', 'lake_keys_synced:3',
   'lake_folder_synced:1', 'lake_folder_synced:7', 'lake_swept:1', 'lake_swept:2',
   'catalog_before_commit:1', 'catalog_before_commit:5', 'catalog_before_commit:9', 'catalog_committed:1', 'catalog_committed:4', 'catalog_committed:8',
-  'compact_begun:1', 'compact_begun:3', 'compact_written:1', 'compact_written:2', 'compact_published:1', 'compact_published:2', 'recompute_folded:1', 'collect_unlinked:1', 'collect_unlinked:2',
+  'compact_begun:1', 'compact_written:1', 'compact_published:1', 'recompute_folded:1', 'collect_unlinked:1', 'collect_unlinked:2',
   'expire_after:1', 'rollback_written:1'];
 // Where a start passes: the first one makes a first run die at a place that leaves something for it.
 const before = { lake_swept: 'publish_before:2' };

@@ -184,7 +184,7 @@ test('all templates in one pipeline: each message goes to its own system only; a
   const t = await new Tarn({ config: folder, mqtt: true }).start();
   for (const name of ['zigbee2mqtt', 'tasmota', 'shelly', 'chirpstack', 'homeassistant']) await replay(t, name);
   const n = {};
-  for (const s of (await t.ok('GET', '/api/v1/streams')).streams ?? await t.ok('GET', '/api/v1/streams')) n[s.name] = Number((await t.sql(`SELECT count(*) AS n FROM ${s.name}`))[0].n);
+  for (const s of (await t.ok('GET', '/api/v1/streams')).streams ?? await t.ok('GET', '/api/v1/streams')) if (s.name !== 'objects') n[s.name] = Number((await t.sql(`SELECT count(*) AS n FROM ${s.name}`))[0].n);
   assert.deepEqual(n, { zigbee_reports: 8, zigbee_availability: 4, zigbee_devices: 4, tasmota_sensors: 8, tasmota_states: 1, tasmota_relays: 4, tasmota_presence: 2, tasmota_devices: 1,
     shelly1_values: 20, shelly1_devices: 1, shelly_status: 11, shelly_notices: 4, shelly_presence: 2, lora_uplinks: 4, lora_status: 2, lora_joins: 1, lora_log: 1, ha_entities: 4, ha_states: 8 });
   pubOk(t, 'zigbee2mqtt/meeting_room', '{"temperature":"warm"}');

@@ -2,7 +2,8 @@
 import { html, useEffect, useRef, useState } from '../lib/html.js';
 import { api } from '../lib/api.js';
 import { query, setQuery } from '../lib/router.js';
-import { opens, plainView } from '../lib/cell.js';
+import { plainView } from '../lib/cell.js';
+import { opens } from '../lib/opens.js';
 import { cell, isNumeric, number, seconds } from '../lib/format.js';
 import { zoneName } from '../lib/prefs.js';
 import { PageHead, ProblemBox, Skeleton } from '../ui/parts.js';

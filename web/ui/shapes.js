@@ -3,7 +3,7 @@
 import { html, useState } from '../lib/html.js';
 import { heat, bars, tableRows } from '../lib/shapes.js';
 import { byRow } from '../lib/corrections.js';
-import { opens } from '../lib/cell.js';
+import { opens } from '../lib/opens.js';
 import { bucketZone, number, short, time, cell, isNumeric } from '../lib/format.js';
 import { zoneName } from '../lib/prefs.js';
 
