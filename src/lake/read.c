@@ -226,7 +226,7 @@ tn_lake_read(struct tn_lake *lake, const struct tn_lake_read *r,
 
 /* ---- in pieces -------------------------------------------------------- */
 
-#define FIRST_ROWS 64                /* Of a file whose rows may be wide. */
+#define FIRST_ROWS 2                 /* Of a file whose rows may be wide. */
 #define GROWTH 8                     /* Of a piece from one to the next. */
 
 struct tn_lake_cursor {

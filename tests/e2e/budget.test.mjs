@@ -131,14 +131,11 @@ test('a flood: the process stays below its cap, senders wait, every event is the
 
 test('the same with twice the memory', { timeout: 300000, skip: process.env.SOAK ? false : 'SOAK=1' }, () => flood(128, 1000000));
 
-// Merging files is left out where rows are wide: its memory is its own matter.
-const unmerged = (text) => `ALTER SYSTEM SET young_files_max = 1000;${text}`;
-
 // Everything at once, at two caps: rows of up to 200 KB in bodies of 3 MB on 40
 // connections, ever new keys beside them, and questions that read all of it.
 for (const cap of [64, 128]) {
   test(`wide rows on many connections at ${cap} MiB, and questions`, { timeout: 200000 }, async () => {
-    const t = await new Tarn({ sql: unmerged(sql(`${cap} MiB`)) }).start();
+    const t = await new Tarn({ sql: sql(`${cap} MiB`) }).start();
     const mem = watch(t.child.pid);
     const wide = [20, 200000, 2000, 60000].map((n) => 'w'.repeat(n));
     const until_ms = Date.now() + (process.env.SOAK ? 60000 : 4000);
@@ -226,7 +223,7 @@ CREATE MATERIALIZED VIEW by_key AS SELECT k, count(*) AS n, sum(v) AS s, min(v) 
 });
 
 test('memory that stays full: health says so, and readers are served', { timeout: 60000 }, async () => {
-  const t = await new Tarn({ sql: unmerged(sql('64 MiB')).replace('CREATE TABLE ev', "ALTER SYSTEM SET memory_full_max = '1 s';\nCREATE TABLE ev") }).start();
+  const t = await new Tarn({ sql: sql('64 MiB').replace('CREATE TABLE ev', "ALTER SYSTEM SET memory_full_max = '1 s';\nCREATE TABLE ev") }).start();
   const name = 'n'.repeat(2000);
   let last = 200;
   // Reference tables stay in memory: no cut makes room.
