@@ -10,7 +10,7 @@ import { basename, join } from 'node:path';
 import { Tarn, baseSeed, rng, tempDir, until } from './lib.mjs';
 process.setMaxListeners(0);
 
-const flips = Number(process.env.FLIPS ?? 50);
+const flips = Number(process.env.FLIPS ?? 30);
 const sql = `
 ALTER SYSTEM SET cut_interval = '1 hour';
 ALTER SYSTEM SET young_files_max = '1000';

@@ -55,7 +55,7 @@ for (const theme of ['light', 'dark'])
 			for (const route of routes) {
 				await page.goto(mock.url + route);
 				await page.waitForSelector('h1');
-				await page.waitForTimeout(500);
+				await page.waitForTimeout(300);
 				assert.deepEqual(await violations(page), [], route);
 				const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
 				assert.equal(wide, false, `${route} scrolls sideways`);
