@@ -8,13 +8,12 @@ import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import { spawn } from 'node:child_process';
-import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { clean, still, widths } from '../web/axe.mjs';
 import { launch, listen, present } from '../web/browser.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const binary = process.env.TARN_BIN || path.join(here, '../../build/release/tarn');
-const axe = fs.readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const skip = !present ? 'no chromium' : !fs.existsSync(binary) ? `no ${binary}` : false;
 const BUDGET = 65536;
 const data = fs.mkdtempSync(path.join(os.tmpdir(), 'tarn-page-'));
@@ -163,24 +162,19 @@ test('the first view is at most 64 KiB on the wire', { skip, timeout: 60000 }, a
 	await page.close();
 });
 
-for (const theme of ['light', 'dark'])
-	for (const width of [320, 1280])
-		test(`axe finds nothing, ${theme}, ${width} px`, { skip, timeout: 90000 }, async () => {
-			const { streams } = await (await fetch(`${server.url}/api/v1/streams`)).json();
-			const c = await browser.newContext({ viewport: { width, height: 800 }, colorScheme: theme, bypassCSP: true, reducedMotion: 'reduce' });
-			const page = await c.newPage();
-			for (const route of ['/', '/streams', `/streams/${streams[0].name}`, '/mqtt', '/runs', '/sql']) {
-				await page.goto(server.url + route);
-				await page.waitForSelector(route === '/' ? '.uplot' : 'h1');
-				await page.waitForTimeout(700);
-				await page.addScriptTag({ content: axe });
-				const found = await page.evaluate(async () => (await window.axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }))
-					.violations.map((v) => `${v.id}: ${v.nodes[0].html.slice(0, 160)}`));
-				assert.deepEqual(found, [], route);
-				assert.equal(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), false, `${route} scrolls sideways`);
-			}
-			await c.close();
-		});
+for (const width of widths)
+	test(`axe finds nothing, light and dark, ${width} px`, { skip, timeout: 90000 }, async () => {
+		const { streams } = await (await fetch(`${server.url}/api/v1/streams`)).json();
+		const c = await still(browser, width);
+		const page = await c.newPage();
+		for (const route of ['/', '/streams', `/streams/${streams[0].name}`, '/mqtt', '/runs', '/sql']) {
+			await page.goto(server.url + route);
+			await page.waitForSelector(route === '/' ? '.uplot' : 'h1');
+			await page.waitForTimeout(700);
+			await clean(page, route);
+		}
+		await c.close();
+	});
 
 test('the page goes on by itself after the server was killed and came back', { skip, timeout: 90000 }, async () => {
 	const page = await browser.newPage();

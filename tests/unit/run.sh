@@ -1,21 +1,33 @@
 #!/bin/sh
-# Run unit test programs one after the other and count them; fails when one
-# fails or when there was none. TARN_SEED is printed and handed on.
+# Run unit test programs, as many at once as there are processors (JOBS), and
+# count them; fails when one fails or when there was none. TARN_SEED is printed
+# and handed on. The last rooms' programs take longest: they begin.
 set -u
 : "${TARN_SEED:=$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}"
 export TARN_SEED
 # A failure on another thread than the test's is said, too.
 export CMOCKA_TEST_ABORT=1
-passed=0 failed=0
-for t in "$@"; do
-	if out=$("$t" 2>&1); then
-		passed=$((passed + $(printf '%s\n' "$out" | grep -c '^\[       OK')))
+out=$(mktemp -d) || exit 1
+trap 'rm -rf "$out"' EXIT
+export out
+: > "$out/.passed"
+: > "$out/.failed"
+[ $# -eq 0 ] || printf '%s\n' "$@" | tac | xargs -P "${JOBS:-$(nproc)}" -n 1 sh -c '
+	words=$out/$(echo "$1" | tr / _)
+	begun=$(date +%s%N)
+	if "$1" > "$words" 2>&1; then
+		grep -c "^\[       OK" "$words" >> "$out/.passed"
 	else
-		failed=$((failed + 1))
-		printf '%s\n' "$out" | grep -v '^\[ RUN\|^\[       OK' | tail -40
-		echo "FAILED: $t (TARN_SEED=$TARN_SEED)"
+		echo "$1" >> "$out/.failed"
 	fi
-done
+	echo "$((($(date +%s%N) - begun) / 1000000)) ms $1" >> "$out/.times"' run
+while read -r t; do
+	grep -v '^\[ RUN\|^\[       OK' "$out/$(echo "$t" | tr / _)" | tail -40
+	echo "FAILED: $t (TARN_SEED=$TARN_SEED)"
+done < "$out/.failed"
+passed=$(awk '{ n += $1 } END { print n + 0 }' "$out/.passed")
+failed=$(wc -l < "$out/.failed")
+[ -z "${TIMES:-}" ] || sort -rn "$out/.times"
 echo "unit: $# programs, seed $TARN_SEED"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -2,12 +2,10 @@
  * broker says, for everybody, in both themes. Against the mock. */
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import fs from 'node:fs';
-import { createRequire } from 'node:module';
 import { start } from './mock.mjs';
+import { clean, still, widths } from './axe.mjs';
 import { launch, listen, present } from './browser.mjs';
 
-const axe = fs.readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const skip = present ? false : 'no chromium';
 let mock, bare, browser;
 
@@ -104,22 +102,17 @@ test('without clients: commands that fit this stream', { skip }, async () => {
 	await page.close();
 });
 
-for (const theme of ['light', 'dark'])
-	for (const width of [320, 1280])
-		test(`axe finds nothing, also with all opened, ${theme}, ${width} px`, { skip, timeout: 60000 }, async () => {
-			const c = await browser.newContext({ viewport: { width, height: 800 }, colorScheme: theme, bypassCSP: true, reducedMotion: 'reduce' });
-			const page = await c.newPage();
-			for (const url of [mock.url + '/mqtt', mock.url + '/streams', mock.url + '/streams/readings?tab=sources', bare.url + '/mqtt']) {
-				await page.goto(url);
-				await page.waitForSelector('.card');
-				await page.waitForTimeout(500);
-				for (const b of await page.getByRole('button', { name: /^A table for/ }).all())
-					await b.click();
-				await page.addScriptTag({ content: axe });
-				const found = await page.evaluate(async () => (await window.axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }))
-					.violations.map((v) => `${v.id}: ${v.nodes[0].html.slice(0, 160)} ${v.nodes[0].failureSummary.slice(0, 200)}`));
-				assert.deepEqual(found, [], url);
-				assert.equal(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), false, `${url} scrolls sideways`);
-			}
-			await c.close();
-		});
+for (const width of widths)
+	test(`axe finds nothing, also with all opened, light and dark, ${width} px`, { skip, timeout: 60000 }, async () => {
+		const c = await still(browser, width);
+		const page = await c.newPage();
+		for (const url of [mock.url + '/mqtt', mock.url + '/streams', mock.url + '/streams/readings?tab=sources', bare.url + '/mqtt']) {
+			await page.goto(url);
+			await page.waitForSelector('.card');
+			await page.waitForTimeout(500);
+			for (const b of await page.getByRole('button', { name: /^A table for/ }).all())
+				await b.click();
+			await clean(page, url);
+		}
+		await c.close();
+	});

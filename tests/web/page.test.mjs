@@ -7,12 +7,11 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { execFileSync } from 'node:child_process';
-import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { start } from './mock.mjs';
+import { clean, still, widths } from './axe.mjs';
 import { launch, listen, present } from './browser.mjs';
 
-const axe = fs.readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const top = path.join(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const skip = present ? false : 'no chromium';
 const routes = ['/', '/streams', '/streams/readings', '/streams/readings?tab=schema',
@@ -40,54 +39,43 @@ function packed() {
 	return path.join(out, 'root');
 }
 
-/** What axe finds, in short. */
-async function violations(page) {
-	await page.addScriptTag({ content: axe });
-	const r = await page.evaluate(() => window.axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }));
-	return r.violations.map((v) => `${v.id}: ${v.nodes.slice(0, 3).map((n) => `${n.html.slice(0, 140)} ${n.failureSummary.slice(0, 200)}`).join(' | ')}`);
-}
+for (const width of widths)
+	test(`axe finds nothing on any route, light and dark, ${width} px`, { skip, timeout: 120000 }, async () => {
+		const c = await still(browser, width);
+		const page = await c.newPage();
+		for (const route of routes) {
+			await page.goto(mock.url + route);
+			await page.waitForSelector('h1');
+			await page.waitForTimeout(300);
+			await clean(page, route);
+		}
+		await c.close();
+	});
 
-for (const theme of ['light', 'dark'])
-	for (const width of [320, 1280])
-		test(`axe finds nothing on any route, ${theme}, ${width} px`, { skip, timeout: 120000 }, async () => {
-			const c = await browser.newContext({ viewport: { width, height: 800 }, colorScheme: theme, bypassCSP: true, reducedMotion: 'reduce' });
-			const page = await c.newPage();
-			for (const route of routes) {
-				await page.goto(mock.url + route);
-				await page.waitForSelector('h1');
-				await page.waitForTimeout(300);
-				assert.deepEqual(await violations(page), [], route);
-				const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
-				assert.equal(wide, false, `${route} scrolls sideways`);
-			}
-			await c.close();
-		});
-
-for (const theme of ['light', 'dark'])
-	for (const width of [320, 1280])
-		test(`axe finds nothing with a dialog, a panel or a chart's cursor open, ${theme}, ${width} px`, { skip, timeout: 60000 }, async () => {
-			const c = await browser.newContext({ viewport: { width, height: 800 }, colorScheme: theme, bypassCSP: true, reducedMotion: 'reduce' });
-			const page = await c.newPage();
-			await page.goto(mock.url + '/');
-			await page.waitForSelector('.uplot');
-			for (const [open, sign] of [[() => page.keyboard.press('Control+k'), '[role=option]'],
-				[() => page.keyboard.press('?'), 'dialog .keys'],
-				[() => page.getByRole('button', { name: 'Any range' }).click(), '.range form'],
-				[() => page.getByRole('button', { name: 'Display' }).click(), '.menu .panel'],
-				[() => page.locator('[data-view=latest] tbody tr').first().click(), 'dialog.why .events li']]) {
-				await open();
-				await page.waitForSelector(sign);
-				assert.deepEqual(await violations(page), [], sign);
-				assert.equal(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), false, sign);
-				await page.keyboard.press('Escape');
-				await page.waitForSelector(sign, { state: 'detached' });
-			}
-			await page.locator('[data-view=entries_hourly] .chart').focus();
+for (const width of widths)
+	test(`axe finds nothing with a dialog, a panel or a chart's cursor open, light and dark, ${width} px`, { skip, timeout: 120000 }, async () => {
+		const c = await still(browser, width);
+		const page = await c.newPage();
+		await page.goto(mock.url + '/');
+		await page.waitForSelector('.uplot');
+		for (const [open, sign] of [[() => page.keyboard.press('Control+k'), '[role=option]'],
+			[() => page.keyboard.press('?'), 'dialog .keys'],
+			[() => page.getByRole('button', { name: 'Any range' }).click(), '.range form'],
+			[() => page.getByRole('button', { name: 'Display' }).click(), '.menu .panel'],
+			[() => page.locator('[data-view=latest] tbody tr').first().click(), 'dialog.why .events li']]) {
+			await open();
+			await page.waitForSelector(sign);
+			await clean(page, sign, { sign });
+			await page.keyboard.press('Escape');
+			await page.waitForSelector(sign, { state: 'detached' });
+		}
+		const chart = page.locator('[data-view=entries_hourly] .chart');
+		await clean(page, 'cursor', { sign: '.tip .part', open: async () => {
+			await chart.focus();
 			await page.keyboard.press('ArrowLeft');
-			await page.waitForSelector('.tip .part');
-			assert.deepEqual(await violations(page), [], 'cursor');
-			await c.close();
-		});
+		} });
+		await c.close();
+	});
 
 test('why this number: by click and by Enter, from a row, a cell, a point and a result; Esc gives the focus back', { skip, timeout: 60000 }, async () => {
 	const own = await start();

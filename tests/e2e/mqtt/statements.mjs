@@ -209,7 +209,7 @@ const v311 = `
 6.0.0-2 | B | packets and frames need not begin together | ws
 6.0.0-3 | C | a client offers the subprotocol mqtt | ws
 6.0.0-4 | S | the server chooses the subprotocol mqtt | ws
-7.0.0-1 | S | a server that connects to servers is a good client, too | - said of the bridge, which is mosquitto's library; tested with it
+7.0.0-1 | S | a server that connects to servers is a good client, too | - said of bridges, which are our own client; mqtt_bridge.test.mjs has them against mosquitto and a broker that misbehaves
 7.0.0-2 | B | no extension is needed to work together | qos
 7.1.1-1 | S | the server has a transport of ordered, lossless bytes both ways | order
 7.1.2-1 | C | the client has such a transport | - a duty of the client
