@@ -177,10 +177,12 @@ tn_arena_zalloc(struct tn_arena *a, size_t n)
 char *
 tn_arena_strndup(struct tn_arena *a, const char *s, size_t n)
 {
-	size_t length = strnlen(s, n);
+	size_t length = n == 0 ? 0 : strnlen(s, n);
 	char *copy = tn_arena_alloc(a, length + 1);
 
-	memcpy(copy, s, length);
+	/* An empty slice may have no address. */
+	if (length > 0)
+		memcpy(copy, s, length);
 	copy[length] = '\0';
 	return copy;
 }

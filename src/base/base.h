@@ -190,6 +190,9 @@ TN_MUST_USE enum tn_status tn_zstd_compress(struct tn_buf *out,
 /* TN_ECORRUPT: not a zstd frame. TN_ELIMIT: more than ${bytes_max}. */
 TN_MUST_USE enum tn_status tn_zstd_decompress(struct tn_buf *out,
     struct tn_slice in, size_t bytes_max);
+/* The same of one or more frames, back to back. */
+TN_MUST_USE enum tn_status tn_zstd_decompress_all(struct tn_buf *out,
+    struct tn_slice in, size_t bytes_max);
 /* Appends one gzip member (level 1..9). */
 TN_MUST_USE enum tn_status tn_gzip_compress(struct tn_buf *out,
     struct tn_slice in, int level);

@@ -61,10 +61,12 @@ tn_realloc(void *p, size_t n)
 char *
 tn_strndup(const char *s, size_t n)
 {
-	size_t length = strnlen(s, n);
+	size_t length = n == 0 ? 0 : strnlen(s, n);
 	char *copy = tn_alloc(length + 1);
 
-	memcpy(copy, s, length);
+	/* An empty slice may have no address. */
+	if (length > 0)
+		memcpy(copy, s, length);
 	copy[length] = '\0';
 	return copy;
 }

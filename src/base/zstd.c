@@ -2,7 +2,8 @@
  * frames do, so each thread keeps one of each kind until it ends; one that
  * grew beyond KEPT_BYTES (high levels) is freed at once.
  *
- * Decompression refuses what is not exactly one frame, and never writes more
+ * Decompression refuses what is not exactly one frame (or, decompress_all,
+ * frames and nothing else), and never writes more
  * than the caller's limit, whatever the frame claims. Frames that do not tell
  * their size are decompressed piece by piece. A failed call leaves ${out} as
  * it was, except that running out of memory drops it (tn_buf). */
@@ -202,4 +203,28 @@ tn_zstd_decompress(struct tn_buf *out, struct tn_slice in, size_t bytes_max)
 	if (bytes / ZSTD_BLOCKSIZE_MAX > in.n / 4)
 		return TN_ECORRUPT;
 	return unpack_known(out, in, (size_t)bytes);
+}
+
+enum tn_status
+tn_zstd_decompress_all(struct tn_buf *out, struct tn_slice in,
+    size_t bytes_max)
+{
+	size_t before = out->n, n;
+	enum tn_status st;
+
+	do {
+		n = ZSTD_findFrameCompressedSize(in.p, in.n);
+		if (ZSTD_isError(n) || n == 0)
+			st = TN_ECORRUPT;
+		else
+			st = tn_zstd_decompress(out, (struct tn_slice){ in.p,
+			    n }, bytes_max - (out->n - before));
+		if (st == TN_OK) {
+			in.p += n;
+			in.n -= n;
+		}
+	} while (st == TN_OK && in.n > 0);
+	if (st != TN_OK && !out->failed)
+		out->n = before;
+	return st;
 }

@@ -16,9 +16,14 @@
  *          (u8 mark, varint rows) that cover all rows
  * reasons: for each (varint rows since the last one, then code, column,
  *          message as varint length and bytes)
- * packed:  u8 flags (1: zstd, 2: with lines), varint rows, varint raw bytes,
- *          varint body bytes, then the body or its zstd frame
+ * packed:  u8 flags (1: zstd, 2: with lines, 4: two frames), varint rows,
+ *          varint raw bytes, varint body bytes, then the body or its zstd
+ *          frame
  * body:    rows varint lengths, rows zigzag varint line deltas if any, raw
+ *
+ * Two frames, where there are SPLIT_BYTES_MIN of raw rows or more: body bytes
+ * are those before raw, which have a frame for themselves behind a varint of
+ * its bytes; the rest is raw's frame, which bronze takes over as it is.
  *
  * The lsn stands in the value too: a damaged tree that leads to another
  * block's bytes is found although these have a good CRC. What can go wrong
@@ -33,7 +38,9 @@ enum {
 	CRC_FROM = 8,
 	PACKED_ZSTD = 1,
 	PACKED_LINES = 2,
+	PACKED_SPLIT = 4,
 	ZSTD_BYTES_MIN = 128,   /* Less is not worth a frame. */
+	SPLIT_BYTES_MIN = 128 << 10,
 };
 
 /* Places in the header. */
@@ -105,13 +112,14 @@ put_varint(uint8_t *p, uint64_t v)
 	return p;
 }
 
-/* The uncompressed body; false when memory is out. */
+/* The uncompressed body, with raw or without; false when memory is out. */
 static bool
-make_body(const struct tn_log_block *b, struct tn_buf *body)
+make_body(const struct tn_log_block *b, bool with_raw, struct tn_buf *body)
 {
 	/* Lengths and line deltas fit in five bytes each. */
-	size_t most = (size_t)b->rows * (b->lines != NULL ? 10 : 5) + b->raw.n;
-	uint8_t *start = tn_buf_reserve(body, most);
+	size_t most = (size_t)b->rows * (b->lines != NULL ? 10 : 5) +
+	    (with_raw ? b->raw.n : 0);
+	uint8_t *start = tn_buf_reserve(body, most + 1);
 	uint8_t *p = start;
 	uint64_t sum = 0;
 	int64_t line = 0;
@@ -130,10 +138,12 @@ make_body(const struct tn_log_block *b, struct tn_buf *body)
 		                            : (uint64_t)delta * 2);
 		line = b->lines[i];
 	}
-	if (b->raw.n > 0)
+	if (with_raw && b->raw.n > 0) {
 		memcpy(p, b->raw.p, b->raw.n);
-	body->n += (size_t)(p - start) + b->raw.n;
-	tn_assert((size_t)(p - start) + b->raw.n <= most);
+		p += b->raw.n;
+	}
+	body->n += (size_t)(p - start);
+	tn_assert((size_t)(p - start) <= most);
 	return true;
 }
 
@@ -145,6 +155,38 @@ put_packed_head(const struct tn_log_block *b, uint8_t flags, size_t bytes,
 	tn_buf_varint(out, b->rows);
 	tn_buf_varint(out, b->raw.n);
 	tn_buf_varint(out, bytes);
+}
+
+/* As two frames. TN_ELIMIT: they would not be smaller; ${out} is as it was. */
+static enum tn_status
+pack_split(const struct tn_log_block *b, int zstd_level, struct tn_buf *out)
+{
+	struct tn_buf front = { .max = TN_LOG_RAW_MAX * 2 }, small = { 0 };
+	size_t before = out->n, head;
+	enum tn_status st = TN_ENOMEM;
+
+	small.max = TN_LOG_RAW_MAX * 2;
+	if (!make_body(b, false, &front))
+		goto out;
+	st = tn_zstd_compress(&small, (struct tn_slice){ front.p, front.n },
+	    zstd_level);
+	if (st != TN_OK)
+		goto out;
+	put_packed_head(b, (uint8_t)(PACKED_ZSTD | PACKED_SPLIT |
+	    (b->lines != NULL ? PACKED_LINES : 0)), front.n, out);
+	tn_buf_varint(out, small.n);
+	tn_buf_add(out, small.p, small.n);
+	head = out->n;
+	st = out->failed ? TN_ENOMEM : tn_zstd_compress(out, b->raw,
+	    zstd_level);
+	if (st == TN_OK && out->n - head >= b->raw.n)
+		st = TN_ELIMIT;
+out:
+	if (st != TN_OK && !out->failed)
+		out->n = before;
+	tn_buf_fini(&front);
+	tn_buf_fini(&small);
+	return st;
 }
 
 enum tn_status
@@ -159,7 +201,13 @@ tn_log_pack(const struct tn_log_block *b, int zstd_level, struct tn_buf *out)
 
 	if (b->raw.n > TN_LOG_RAW_MAX || b->rows > TN_LOG_RAW_MAX / 10)
 		return TN_ELIMIT;
-	if (!make_body(b, &body)) {
+	if (b->raw.n >= SPLIT_BYTES_MIN) {
+		st = pack_split(b, zstd_level, out);
+		if (st != TN_ELIMIT)
+			return st;
+		st = TN_OK;
+	}
+	if (!make_body(b, true, &body)) {
 		st = TN_ENOMEM;
 		goto out;
 	}
@@ -425,10 +473,11 @@ read_lines(struct tn_cursor *c, struct tn_arena *a, struct tn_log_block *out)
 	return TN_OK;
 }
 
-/* Lengths, lines and raw rows; all of ${body} is used up. */
+/* Lengths, lines, and raw rows if ${raw} is not NULL; all of ${body} is used
+ * up. */
 static enum tn_status
-read_body(struct tn_slice body, bool with_lines, uint64_t raw_bytes,
-    struct tn_arena *a, struct tn_log_block *out)
+read_body(struct tn_slice body, bool with_lines, struct tn_arena *a,
+    struct tn_log_block *out, struct tn_slice *raw)
 {
 	struct tn_cursor c = { body.p, body.p + body.n, false };
 	enum tn_status st = TN_OK;
@@ -454,47 +503,90 @@ read_body(struct tn_slice body, bool with_lines, uint64_t raw_bytes,
 		st = read_lines(&c, a, out);
 	if (st != TN_OK)
 		return st;
-	if (c.failed || sum != raw_bytes ||
-	    (uint64_t)(c.end - c.p) != raw_bytes)
-		return TN_ECORRUPT;
-	out->raw = (struct tn_slice){ c.p, (size_t)raw_bytes };
+	if (raw != NULL)
+		*raw = tn_cursor_bytes(&c, (size_t)(c.end - c.p));
+	return c.failed || c.p != c.end || sum != (raw != NULL ? raw->n :
+	    out->raw.n) ? TN_ECORRUPT : TN_OK;
+}
+
+/* A frame into the arena: exactly ${bytes}. */
+static enum tn_status
+read_frame(struct tn_slice frame, uint64_t bytes, struct tn_arena *a,
+    struct tn_slice *out)
+{
+	/* A buffer with just this room never grows, and never fails in a way
+	 * that would free it. */
+	struct tn_buf b = { .cap = (size_t)bytes, .max = (size_t)bytes };
+	enum tn_status st;
+
+	b.p = tn_arena_try_alloc(a, (size_t)bytes);
+	if (b.p == NULL)
+		return TN_ENOMEM;
+	st = tn_zstd_decompress(&b, frame, (size_t)bytes);
+	if (st != TN_OK || b.n != bytes)
+		return st == TN_ENOMEM ? st : TN_ECORRUPT;
+	*out = (struct tn_slice){ b.p, b.n };
 	return TN_OK;
+}
+
+struct packed_head {
+	uint8_t flags;
+	uint64_t raw_bytes, bytes;
+};
+
+static enum tn_status
+read_split(struct tn_cursor *c, const struct packed_head *h,
+    struct tn_arena *a, struct tn_log_block *out)
+{
+	uint64_t n = tn_cursor_varint(c);
+	struct tn_slice small, front, frame;
+	enum tn_status st;
+
+	if (c->failed || n > (uint64_t)(c->end - c->p))
+		return TN_ECORRUPT;
+	small = tn_cursor_bytes(c, (size_t)n);
+	frame = (struct tn_slice){ c->p, (size_t)(c->end - c->p) };
+	st = read_frame(small, h->bytes, a, &front);
+	if (st == TN_OK)
+		st = read_frame(frame, h->raw_bytes, a, &out->raw);
+	if (st == TN_OK)
+		st = read_body(front, (h->flags & PACKED_LINES) != 0, a, out,
+		    NULL);
+	if (st != TN_OK)
+		return st;
+	out->frame = copy(a, frame);
+	return out->frame.p == NULL ? TN_ENOMEM : TN_OK;
 }
 
 static enum tn_status
 read_packed(struct tn_slice s, struct tn_arena *a, struct tn_log_block *out)
 {
 	struct tn_cursor c = { s.p, s.p + s.n, false };
-	uint8_t flags = tn_cursor_u8(&c);
+	struct packed_head h = { .flags = tn_cursor_u8(&c) };
 	uint64_t rows = tn_cursor_varint(&c);
-	uint64_t raw_bytes = tn_cursor_varint(&c);
-	uint64_t bytes = tn_cursor_varint(&c);
-	struct tn_buf body;
 	struct tn_slice rest;
-	enum tn_status st;
+	enum tn_status st = TN_OK;
 
-	if (c.failed || rows != out->rows || raw_bytes > TN_LOG_RAW_MAX ||
-	    bytes > TN_LOG_RAW_MAX * 2)
+	h.raw_bytes = tn_cursor_varint(&c);
+	h.bytes = tn_cursor_varint(&c);
+	if (c.failed || rows != out->rows || h.raw_bytes > TN_LOG_RAW_MAX ||
+	    h.bytes > TN_LOG_RAW_MAX * 2)
 		return TN_ECORRUPT;
+	if ((h.flags & PACKED_SPLIT) != 0)
+		return read_split(&c, &h, a, out);
 	rest = (struct tn_slice){ c.p, (size_t)(c.end - c.p) };
-	if ((flags & PACKED_ZSTD) == 0) {
-		if (rest.n != bytes)
-			return TN_ECORRUPT;
+	if ((h.flags & PACKED_ZSTD) != 0)
+		st = read_frame(rest, h.bytes, a, &rest);
+	else if (rest.n != h.bytes)
+		st = TN_ECORRUPT;
+	else
 		rest = copy(a, rest);
-		return rest.p == NULL ? TN_ENOMEM : read_body(rest,
-		    (flags & PACKED_LINES) != 0, raw_bytes, a, out);
-	}
-	/* Straight into the arena: a buffer with just this room never grows,
-	 * and never fails in a way that would free it. */
-	body = (struct tn_buf){ .cap = (size_t)bytes, .max = (size_t)bytes };
-	body.p = tn_arena_try_alloc(a, (size_t)bytes);
-	if (body.p == NULL)
-		return TN_ENOMEM;
-	st = tn_zstd_decompress(&body, rest, (size_t)bytes);
-	if (st != TN_OK || body.n != bytes)
-		return st == TN_ENOMEM ? st : TN_ECORRUPT;
-	return read_body((struct tn_slice){ body.p, body.n },
-	    (flags & PACKED_LINES) != 0, raw_bytes, a, out);
+	if (st == TN_OK && rest.p == NULL)
+		st = TN_ENOMEM;
+	if (st == TN_OK)
+		st = read_body(rest, (h.flags & PACKED_LINES) != 0, a, out,
+		    &out->raw);
+	return st == TN_OK && out->raw.n != h.raw_bytes ? TN_ECORRUPT : st;
 }
 
 enum tn_status

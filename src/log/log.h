@@ -64,6 +64,9 @@ struct tn_log_block {
 	/* Already packed raw rows and lengths (tn_log_pack), or empty: append
 	 * packs by itself. */
 	struct tn_slice packed;
+	/* Reading only: the raw rows as one zstd frame, where they are stored
+	 * as that; else empty. */
+	struct tn_slice frame;
 };
 /* Compress raw rows, lengths and lines into ${out}; pure, any thread, so that
  * the log's writer need not do it. */

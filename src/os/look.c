@@ -61,6 +61,13 @@ tn_os_link(const char *from, const char *to)
 	return tn_os_fail(-errno, "link", to);
 }
 
+enum tn_status
+tn_os_symlink(const char *to, const char *path)
+{
+	return symlink(to, path) == 0 ? TN_OK :
+	    tn_os_fail(-errno, "symlink", path);
+}
+
 static enum tn_status
 remove_below(const char *path, uint32_t depth)
 {

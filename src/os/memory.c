@@ -16,10 +16,12 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define TEXT_MAX 65536
 #define PATH_BYTES 1024
 #define BLOCK_BYTES_MAX ((size_t)32 << 20)   /* glibc takes no more. */
+#define HUGE_BYTES ((uintptr_t)2 << 20)
 #define HEAPS_MAX 16                         /* From here on its own choice. */
 
 /* The whole number at the start of a file's text, after ${skip}; 0: none. */
@@ -146,4 +148,14 @@ void
 tn_os_memory_trim(void)
 {
 	(void)malloc_trim(0);
+}
+
+void
+tn_os_memory_huge(void *p, size_t n)
+{
+	uintptr_t from = ((uintptr_t)p + HUGE_BYTES - 1) & ~(HUGE_BYTES - 1);
+	uintptr_t to = ((uintptr_t)p + n) & ~(HUGE_BYTES - 1);
+
+	if (n >= 2 * HUGE_BYTES && from < to)
+		(void)madvise((void *)from, to - from, MADV_HUGEPAGE);
 }

@@ -102,6 +102,8 @@ TN_MUST_USE enum tn_status tn_os_remove_tree(const char *path);
 /* A second name for a file on the same file system. TN_EEXIST; TN_EUNSUPPORTED:
  * another file system, or one without such names. */
 TN_MUST_USE enum tn_status tn_os_link(const char *from, const char *to);
+/* A link at ${path}, which must not be there, that leads to ${to}. */
+TN_MUST_USE enum tn_status tn_os_symlink(const char *to, const char *path);
 /* Size of the file system of ${path}; 0 when that is not known. */
 uint64_t tn_os_disk_size(const char *path);
 /* Bytes free for us on the file system of ${path}. */
@@ -122,6 +124,10 @@ uint64_t tn_os_memory_bytes(void);
  * ones come from at most ${heaps} heaps (16 and more: as it likes). At start,
  * before threads. */
 void tn_os_memory_keep(size_t block_bytes, uint32_t heaps);
+/* A large block that will be filled may have pages of 2 MiB: fewer faults, and
+ * tables that are looked up at random miss less. A hint; small blocks are left
+ * as they are. */
+void tn_os_memory_huge(void *p, size_t n);
 /* Give pages that the allocator keeps unused back to the system. Takes
  * milliseconds; not on the loop. */
 void tn_os_memory_trim(void);

@@ -20,7 +20,23 @@ tn_parquet_unpack32(const uint8_t *p, unsigned width, uint32_t *out, size_t n)
 		memset(out, 0, n * sizeof *out);
 		return;
 	}
-	/* Eight values fill whole bytes. */
+	/* Eight values fill whole bytes, and of up to 8 bits one word. */
+	for (; width <= 8 && i + 8 <= n; i += 8, p += width) {
+		uint64_t v = pq_load64(p);
+
+		for (unsigned k = 0; k < 8; k++)
+			out[i + k] = (uint32_t)(v >> k * width & mask);
+	}
+	/* Four of up to 15 bits lie in one word, wherever they begin. */
+	for (; width <= 15 && i + 8 <= n; i += 8, p += width) {
+		uint64_t v = pq_load64(p);
+		uint64_t w = pq_load64(p + width / 2) >> (width & 1) * 4;
+
+		for (unsigned k = 0; k < 4; k++) {
+			out[i + k] = (uint32_t)(v >> k * width & mask);
+			out[i + 4 + k] = (uint32_t)(w >> k * width & mask);
+		}
+	}
 	for (; i + 8 <= n; i += 8, p += width) {
 		for (unsigned k = 0; k < 8; k++) {
 			unsigned bit = k * width;

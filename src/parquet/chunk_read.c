@@ -203,7 +203,7 @@ unpack(struct chunk *k, struct tn_slice in, size_t bytes, struct tn_buf *buf,
 		st = tn_parquet_snappy(in, p, bytes) ? TN_OK : TN_ECORRUPT;
 		buf->n = bytes;
 	} else if (k->meta->codec == TN_PQ_ZSTD) {
-		st = tn_zstd_decompress(buf, in, bytes);
+		st = tn_zstd_decompress_all(buf, in, bytes);
 	} else {
 		k->what = "compressed in a way that Tarn does not read; it "
 		    "reads zstd, snappy and uncompressed files";
@@ -327,8 +327,9 @@ load_texts(struct chunk *k, struct pq_body body, uint32_t n)
 	if (s == NULL)
 		return TN_ENOMEM;
 	st = tn_parquet_decode_texts(k->call, k->leaf, NULL, body, n, s);
+	/* Lengths below 128 pass for ASCII, too. */
 	if (st == TN_OK && k->leaf->type.id != TN_T_BYTES &&
-	    !valid_texts(s, n))
+	    !tn_parquet_ascii(body.in.p, body.in.n) && !valid_texts(s, n))
 		st = TN_ECORRUPT;
 	k->dict.texts = s;
 	return st;

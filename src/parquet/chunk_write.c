@@ -6,8 +6,14 @@
  * index.
  *
  * A page ends after page_rows rows, or before when its texts pass
- * TN_PQ_PAGE_BYTES (a single longer text makes a page of its own). */
+ * TN_PQ_PAGE_BYTES (a single longer text makes a page of its own).
+ *
+ * Rows whose texts were given compressed are a page for themselves: a zstd
+ * frame of their lengths, and behind it the frame that was given. Frames back
+ * to back are what zstd decompresses to one text (RFC 8878, 3.1). */
 #include "parquet/parquet_int.h"
+
+#define STEPS_PARTS 8            /* Bytes for so many values, at most. */
 
 struct chunk {
 	struct pq_scratch *s;
@@ -19,12 +25,14 @@ struct chunk {
 	const int64_t *ints;     /* Integer columns: all values, widened. */
 	unsigned code_bits;
 	uint32_t pages_cap;
+	uint32_t frame;          /* The next one of c. */
 };
 struct piece {
 	uint32_t row;
 	uint32_t rows;
 	uint32_t from;           /* Values, [from, to). */
 	uint32_t to;
+	const struct pq_frame *frame;    /* Its texts; NULL: to be packed. */
 };
 
 /* ---- the encoding ---------------------------------------------------- */
@@ -77,6 +85,8 @@ choose(struct chunk *k)
 	best = plain_bytes(c);
 	if (c->width == 0)
 		k->w->encoding = TN_PQ_DELTA_LENGTH;
+	if (c->frame_count > 0)
+		return;
 	if (is32 || c->leaf.physical == TN_PQ_INT64) {
 		size_t delta;
 
@@ -86,6 +96,9 @@ choose(struct chunk *k)
 			k->w->encoding = TN_PQ_DELTA;
 			best = delta;
 		}
+		/* Equal steps: nothing is smaller by much. */
+		if (delta <= c->dense / STEPS_PARTS)
+			return;
 	}
 	if (tn_parquet_dict_build(&k->s->dict, c) &&
 	    dict_bytes(&k->s->dict, c->dense) <= best) {
@@ -165,7 +178,7 @@ put_plain(struct tn_buf *b, const struct pq_column *c, uint32_t from,
 }
 
 static void
-put_lengths_and_bytes(struct chunk *k, uint32_t from, uint32_t to)
+put_lengths(struct chunk *k, uint32_t from, uint32_t to)
 {
 	const struct pq_column *c = k->c;
 	struct pq_scratch *s = k->s;
@@ -179,9 +192,17 @@ put_lengths_and_bytes(struct chunk *k, uint32_t from, uint32_t to)
 		s->wide[i - from] = (int64_t)c->offsets[i + 1] -
 		    c->offsets[i];
 	tn_parquet_delta_encode(&s->body, s->wide, to - from, true);
-	if (c->offsets[to] > c->offsets[from])
-		tn_buf_add(&s->body, c->bytes + c->offsets[from],
-		    c->offsets[to] - c->offsets[from]);
+}
+
+static void
+put_lengths_and_bytes(struct chunk *k, const struct piece *at)
+{
+	const struct pq_column *c = k->c;
+
+	put_lengths(k, at->from, at->to);
+	if (at->frame == NULL && c->offsets[at->to] > c->offsets[at->from])
+		tn_buf_add(&k->s->body, c->bytes + c->offsets[at->from],
+		    c->offsets[at->to] - c->offsets[at->from]);
 }
 
 static void
@@ -200,7 +221,7 @@ put_values(struct chunk *k, const struct piece *at)
 		    at->to - at->from, k->c->leaf.physical == TN_PQ_INT32);
 		break;
 	case TN_PQ_DELTA_LENGTH:
-		put_lengths_and_bytes(k, at->from, at->to);
+		put_lengths_and_bytes(k, at);
 		break;
 	default:
 		put_plain(b, k->c, at->from, at->to);
@@ -209,8 +230,9 @@ put_values(struct chunk *k, const struct piece *at)
 
 /* ---- pages ----------------------------------------------------------- */
 
+/* ${more} bytes are in a frame that was given. */
 static void
-put_header(struct chunk *k, bool dict, uint32_t values)
+put_header(struct chunk *k, bool dict, uint32_t values, size_t more)
 {
 	const struct tn_buf *packed = &k->s->packed;
 	struct tn_buf *b = k->out;
@@ -218,7 +240,7 @@ put_header(struct chunk *k, bool dict, uint32_t values)
 
 	tn_parquet_put_i32(b, &last, 1, dict ? TN_PQ_DICT_PAGE :
 	    TN_PQ_DATA_PAGE);
-	tn_parquet_put_i32(b, &last, 2, (int32_t)k->s->body.n);
+	tn_parquet_put_i32(b, &last, 2, (int32_t)(k->s->body.n + more));
 	tn_parquet_put_i32(b, &last, 3, (int32_t)packed->n);
 	tn_parquet_put_i32(b, &last, 4,
 	    (int32_t)tn_parquet_crc32(0, packed->p, packed->n));
@@ -234,10 +256,13 @@ put_header(struct chunk *k, bool dict, uint32_t values)
 	tn_parquet_put_stop(b);
 }
 
-/* s->body becomes a page behind ${out}. */
+/* s->body becomes a page behind ${out}, with the frame that was given. */
 static enum tn_status
-put_page(struct chunk *k, bool dict, uint32_t values)
+put_page(struct chunk *k, bool dict, const struct piece *at)
 {
+	const struct pq_frame *given = at->frame;
+	size_t more = given == NULL ? 0 : k->c->offsets[at->to] -
+	    k->c->offsets[at->from];
 	struct pq_scratch *s = k->s;
 	size_t before = k->out->n;
 	enum tn_status st;
@@ -249,10 +274,15 @@ put_page(struct chunk *k, bool dict, uint32_t values)
 	tn_buf_clear(&s->packed);
 	st = tn_zstd_compress(&s->packed, (struct tn_slice){ s->body.p,
 	    s->body.n }, s->level);
+	if (st == TN_OK && given != NULL) {
+		tn_buf_add(&s->packed, k->c->frame_bytes.p + given->at,
+		    given->bytes);
+		st = tn_buf_status(&s->packed);
+	}
 	if (st != TN_OK)
 		return st;
-	put_header(k, dict, values);
-	k->w->raw_bytes += k->out->n - before + s->body.n;
+	put_header(k, dict, at->rows, more);
+	k->w->raw_bytes += k->out->n - before + s->body.n + more;
 	tn_buf_add(k->out, s->packed.p, s->packed.n);
 	return tn_buf_status(k->out);
 }
@@ -266,7 +296,7 @@ put_dict(struct chunk *k)
 	for (uint32_t e = 0; e < d->entries; e++)
 		put_plain(&k->s->body, k->c, d->first[e], d->first[e] + 1);
 	tn_assert(k->s->body.failed || k->s->body.n == d->bytes);
-	return put_page(k, true, d->entries);
+	return put_page(k, true, &(struct piece){ .rows = d->entries });
 }
 
 static void
@@ -349,13 +379,22 @@ keep_page(struct chunk *k, const struct piece *at, uint64_t start)
 		w->indexed = false;
 }
 
-/* The next page's rows: as many as fit. */
+/* The next page's rows: those of the next frame, or as many as fit before it. */
 static void
-cut(const struct chunk *k, struct piece *at)
+cut(struct chunk *k, struct piece *at)
 {
 	const struct pq_column *c = k->c;
-	uint32_t rows = c->rows - at->row;
+	const struct pq_frame *next = k->frame < c->frame_count ?
+	    &c->frames[k->frame] : NULL;
+	uint32_t rows = (next != NULL ? next->row : c->rows) - at->row;
 
+	at->frame = rows == 0 ? next : NULL;
+	if (at->frame != NULL) {
+		at->rows = next->rows;
+		at->to = at->from + next->rows;
+		k->frame++;
+		return;
+	}
 	if (rows > k->s->page_rows)
 		rows = k->s->page_rows;
 	for (;;) {
@@ -375,7 +414,7 @@ cut(const struct chunk *k, struct piece *at)
 static enum tn_status
 put_pages(struct chunk *k)
 {
-	struct piece at = { 0, 0, 0, 0 };
+	struct piece at = { .row = 0 };
 	enum tn_status st = TN_OK;
 
 	for (; st == TN_OK && at.row < k->c->rows; at.row += at.rows) {
@@ -385,7 +424,7 @@ put_pages(struct chunk *k)
 		tn_buf_clear(&k->s->body);
 		put_levels(k, &at);
 		put_values(k, &at);
-		st = put_page(k, false, at.rows);
+		st = put_page(k, false, &at);
 		if (st == TN_OK)
 			keep_page(k, &at, start);
 		at.from = at.to;
@@ -464,7 +503,7 @@ tn_parquet_chunk_write(struct pq_scratch *s, const struct pq_column *c,
 	choose(&k);
 	if (w->has_dict) {
 		st = put_dict(&k);
-		memset(s->seen, 0, TN_PQ_DICT_ENTRIES_MAX * sizeof *s->seen);
+		memset(s->seen, 0, s->dict.entries * sizeof *s->seen);
 	}
 	w->data_at = base + out->n;
 	if (st == TN_OK)

@@ -2,6 +2,10 @@
  * table of codes, the first place of each entry among the values, and a code
  * for each value. Values equal to the one before take no look-up.
  *
+ * A value is looked up by its key: values of fixed width and texts of up to
+ * 16 bytes are wholly in it, so that the table alone tells; of a longer text
+ * it is a hash, and the bytes are compared.
+ *
  * Given up (the caller then writes PLAIN or DELTA) when it has more than
  * TN_PQ_DICT_ENTRIES_MAX entries or TN_PQ_DICT_BYTES_MAX bytes, or when three
  * quarters of the first TN_PQ_DICT_TRIAL values are different. Equal means
@@ -9,6 +13,7 @@
 #include "parquet/parquet_int.h"
 
 #define SLOTS_MIN 1024u
+#define WHOLE_BYTES 16u          /* Of a text that its key tells. */
 
 static uint64_t
 mix(uint64_t v)
@@ -17,45 +22,73 @@ mix(uint64_t v)
 	return v ^ v >> 32;
 }
 
-static uint32_t
-hash_at(const struct pq_column *c, uint32_t i)
+/* Bytes may be read twice; together with their number the two words tell all
+ * of them. */
+static struct pq_dict_key
+short_key(const uint8_t *p, uint32_t n)
 {
-	const uint8_t *p;
+	struct pq_dict_key k = { 0, 0, n };
+
+	if (n >= 8) {
+		k.a = pq_load64(p);
+		k.b = pq_load64(p + n - 8);
+	} else if (n >= 4) {
+		k.a = pq_load32(p);
+		k.b = pq_load32(p + n - 4);
+	} else if (n > 0) {
+		k.a = (uint64_t)p[0] << 16 | (uint64_t)p[n / 2] << 8 |
+		    p[n - 1];
+	}
+	return k;
+}
+
+static inline struct pq_dict_key
+key_at(const struct pq_column *c, uint32_t i)
+{
+	const uint8_t *p = c->values + i * c->width;
 	struct tn_slice s;
 
-	if (c->width == 0) {
-		s = pq_text_at(c, i);
-		return (uint32_t)tn_hash64(s.p, s.n, 0);
-	}
-	p = c->values + i * c->width;
 	switch (c->width) {
+	case 0:
+		s = pq_text_at(c, i);
+		return s.n <= WHOLE_BYTES ? short_key(s.p, (uint32_t)s.n) :
+		    (struct pq_dict_key){ tn_hash64(s.p, s.n, 0), 0,
+		    (uint32_t)s.n };
 	case 4:
-		return (uint32_t)mix(pq_load32(p));
+		return (struct pq_dict_key){ pq_load32(p), 0, 4 };
 	case 8:
-		return (uint32_t)mix(pq_load64(p));
+		return (struct pq_dict_key){ pq_load64(p), 0, 8 };
 	default:
-		return (uint32_t)mix(mix(pq_load64(p)) ^ pq_load64(p + 8));
+		return (struct pq_dict_key){ pq_load64(p), pq_load64(p + 8),
+		    16 };
 	}
 }
 
-static bool
-same(const struct pq_column *c, uint32_t a, uint32_t b)
+static inline bool
+same_key(const struct pq_dict_key *x, const struct pq_dict_key *y)
 {
-	const uint8_t *p, *q;
+	return x->a == y->a && x->b == y->b && x->n == y->n;
+}
 
-	if (c->width == 0)
-		return tn_slice_eq(pq_text_at(c, a), pq_text_at(c, b));
-	p = c->values + a * c->width;
-	q = c->values + b * c->width;
-	switch (c->width) {
-	case 4:
-		return pq_load32(p) == pq_load32(q);
-	case 8:
-		return pq_load64(p) == pq_load64(q);
-	default:
-		return pq_load64(p) == pq_load64(q) &&
-		    pq_load64(p + 8) == pq_load64(q + 8);
-	}
+static inline bool
+is_whole(const struct pq_column *c, const struct pq_dict_key *k)
+{
+	return c->width != 0 || k->n <= WHOLE_BYTES;
+}
+
+/* Equal keys: equal values? */
+static inline bool
+same(const struct pq_column *c, const struct pq_dict_key *k, uint32_t a,
+    uint32_t b)
+{
+	return is_whole(c, k) || tn_slice_eq(pq_text_at(c, a),
+	    pq_text_at(c, b));
+}
+
+static inline uint32_t
+hash_of(const struct pq_dict_key *k)
+{
+	return (uint32_t)mix(mix(k->a) ^ k->b ^ k->n);
 }
 
 static void
@@ -68,7 +101,7 @@ grow_slots(struct pq_dict_builder *d)
 	d->slots = tn_realloc(d->slots, d->slot_count * sizeof *d->slots);
 	memset(d->slots, 0, d->slot_count * sizeof *d->slots);
 	for (uint32_t e = 0; e < d->entries; e++) {
-		uint32_t at = d->hashes[e] & mask;
+		uint32_t at = hash_of(&d->keys[e]) & mask;
 
 		while (d->slots[at] != 0)
 			at = (at + 1) & mask;
@@ -79,9 +112,8 @@ grow_slots(struct pq_dict_builder *d)
 static void
 begin(struct pq_dict_builder *d, const struct pq_column *c)
 {
-	if (d->hashes == NULL) {
-		d->hashes = tn_alloc(TN_PQ_DICT_ENTRIES_MAX *
-		    sizeof *d->hashes);
+	if (d->keys == NULL) {
+		d->keys = tn_alloc(TN_PQ_DICT_ENTRIES_MAX * sizeof *d->keys);
 		d->first = tn_alloc(TN_PQ_DICT_ENTRIES_MAX *
 		    sizeof *d->first);
 	}
@@ -101,14 +133,14 @@ begin(struct pq_dict_builder *d, const struct pq_column *c)
 /* A new entry for value ${i} at a free slot. */
 static bool
 add(struct pq_dict_builder *d, const struct pq_column *c, uint32_t i,
-    uint32_t hash, uint32_t slot)
+    const struct pq_dict_key *k, uint32_t slot)
 {
-	size_t bytes = c->width == 0 ? 4 + pq_text_at(c, i).n : c->width;
+	size_t bytes = c->width == 0 ? 4 + k->n : c->width;
 
 	if (d->entries == TN_PQ_DICT_ENTRIES_MAX ||
 	    d->bytes + bytes > TN_PQ_DICT_BYTES_MAX)
 		return false;
-	d->hashes[d->entries] = hash;
+	d->keys[d->entries] = *k;
 	d->first[d->entries] = i;
 	d->bytes += bytes;
 	d->entries++;
@@ -118,40 +150,59 @@ add(struct pq_dict_builder *d, const struct pq_column *c, uint32_t i,
 	return true;
 }
 
-static bool
-code_of(struct pq_dict_builder *d, const struct pq_column *c, uint32_t i)
+static inline bool
+code_of(struct pq_dict_builder *d, const struct pq_column *c, uint32_t i,
+    const struct pq_dict_key *k)
 {
-	uint32_t hash = hash_at(c, i);
-	uint32_t at = hash & (d->slot_count - 1);
+	uint32_t at = hash_of(k) & (d->slot_count - 1);
 	uint32_t slot;
 
 	for (;;) {
 		slot = d->slots[at];
 		if (slot == 0)
 			break;
-		if (d->hashes[slot - 1] == hash &&
-		    same(c, d->first[slot - 1], i)) {
+		if (same_key(&d->keys[slot - 1], k) &&
+		    same(c, k, d->first[slot - 1], i)) {
 			d->codes[i] = slot - 1;
 			return true;
 		}
 		at = (at + 1) & (d->slot_count - 1);
 	}
 	d->codes[i] = d->entries;
-	return add(d, c, i, hash, at);
+	return add(d, c, i, k, at);
+}
+
+/* A long text like the one before is not hashed again. */
+static inline bool
+repeats_long(const struct pq_column *c, uint32_t i)
+{
+	uint32_t n = c->offsets[i + 1] - c->offsets[i];
+
+	return n > WHOLE_BYTES && n == c->offsets[i] - c->offsets[i - 1] &&
+	    memcmp(c->bytes + c->offsets[i], c->bytes + c->offsets[i - 1],
+	    n) == 0;
 }
 
 bool
 tn_parquet_dict_build(struct pq_dict_builder *d, const struct pq_column *c)
 {
+	struct pq_dict_key k, last = { 0, 0, UINT32_MAX };
+
 	tn_assert(c->width != 1);
 	begin(d, c);
 	for (uint32_t i = 0; i < c->dense; i++) {
-		if (i > 0 && same(c, i - 1, i)) {
+		if (i > 0 && c->width == 0 && repeats_long(c, i)) {
 			d->codes[i] = d->codes[i - 1];
 			continue;
 		}
+		k = key_at(c, i);
+		if (same_key(&k, &last) && is_whole(c, &k)) {
+			d->codes[i] = d->codes[i - 1];
+			continue;
+		}
+		last = k;
 		d->runs++;
-		if (!code_of(d, c, i))
+		if (!code_of(d, c, i, &k))
 			return false;
 		if (i == TN_PQ_DICT_TRIAL &&
 		    d->entries > TN_PQ_DICT_TRIAL / 4 * 3)
@@ -164,7 +215,7 @@ void
 tn_parquet_dict_fini(struct pq_dict_builder *d)
 {
 	tn_free(d->slots);
-	tn_free(d->hashes);
+	tn_free(d->keys);
 	tn_free(d->first);
 	tn_free(d->codes);
 	*d = (struct pq_dict_builder){ 0 };

@@ -202,11 +202,29 @@ tn_parquet_gather(struct pq_column *c, const struct tn_column *src,
 	return fine ? TN_OK : TN_EINVAL;
 }
 
+enum tn_status
+tn_parquet_gather_frame(struct pq_column *c, uint32_t rows,
+    struct tn_slice frame)
+{
+	tn_assert(c->width == 0 && c->rows == c->dense && rows <= c->rows);
+	if (c->frame_count == c->frame_cap) {
+		c->frame_cap = c->frame_cap == 0 ? 16 : c->frame_cap * 2;
+		c->frames = tn_realloc(c->frames, c->frame_cap *
+		    sizeof *c->frames);
+	}
+	c->frames[c->frame_count++] = (struct pq_frame){ c->rows - rows, rows,
+	    c->frame_bytes.n, frame.n };
+	tn_buf_add(&c->frame_bytes, frame.p, frame.n);
+	return tn_buf_status(&c->frame_bytes);
+}
+
 void
 tn_parquet_gather_reset(struct pq_column *c)
 {
 	c->rows = 0;
 	c->dense = 0;
+	c->frame_count = 0;
+	tn_buf_clear(&c->frame_bytes);
 }
 
 void
@@ -216,4 +234,6 @@ tn_parquet_gather_fini(struct pq_column *c)
 	tn_free(c->offsets);
 	tn_free(c->bytes);
 	tn_free(c->valid);
+	tn_free(c->frames);
+	tn_buf_fini(&c->frame_bytes);
 }

@@ -63,6 +63,19 @@ TN_MUST_USE enum tn_status tn_parquet_create(struct tn_parquet_writer **w,
  * After a failure every call gives it again. */
 TN_MUST_USE enum tn_status tn_parquet_write(struct tn_parquet_writer *w,
     const struct tn_batch *b);
+/* The same of ${count} rows from ${from}. */
+TN_MUST_USE enum tn_status tn_parquet_write_rows(struct tn_parquet_writer *w,
+    const struct tn_batch *b, uint32_t from, uint32_t count);
+/* The same of a whole batch whose column ${column} (text or bytes, not null)
+ * is known compressed: ${frame} is its bytes, back to back, as one zstd frame.
+ * It becomes a page of the file as it is, where it may; copied. */
+struct tn_parquet_frame {
+	uint32_t column;
+	struct tn_slice bytes;
+};
+TN_MUST_USE enum tn_status tn_parquet_write_framed(
+    struct tn_parquet_writer *w, const struct tn_batch *b,
+    const struct tn_parquet_frame *frame);
 /* Other key-value pairs than those of its options; borrowed likewise. */
 void tn_parquet_pairs(struct tn_parquet_writer *w,
     const struct tn_parquet_pair *pairs, uint32_t count);

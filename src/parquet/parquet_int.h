@@ -36,6 +36,9 @@
  * cut when its texts take more. */
 #define TN_PQ_GROUP_BYTES (64u << 20)
 #define TN_PQ_PAGE_BYTES (1u << 20)
+/* A page that is given compressed: its texts, its rows. */
+#define TN_PQ_FRAME_BYTES_MAX (4u << 20)
+#define TN_PQ_FRAME_ROWS_MAX (1u << 16)
 /* Longest text in statistics. */
 #define TN_PQ_STAT_BYTES 64
 
@@ -446,6 +449,7 @@ TN_MUST_USE enum tn_status tn_parquet_sink_add(struct pq_call *call,
 TN_MUST_USE enum tn_status tn_parquet_sink_copy(struct pq_call *call,
     struct pq_sink *to, const struct pq_sink *part, uint32_t from,
     uint32_t n);
+bool tn_parquet_ascii(const uint8_t *p, size_t n);
 /* True when the texts, which lie one behind the other, are UTF-8 each. */
 bool tn_parquet_texts_valid(const uint8_t *bytes, const uint32_t *offsets,
     uint32_t n);
@@ -466,6 +470,17 @@ struct pq_column {
 	size_t bytes_cap;
 	uint8_t *valid;        /* Optional columns: a bitmap of rows. */
 	size_t rows_cap;
+	/* Stretches of rows whose bytes are known compressed; in order. */
+	struct pq_frame *frames;
+	uint32_t frame_count;
+	uint32_t frame_cap;
+	struct tn_buf frame_bytes;
+};
+struct pq_frame {
+	uint32_t row;
+	uint32_t rows;
+	size_t at;             /* In frame_bytes. */
+	size_t bytes;
 };
 static inline struct tn_slice
 pq_text_at(const struct pq_column *c, uint32_t i)
@@ -474,10 +489,14 @@ pq_text_at(const struct pq_column *c, uint32_t i)
 	    c->offsets[i + 1] - c->offsets[i] };
 }
 /* A dictionary being built, reused from chunk to chunk. */
+struct pq_dict_key {
+	uint64_t a, b;
+	uint32_t n;            /* Bytes of the value. */
+};
 struct pq_dict_builder {
 	uint32_t *slots;       /* code + 1, 0: free */
 	uint32_t slot_count;
-	uint32_t *hashes;      /* Of each entry. */
+	struct pq_dict_key *keys;        /* Of each entry. */
 	uint32_t *first;       /* Entry: index of its first value. */
 	uint32_t *codes;       /* Of each value. */
 	size_t codes_cap;

@@ -53,8 +53,8 @@ spread(uint8_t *v, const uint8_t *bits, size_t at, size_t n, size_t present,
 
 /* ---- texts ----------------------------------------------------------- */
 
-static bool
-ascii(const uint8_t *p, size_t n)
+bool
+tn_parquet_ascii(const uint8_t *p, size_t n)
 {
 	uint64_t all = 0;
 
@@ -72,7 +72,7 @@ tn_parquet_texts_valid(const uint8_t *bytes, const uint32_t *offsets,
 	uint32_t from = offsets[0];
 	uint32_t to = offsets[n];
 
-	if (from == to || ascii(bytes + from, to - from))
+	if (from == to || tn_parquet_ascii(bytes + from, to - from))
 		return true;
 	if (!tn_utf8_valid(bytes + from, to - from))
 		return false;
@@ -105,6 +105,25 @@ copy_text(uint8_t *to, struct tn_slice s)
 		memcpy(to, s.p, s.n);
 }
 
+/* Of texts that are copied already. */
+static void
+add_offsets(struct pq_sink *sink, const struct tn_slice *s, uint32_t n,
+    uint32_t present)
+{
+	uint32_t *offsets = sink->offsets + sink->rows;
+	uint32_t at = (uint32_t)sink->bytes.n;
+	uint32_t next = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		offsets[i] = at;
+		if (present == n || bit_at(sink->valid, sink->rows + i))
+			at += (uint32_t)s[next++].n;
+	}
+	offsets[n] = at;
+	sink->bytes.n = at;
+	tn_assert(next == present);
+}
+
 static enum tn_status
 add_texts(struct pq_call *call, struct pq_sink *sink, const struct tn_slice *s,
     uint32_t n, uint32_t present)
@@ -112,17 +131,26 @@ add_texts(struct pq_call *call, struct pq_sink *sink, const struct tn_slice *s,
 	uint32_t *offsets = sink->offsets + sink->rows;
 	size_t all = 0;
 	uint32_t next = 0;
+	bool beside = true;
 	uint8_t *base;
 	uint32_t at;
 	enum tn_status st;
 
-	for (uint32_t i = 0; i < present; i++)
+	for (uint32_t i = 0; i < present; i++) {
+		beside &= i == 0 || s[i].p == s[i - 1].p + s[i - 1].n;
 		all += s[i].n;
+	}
 	st = text_room(call, sink, all);
 	if (st != TN_OK)
 		return st;
 	base = sink->bytes.p;
 	at = (uint32_t)sink->bytes.n;
+	/* As DELTA_LENGTH has them: one copy. */
+	if (beside && all > 0) {
+		memcpy(base + at, s[0].p, all);
+		add_offsets(sink, s, n, present);
+		return TN_OK;
+	}
 	for (uint32_t i = 0; i < n; i++) {
 		offsets[i] = at;
 		if (present < n && !bit_at(sink->valid, sink->rows + i))

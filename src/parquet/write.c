@@ -108,13 +108,12 @@ piece_bytes(const struct tn_batch *b, uint32_t from, uint32_t n)
 	return bytes;
 }
 
-/* As many rows from ${from} as the open row group takes, at least one. */
+/* As many rows from ${from}, of ${n}, as the open row group takes, at least
+ * one. */
 static uint32_t
 piece_rows(const struct tn_parquet_writer *w, const struct tn_batch *b,
-    uint32_t from, size_t *bytes)
+    uint32_t from, uint32_t n, size_t *bytes)
 {
-	uint32_t n = b->rows - from;
-
 	if (n > w->opts.group_rows - w->open_rows)
 		n = w->opts.group_rows - w->open_rows;
 	for (;;) {
@@ -139,14 +138,14 @@ write_piece(struct tn_parquet_writer *w, const struct tn_batch *b,
 }
 
 static enum tn_status
-write_rows(struct tn_parquet_writer *w, const struct tn_batch *b)
+write_rows(struct tn_parquet_writer *w, const struct tn_batch *b,
+    uint32_t from, uint32_t to)
 {
 	enum tn_status st = TN_OK;
-	uint32_t from = 0;
 
-	while (st == TN_OK && from < b->rows) {
+	while (st == TN_OK && from < to) {
 		size_t bytes;
-		uint32_t n = piece_rows(w, b, from, &bytes);
+		uint32_t n = piece_rows(w, b, from, to - from, &bytes);
 
 		if (n == 1 && bytes > ROW_BYTES_MAX)
 			return TN_ELIMIT;
@@ -173,8 +172,10 @@ tn_parquet_size(const struct tn_parquet_writer *w)
 }
 
 enum tn_status
-tn_parquet_write(struct tn_parquet_writer *w, const struct tn_batch *b)
+tn_parquet_write_rows(struct tn_parquet_writer *w, const struct tn_batch *b,
+    uint32_t from, uint32_t count)
 {
+	tn_assert(from <= b->rows && count <= b->rows - from);
 	tn_assert(b->schema->count == w->schema->count);
 	for (uint32_t i = 0; i < b->schema->count; i++)
 		tn_assert(b->columns[i].type.id ==
@@ -182,8 +183,68 @@ tn_parquet_write(struct tn_parquet_writer *w, const struct tn_batch *b)
 		    b->columns[i].type.scale ==
 		    w->schema->fields[i].type.scale);
 	if (w->status == TN_OK)
-		w->status = write_rows(w, b);
+		w->status = write_rows(w, b, from, from + count);
 	return w->status;
+}
+
+/* Is the frame a page of its own: neither too small nor too large? */
+static bool
+is_page(const struct tn_parquet_writer *w, const struct tn_batch *b,
+    const struct tn_parquet_frame *frame)
+{
+	const struct tn_column *c = &b->columns[frame->column];
+	uint32_t bytes;
+
+	tn_assert(frame->column < w->schema->count &&
+	    w->columns[frame->column].width == 0);
+	if (c->valid != NULL || c->dict != NULL || b->rows == 0 ||
+	    w->columns[frame->column].leaf.optional)
+		return false;
+	bytes = c->offsets[b->rows] - c->offsets[0];
+	return bytes <= TN_PQ_FRAME_BYTES_MAX &&
+	    b->rows <= TN_PQ_FRAME_ROWS_MAX && b->rows <= w->opts.group_rows &&
+	    piece_bytes(b, 0, b->rows) <= w->opts.group_bytes;
+}
+
+/* It lies in one row group: the open one ends where it has no room for it. */
+static enum tn_status
+write_page(struct tn_parquet_writer *w, const struct tn_batch *b,
+    const struct tn_parquet_frame *frame)
+{
+	size_t bytes = piece_bytes(b, 0, b->rows);
+	enum tn_status st = TN_OK;
+
+	if (w->open_rows + b->rows > w->opts.group_rows ||
+	    w->open_bytes + bytes > w->opts.group_bytes)
+		st = close_group(w);
+	if (st == TN_OK)
+		st = write_piece(w, b, 0, b->rows);
+	w->open_bytes += bytes + frame->bytes.n;
+	if (st == TN_OK)
+		st = tn_parquet_gather_frame(&w->columns[frame->column],
+		    b->rows, frame->bytes);
+	if (st == TN_OK && (w->open_rows == w->opts.group_rows ||
+	    w->open_bytes >= w->opts.group_bytes))
+		st = close_group(w);
+	return st;
+}
+
+enum tn_status
+tn_parquet_write_framed(struct tn_parquet_writer *w, const struct tn_batch *b,
+    const struct tn_parquet_frame *frame)
+{
+	tn_assert(b->schema->count == w->schema->count);
+	if (!is_page(w, b, frame))
+		return tn_parquet_write(w, b);
+	if (w->status == TN_OK)
+		w->status = write_page(w, b, frame);
+	return w->status;
+}
+
+enum tn_status
+tn_parquet_write(struct tn_parquet_writer *w, const struct tn_batch *b)
+{
+	return tn_parquet_write_rows(w, b, 0, b->rows);
 }
 
 /* ---- life ------------------------------------------------------------ */

@@ -18,6 +18,7 @@ struct box {
 	const struct tn_column *adopted;
 	uint32_t adopted_count;
 	size_t adopted_bytes;
+	struct tn_batch *shared;     /* Whose values they are, or NULL. */
 };
 
 static struct box *
@@ -65,6 +66,22 @@ tn_record_batch_adopt(const struct tn_schema *schema, uint32_t rows,
 }
 
 struct tn_batch *
+tn_record_batch_share(struct tn_batch *b)
+{
+	size_t n = b->schema->count * sizeof *b->columns;
+	struct tn_arena *arena = tn_arena_new(sizeof(struct box) + n + 96);
+	struct tn_column *columns = tn_arena_alloc(arena, n + 1);
+	struct tn_batch *out;
+
+	tn_assert(box_of(b)->shared == NULL);
+	if (n > 0)
+		memcpy(columns, b->columns, n);
+	out = tn_record_batch_new(arena, b->schema, b->rows, columns);
+	box_of(out)->shared = tn_record_batch_ref(b);
+	return out;
+}
+
+struct tn_batch *
 tn_record_batch_ref(struct tn_batch *b)
 {
 	uint32_t before = __atomic_fetch_add(&b->refs, 1, __ATOMIC_RELAXED);
@@ -99,11 +116,16 @@ tn_record_batch_unref(struct tn_batch *b)
 		return;
 	if (box_of(b)->adopted != NULL)
 		adopted_free(b);
+	/* One deep: nobody shares one that shares. */
+	tn_record_batch_unref(box_of(b)->shared);
 	tn_arena_free(b->arena);
 }
 
 size_t
 tn_record_batch_bytes(const struct tn_batch *b)
 {
-	return tn_arena_bytes(b->arena) + box_of(b)->adopted_bytes;
+	const struct tn_batch *shared = box_of(b)->shared;
+	size_t n = tn_arena_bytes(b->arena) + box_of(b)->adopted_bytes;
+
+	return shared == NULL ? n : n + tn_record_batch_bytes(shared);
 }

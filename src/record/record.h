@@ -128,6 +128,9 @@ struct tn_batch *tn_record_batch_new(struct tn_arena *arena,
     const struct tn_schema *schema, uint32_t rows, struct tn_column *columns);
 struct tn_batch *tn_record_batch_ref(struct tn_batch *b);   /* Any thread. */
 void tn_record_batch_unref(struct tn_batch *b);             /* NULL is fine. */
+/* A batch of its own with the columns of ${b}, whose values it holds with a
+ * reference; its maker may add columns that live in its arena. */
+struct tn_batch *tn_record_batch_share(struct tn_batch *b);
 /* Bytes held. */
 size_t tn_record_batch_bytes(const struct tn_batch *b);
 /* A new batch with the rows picked, in that order. Dictionary columns come

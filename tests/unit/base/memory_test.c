@@ -77,6 +77,8 @@ test_arena_texts(void **state)
 	assert_string_equal(tn_arena_strdup(a, "abc"), "abc");
 	assert_string_equal(tn_arena_strndup(a, "abc", 2), "ab");
 	assert_string_equal(tn_arena_strndup(a, "abc", 9), "abc");
+	/* An empty slice has no address: a body of SQL without a byte. */
+	assert_string_equal(tn_arena_strndup(a, NULL, 0), "");
 	assert_string_equal(tn_arena_printf(a, "%d-%s", 7, "x"), "7-x");
 	long_text = tn_arena_printf(a, "%5000d", 1);
 	assert_int_equal(strlen(long_text), 5000);
@@ -88,11 +90,13 @@ test_arena_texts(void **state)
 static void
 test_small(void **state)
 {
-	char *s = tn_strndup("hello", 3);
+	char *s = tn_strndup("hello", 3), *empty = tn_strndup(NULL, 0);
 	void *p = tn_alloc(0);
 
 	(void)state;
 	/* Goal: allocations of nothing are unique and can be freed. */
+	assert_string_equal(empty, "");
+	tn_free(empty);
 	assert_non_null(p);
 	p = tn_realloc(p, 0);
 	assert_non_null(p);

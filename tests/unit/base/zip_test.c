@@ -188,6 +188,48 @@ test_zstd_broken(void **state)
 	tn_buf_fini(&out);
 }
 
+/* Goal: frames back to back are one text for decompress_all, within the limit
+ * for all of them; what is cut off, or has a byte more, is refused whole. */
+static void
+test_zstd_frames(void **state)
+{
+	struct tn_buf in = { 0 }, z = { 0 }, out = { 0 };
+	size_t ends[4] = { 0 };
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		size_t from = in.n;
+		for (int k = 0; k < 1000 * (i + 1); k++)
+			tn_buf_printf(&in, "%d,", k * i);
+		assert_int_equal(tn_zstd_compress(&z, (struct tn_slice){
+		    in.p + from, in.n - from }, 1), TN_OK);
+		ends[i + 1] = z.n;
+	}
+	tn_buf_str(&out, "before");
+	assert_int_equal(tn_zstd_decompress_all(&out, all_of(&z), in.n),
+	    TN_OK);
+	assert_int_equal(out.n, 6 + in.n);
+	assert_memory_equal(out.p + 6, in.p, in.n);
+	out.n = 6;
+	assert_int_equal(tn_zstd_decompress_all(&out, all_of(&z), in.n - 1),
+	    TN_ELIMIT);
+	assert_int_equal(out.n, 6);
+	for (size_t n = 0; n < z.n; n++) {
+		bool whole = n == ends[1] || n == ends[2];
+		enum tn_status st = tn_zstd_decompress_all(&out,
+		    (struct tn_slice){ z.p, n }, in.n);
+		assert_int_equal(st, whole ? TN_OK : TN_ECORRUPT);
+		out.n = whole ? 6 : out.n;
+		assert_int_equal(out.n, 6);
+	}
+	tn_buf_char(&z, 1);
+	assert_int_equal(tn_zstd_decompress_all(&out, all_of(&z), in.n),
+	    TN_ECORRUPT);
+	tn_buf_fini(&in);
+	tn_buf_fini(&z);
+	tn_buf_fini(&out);
+}
+
 static void
 test_zstd_unknown_size(void **state)
 {
@@ -480,6 +522,7 @@ main(void)
 		cmocka_unit_test(test_zstd),
 		cmocka_unit_test(test_zstd_limit),
 		cmocka_unit_test(test_zstd_broken),
+		cmocka_unit_test(test_zstd_frames),
 		cmocka_unit_test(test_zstd_unknown_size),
 		cmocka_unit_test(test_inflate),
 		cmocka_unit_test(test_inflate_broken),

@@ -400,11 +400,66 @@ test_model(void **state)
 	tn_free(m);
 }
 
+/* Goal: large blocks keep their raw rows as one frame, which is told and gives
+ * the same bytes; what does not get smaller, or is small, has none. Lengths
+ * and lines come back in every case. */
+static void
+test_frames(void **state)
+{
+	struct tn_log *log = open_log(*state, 8 << 20, 0);
+	struct tn_arena *a = tn_arena_new(1 << 20);
+	uint32_t rows = 3000, lengths[3000], lines[3000];
+	uint8_t *raw = tn_alloc(rows * 200ul);
+
+	for (int kind = 0; kind < 4; kind++) {
+		struct tn_log_block b = { .stream = 1, .rows = kind == 2 ? 20 :
+		    rows, .lengths = lengths, .lines = kind == 3 ? NULL :
+		    lines }, got;
+		struct tn_diag d;
+		struct tn_buf plain = { 0 };
+		size_t n = 0;
+
+		if (kind == 1)
+			fill_seeded(raw, rows * 200, 9);
+		for (uint32_t i = 0; i < b.rows; i++) {
+			lengths[i] = 100 + random_below(100);
+			lines[i] = random_below(UINT32_MAX);
+			for (uint32_t k = 0; kind != 1 && k < lengths[i]; k++)
+				raw[n + k] = (uint8_t)('a' + (i + k * k) % 9);
+			n += lengths[i];
+		}
+		b.raw = (struct tn_slice){ raw, n };
+		assert_int_equal(tn_log_append(log, &b, 1, NULL, 0), TN_OK);
+		tn_arena_reset(a);
+		assert_int_equal(tn_log_read(log, b.lsn, a, &got, &d), TN_OK);
+		assert_int_equal(got.rows, b.rows);
+		assert_memory_equal(got.lengths, lengths, b.rows * 4);
+		if (b.lines != NULL)
+			assert_memory_equal(got.lines, lines, b.rows * 4);
+		else
+			assert_null(got.lines);
+		assert_int_equal(got.raw.n, n);
+		assert_memory_equal(got.raw.p, raw, n);
+		assert_int_equal(got.frame.n > 0, kind == 0 || kind == 3);
+		if (got.frame.n > 0) {
+			assert_int_equal(tn_zstd_decompress(&plain, got.frame,
+			    n), TN_OK);
+			assert_int_equal(plain.n, n);
+			assert_memory_equal(plain.p, raw, n);
+		}
+		tn_buf_fini(&plain);
+	}
+	tn_free(raw);
+	tn_arena_free(a);
+	tn_log_close(log);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FOLDER_TEST(test_round_trip),
+		FOLDER_TEST(test_frames),
 		FOLDER_TEST(test_roll_and_trim),
 		FOLDER_TEST(test_raise),
 		FOLDER_TEST(test_notes),

@@ -328,10 +328,114 @@ threads_share_a_reader(void **state)
 	gen_fini(&g);
 }
 
+/* ${rows} rows (n, t) from number ${first}, texts of up to ${most} bytes. */
+static struct tn_batch *
+numbered(const struct tn_schema *s, uint32_t first, uint32_t rows,
+    unsigned most)
+{
+	struct tn_builder *b = tn_record_builder_new(s, rows);
+	char text[600];
+
+	for (uint32_t i = first; i < first + rows; i++) {
+		size_t n = (size_t)snprintf(text, sizeof text, "%u:", i);
+		for (; n < i * 7919u % most; n++)
+			text[n] = (char)('a' + (i ^ n) % 20);
+		tn_record_builder_i64(b, 0, i);
+		tn_record_builder_text(b, 1, text, n);
+		tn_record_builder_row_end(b);
+	}
+	struct tn_batch *out = tn_record_builder_take(b);
+	tn_record_builder_free(b);
+	return out;
+}
+
+static enum tn_status
+put_framed(struct tn_parquet_writer *w, const struct tn_batch *b)
+{
+	const struct tn_column *c = &b->columns[1];
+	struct tn_buf z = { 0 };
+	struct tn_parquet_frame f = { .column = 1 };
+	enum tn_status st;
+
+	assert_int_equal(tn_zstd_compress(&z, (struct tn_slice){ c->bytes,
+	    c->offsets[b->rows] }, 1), TN_OK);
+	f.bytes = (struct tn_slice){ z.p, z.n };
+	st = tn_parquet_write_framed(w, b, &f);
+	tn_buf_fini(&z);
+	return st;
+}
+
+/* Goal: texts given as zstd frames come back like others, whatever comes
+ * between them and however groups end; and frames are taken as they are: all
+ * of a file of frames is as many pages as frames. */
+static void
+frames_become_pages(void **state)
+{
+	struct tn_field f[] = { { "n", { .id = TN_T_INT8 }, true },
+	    { "t", { .id = TN_T_TEXT }, true } };
+	struct tn_schema s = { "framed", 2, f };
+
+	(void)state;
+	for (uint32_t round = 0; round < 60; round++) {
+		struct tn_parquet_write_opts o = { .group_rows = 500 + round *
+		    100, .page_rows = 64 + round, .group_bytes = round % 3 ==
+		    0 ? 100000 : 0 };
+		struct tn_parquet_writer *w;
+		struct tn_parquet_reader *r;
+		uint32_t rows = 0, row = 0, frames = 0, pages = 0;
+
+		(void)unlink(PATH);
+		assert_int_equal(tn_parquet_create(&w, PATH, &s, &o), TN_OK);
+		for (uint32_t i = 0; i < 12; i++) {
+			uint32_t n = (round * 131 + i * 977) % 900 + (i != 5);
+			struct tn_batch *b = numbered(&s, rows, n, 300);
+			bool framed = round < 20 || (i + round) % 3 == 0;
+			assert_int_equal(framed ? put_framed(w, b) :
+			    tn_parquet_write(w, b), TN_OK);
+			frames += n > 0;
+			rows += n;
+			tn_record_batch_unref(b);
+		}
+		assert_int_equal(tn_parquet_finish(w, NULL), TN_OK);
+		assert_int_equal(tn_parquet_open(&r, PATH, NULL), TN_OK);
+		for (uint32_t g = 0; g < tn_parquet_groups(r); g++) {
+			struct tn_cursor c = { r->map +
+			    r->groups[g].chunks[1].at, r->map + r->data_end,
+			    false };
+			struct pq_page_header h;
+			uint32_t at = 0;
+			struct tn_batch *got;
+			for (; at < tn_parquet_group_rows(r, g); pages++) {
+				assert_true(tn_parquet_page_header(&c, &h));
+				c.p += h.disk_bytes;
+				at += (uint32_t)h.values;
+			}
+			assert_int_equal(tn_parquet_read(r, g, NULL, &got,
+			    NULL), TN_OK);
+			struct tn_batch *want = numbered(&s, row, got->rows,
+			    300);
+			for (uint32_t i = 0; i < got->rows; i++)
+				assert_true(tn_slice_eq(tn_column_text(
+				    &got->columns[1], i), tn_column_text(
+				    &want->columns[1], i)));
+			assert_memory_equal(got->columns[0].values,
+			    want->columns[0].values, got->rows * 8ul);
+			row += got->rows;
+			tn_record_batch_unref(want);
+			tn_record_batch_unref(got);
+		}
+		assert_int_equal(row, rows);
+		if (round < 20 && o.group_rows > 900 && o.group_bytes == 0)
+			assert_int_equal(pages, frames);
+		tn_parquet_close(r);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(frames_become_pages),
 		cmocka_unit_test(random_batches_come_back),
 		cmocka_unit_test(encodings_are_chosen),
 		cmocka_unit_test(large_dictionaries_are_given_up),
