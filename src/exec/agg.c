@@ -167,30 +167,6 @@ int_apply(const struct tn_agg_run *r)
 	}
 }
 
-/* A float as an integer of the same order: NaN above all, -0 before 0. */
-static inline int64_t
-float_rank(double d)
-{
-	int64_t w;
-
-	if (isnan(d))
-		return INT64_MAX;
-	memcpy(&w, &d, 8);
-	return w ^ (int64_t)((uint64_t)(w >> 63) >> 1);
-}
-
-static double
-rank_float(int64_t w)
-{
-	double d;
-
-	if (w == INT64_MAX)
-		return (double)NAN;
-	w ^= (int64_t)((uint64_t)(w >> 63) >> 1);
-	memcpy(&d, &w, 8);
-	return d;
-}
-
 /* The state holds the rank, so merging is that of integers. */
 static void
 float_apply(const struct tn_agg_run *r)
@@ -201,7 +177,7 @@ float_apply(const struct tn_agg_run *r)
 	for (uint32_t i = 0; i < r->rows; i++) {
 		struct extreme *s = (void *)(r->states +
 		    r->groups[i] * r->width);
-		int64_t rank = float_rank(v[i]);
+		int64_t rank = tn_float_rank(v[i]);
 
 		if (r->keep != NULL && !r->keep[i])
 			continue;
@@ -236,7 +212,7 @@ extreme_value(const struct tn_agg *a, const void *state, struct tn_value *v,
 	(void)env;
 	v->w[0] = s->v;
 	if (a->form[0] == TN_FORM_FLOAT) {
-		d = rank_float((int64_t)s->v);
+		d = tn_rank_float((int64_t)s->v);
 		memcpy(v->w, &d, 8);
 	}
 	return s->has != 0;
@@ -271,7 +247,7 @@ extreme_load(struct tn_exec_fold *f, const struct tn_agg *a, void *state,
 	s->v = v.w[0];
 	if (a->form[0] == TN_FORM_FLOAT) {
 		memcpy(&d, v.w, 8);
-		s->v = (uint64_t)float_rank(d);
+		s->v = (uint64_t)tn_float_rank(d);
 	}
 	return true;
 }

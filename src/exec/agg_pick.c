@@ -187,7 +187,8 @@ struct pick {
 	uint8_t by_form;     /* enum tn_form; 0: nothing yet. */
 	uint8_t value_form;
 	bool null;           /* The value is. */
-	uint8_t unused[5];
+	bool waits;          /* For the value: see apply_times. */
+	uint8_t unused[4];
 	struct cell by;
 	struct cell value;
 };
@@ -234,6 +235,68 @@ pick_offer(struct tn_exec_fold *f, const struct tn_agg *a, struct pick *s,
 		cell_set(f, a->form[0], &s->value, &o->value);
 }
 
+/* The rows of a slice that have a time, with it. */
+struct times {
+	const int64_t *us;
+	const struct tn_column *by;
+	const uint8_t *keep;
+};
+
+static inline bool
+has_time(const struct times *t, uint32_t i)
+{
+	return (t->keep == NULL || t->keep[i]) && tn_column_valid(t->by, i);
+}
+
+/* Rows come in rough order of time, so for last nearly each one is better
+ * than those before. Therefore times and offsets go first, and then only the
+ * values of the rows that stayed. */
+static void
+take_times(const struct tn_agg_run *r, const struct times *t)
+{
+	int64_t flip = r->agg->sql->kind == TN_AGG_FIRST ? 0 : -1;
+
+	for (uint32_t i = 0; i < r->rows; i++) {
+		struct pick *s = (void *)(r->states + r->groups[i] * r->width);
+		int64_t held = (int64_t)s->by.w[0] ^ flip;
+		int64_t us = t->us[i] ^ flip;
+
+		if (!has_time(t, i))
+			continue;
+		if (s->by_form != 0 && (us > held || (us == held &&
+		    (r->offsets[i] ^ (uint64_t)flip) >=
+		    (s->offset ^ (uint64_t)flip))))
+			continue;
+		s->by.w[0] = (uint64_t)t->us[i];
+		s->offset = r->offsets[i];
+		s->by_form = TN_FORM_INT;
+		s->value_form = (uint8_t)r->agg->form[0];
+		s->waits = true;
+	}
+}
+
+static void
+take_values(const struct tn_agg_run *r, const struct times *t)
+{
+	const struct tn_column *value = r->args[0];
+	enum tn_form form = r->agg->form[0];
+	struct tn_value v = { .w = { 0 } };
+
+	for (uint32_t i = 0; i < r->rows; i++) {
+		struct pick *s = (void *)(r->states + r->groups[i] * r->width);
+
+		if (!s->waits || s->offset != r->offsets[i] ||
+		    (int64_t)s->by.w[0] != t->us[i] || !has_time(t, i))
+			continue;
+		s->waits = false;
+		s->null = form == TN_FORM_NONE || !tn_column_valid(value, i);
+		if (s->null)
+			continue;
+		tn_exec_value_raw(value, i, &v);
+		cell_set(r->fold, form, &s->value, &v);
+	}
+}
+
 static void
 pick_apply(const struct tn_agg_run *r)
 {
@@ -243,6 +306,15 @@ pick_apply(const struct tn_agg_run *r)
 
 	if (by->type.id == TN_T_NONE)
 		return;
+	if (r->agg->form[1] == TN_FORM_INT && r->agg->class->offsets &&
+	    by->dict == NULL) {
+		struct times t = { tn_exec_widen_int(r->arena, by), by,
+		    r->keep };
+
+		take_times(r, &t);
+		take_values(r, &t);
+		return;
+	}
 	for (uint32_t i = 0; i < r->rows; i++) {
 		if (r->keep != NULL && !r->keep[i])
 			continue;

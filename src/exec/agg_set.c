@@ -1,10 +1,13 @@
 /* count(DISTINCT x) and percentile_cont: sets of values, the second with the
  * number of rows of each. Both are exact: values are compared, not hashes.
  *
- *   set -> tags    a byte a slot: 0 free, else 0x80 and 7 bits of the hash
+ *   set -> tags    a byte a slot: 0 free, else 0x80 and 7 bits of the hash;
+ *                  behind the last the first PAD again, for reads of 8
  *          words   1 or 2 canonical words a slot (see fold_int.h)
  *          counts  rows of the value, percentiles only
- *          heap    long texts; w[1] is where one begins
+ *          heap    long texts; the low half of w[1] is where one begins, the
+ *                  high half the low half of its hash, so that growing reads
+ *                  no texts
  *
  * Open addressing, at most 7/8 full, 8 slots at first (about 200 bytes).
  * Merging is the union; counts add up. Saved in ascending order of values, so
@@ -23,39 +26,27 @@
  *
  *   WHOLE --too large--> UNKNOWN --settle--> KNOWN --a row, a merge--> UNKNOWN
  *
+ * Rows come in by agg_set_rows.c.
+ *
  * In an exact fold only states that are WANTED gather values, and all sets
  * together may take so many bytes; beyond, the fold is full. */
-#include "exec/fold_int.h"
+#include "exec/set_int.h"
 
+#include "os/os.h"
+
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
 #define SLOTS_MIN 8u
 #define SET_MAX (1u << 30)
+#define PAD 8u
+#define LOW_BITS UINT64_C(0x0101010101010101)
+#define HIGH_BITS UINT64_C(0x8080808080808080)
 #define SCATTER 2654435769u      /* Odd. */
 #define SPILLED (SET_MAX + 1ull) /* Saved in place of the number of values. */
 
-struct set {
-	uint32_t count;
-	uint32_t slots;          /* A power of two. */
-	uint8_t form;            /* enum tn_form */
-	uint8_t words_each;
-	bool counted;
-	uint8_t *tags;
-	uint64_t *words;
-	uint64_t *counts;
-	uint8_t *heap;
-	uint32_t heap_n;
-	uint32_t heap_cap;
-	size_t max;              /* Bytes of slots and texts; 0: no limit. */
-};
-
-enum kind { WHOLE, UNKNOWN, KNOWN, WANTED };
-struct set_state {
-	struct set *set;         /* NULL: no values yet, or spilled. */
-	uint64_t answer;         /* Of KNOWN; of UNKNOWN: while settling. */
-	uint64_t kind;
-};
+static_assert(sizeof(struct set_state) == TN_SET_STATE_BYTES, "agg_bag");
 
 static size_t
 slot_bytes(const struct set *s)
@@ -67,9 +58,11 @@ static void
 set_alloc(struct tn_exec_fold *f, struct set *s, uint32_t slots)
 {
 	s->slots = slots;
-	s->tags = tn_zalloc(slots);
+	s->tags = tn_zalloc(slots + PAD);
 	s->words = tn_alloc((size_t)slots * s->words_each * 8);
 	s->counts = s->counted ? tn_alloc((size_t)slots * 8) : NULL;
+	tn_os_memory_huge(s->tags, slots + PAD);
+	tn_os_memory_huge(s->words, (size_t)slots * s->words_each * 8);
 	f->aside += slots * slot_bytes(s);
 }
 
@@ -82,7 +75,7 @@ set_new(struct tn_exec_fold *f, enum tn_form form, bool counted)
 	s->words_each = (uint8_t)tn_form_words(form);
 	s->counted = counted;
 	s->max = f->exact == NULL ? f->program->state_max : 0;
-	f->aside += sizeof *s;
+	f->aside += sizeof *s + PAD;
 	set_alloc(f, s, SLOTS_MIN);
 	return s;
 }
@@ -95,7 +88,7 @@ set_drop(struct tn_exec_fold *f, void *state)
 
 	if (s == NULL)
 		return;
-	f->aside -= sizeof *s + s->slots * slot_bytes(s) + s->heap_cap;
+	f->aside -= sizeof *s + PAD + s->slots * slot_bytes(s) + s->heap_cap;
 	tn_free(s->tags);
 	tn_free(s->words);
 	tn_free(s->counts);
@@ -104,16 +97,52 @@ set_drop(struct tn_exec_fold *f, void *state)
 	st->set = NULL;
 }
 
-static uint64_t *
-slot_words(const struct set *s, uint32_t slot)
-{
-	return s->words + (size_t)slot * s->words_each;
-}
-
 static uint8_t
 tag_of(uint64_t hash)
 {
 	return (uint8_t)(0x80 | hash >> 57);
+}
+
+/* Eight tags from slot ${i} on, the first in the lowest byte. */
+static inline uint64_t
+tags_at(const struct set *s, uint32_t i)
+{
+	uint64_t w;
+
+	memcpy(&w, s->tags + i, 8);
+	if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
+		w = __builtin_bswap64(w);
+	return w;
+}
+
+static inline void
+tag_put(struct set *s, uint32_t i, uint8_t tag)
+{
+	s->tags[i] = tag;
+	if (i < PAD)
+		s->tags[s->slots + i] = tag;
+}
+
+/* The first free slot from that of the hash on. */
+static inline uint32_t
+free_slot(const struct set *s, uint64_t hash)
+{
+	uint32_t mask = s->slots - 1;
+	uint32_t i = (uint32_t)hash & mask;
+	uint64_t none = ~tags_at(s, i) & HIGH_BITS;
+
+	while (none == 0) {
+		i = (i + 8) & mask;
+		none = ~tags_at(s, i) & HIGH_BITS;
+	}
+	return (i + ((uint32_t)__builtin_ctzll(none) >> 3)) & mask;
+}
+
+/* Words of a slot: does the text lie in the heap. */
+static inline bool
+is_long(const struct set *s, const uint64_t *w)
+{
+	return s->form == TN_FORM_TEXT && tn_words_len(w) > TN_TEXT_INLINE;
 }
 
 /* What its values take; hangs on them alone, not on the way they came. */
@@ -148,19 +177,18 @@ set_grow(struct tn_exec_fold *f, struct set *s)
 	tn_assert(s->slots <= SET_MAX);
 	set_alloc(f, s, old.slots * 2);
 	for (uint32_t i = 0; i < old.slots; i++) {
-		const uint64_t *w = slot_words(&old, i);
+		const uint64_t *w = tn_set_words(&old, i);
 		uint64_t hash;
 		uint32_t to;
 
 		if (old.tags[i] == 0)
 			continue;
-		hash = tn_exec_words_hash((enum tn_form)s->form, w, s->heap,
+		hash = is_long(s, w) ? w[1] >> 32 :
+		    tn_exec_words_hash((enum tn_form)s->form, w, NULL,
 		    f->program->keys.seed);
-		to = (uint32_t)hash & (s->slots - 1);
-		while (s->tags[to] != 0)
-			to = (to + 1) & (s->slots - 1);
-		s->tags[to] = old.tags[i];
-		memcpy(slot_words(s, to), w, s->words_each * 8ul);
+		to = free_slot(s, hash);
+		tag_put(s, to, old.tags[i]);
+		memcpy(tn_set_words(s, to), w, s->words_each * 8ul);
 		if (s->counted)
 			s->counts[to] = old.counts[i];
 	}
@@ -193,6 +221,7 @@ heap_add(struct tn_exec_fold *f, struct set *s, struct tn_slice text,
 		if (!exact_room(f, cap - s->heap_cap))
 			return false;
 		s->heap = tn_realloc(s->heap, cap);
+		tn_os_memory_huge(s->heap, cap);
 		f->aside += cap - s->heap_cap;
 		s->heap_cap = (uint32_t)cap;
 	}
@@ -202,64 +231,99 @@ heap_add(struct tn_exec_fold *f, struct set *s, struct tn_slice text,
 	return true;
 }
 
-/* Is the value in the slot that with the words ${w}, whose long text lies at
- * ${text}. */
-static bool
-same(const struct set *s, uint32_t slot, const uint64_t *w,
+/* Is the value in the slot that with the words ${w} and this hash, whose long
+ * text lies at ${text}. */
+static inline bool
+same(const struct set *s, uint32_t slot, const uint64_t *w, uint64_t hash,
     struct tn_slice text)
 {
-	const uint64_t *held = slot_words(s, slot);
+	const uint64_t *held = tn_set_words(s, slot);
 
 	if (held[0] != w[0])
 		return false;
 	if (s->words_each == 1)
 		return true;
 	if (s->form == TN_FORM_TEXT && text.n > TN_TEXT_INLINE)
-		return memcmp(s->heap + held[1], text.p, text.n) == 0;
+		return held[1] >> 32 == (uint32_t)hash &&
+		    memcmp(s->heap + (uint32_t)held[1], text.p, text.n) == 0;
 	return held[1] == w[1];
 }
 
-static inline uint64_t
-hash_of(const struct tn_exec_fold *f, const struct set *s, const uint64_t *w)
+uint64_t
+tn_exec_set_hash(const struct tn_exec_fold *f, const struct set *s,
+    const uint64_t *w)
 {
 	return tn_exec_words_hash((enum tn_form)s->form, w, NULL,
 	    f->program->keys.seed);
 }
 
-/* ${w}: canonical words; a long text is given by pointer. False: the set would
- * be too large; it must be dropped then. */
-static bool
-set_add(struct tn_exec_fold *f, struct set *s, const uint64_t *w,
-    uint64_t times)
+/* The slot of a value that the set has, else UINT32_MAX and in *to the slot
+ * that it is to have. */
+static inline uint32_t
+set_find(const struct set *s, const uint64_t *w, uint64_t hash,
+    struct tn_slice text, uint32_t *to)
 {
-	uint64_t hash = hash_of(f, s, w);
+	uint64_t tags = tag_of(hash) * LOW_BITS;
+	uint32_t mask = s->slots - 1;
+	uint32_t i = (uint32_t)hash & mask;
+
+	for (;; i = (i + 8) & mask) {
+		uint64_t eight = tags_at(s, i);
+		uint64_t none = ~eight & HIGH_BITS;
+		uint64_t diff = eight ^ tags;
+		/* Bytes that are equal, and perhaps some above the first. */
+		uint64_t hits = (diff - LOW_BITS) & ~diff & HIGH_BITS;
+
+		if (none != 0)
+			hits &= none ^ (none - 1);
+		for (; hits != 0; hits &= hits - 1) {
+			uint32_t slot = (i + ((uint32_t)
+			    __builtin_ctzll(hits) >> 3)) & mask;
+
+			if (s->tags[slot] != 0 &&
+			    same(s, slot, w, hash, text))
+				return slot;
+		}
+		if (none == 0)
+			continue;
+		*to = (i + ((uint32_t)__builtin_ctzll(none) >> 3)) & mask;
+		return UINT32_MAX;
+	}
+}
+
+bool
+tn_exec_set_add(struct tn_exec_fold *f, struct set *s, const uint64_t *w,
+    uint64_t hash, uint64_t times)
+{
 	struct tn_slice text = { NULL, 0 };
-	uint8_t tag = tag_of(hash);
-	uint32_t i = (uint32_t)hash & (s->slots - 1);
+	uint32_t to = 0;
+	uint32_t i;
 
 	if (s->form == TN_FORM_TEXT)
 		text = tn_words_text(w, NULL);
-	for (; s->tags[i] != 0; i = (i + 1) & (s->slots - 1)) {
-		if (s->tags[i] != tag || !same(s, i, w, text))
-			continue;
+	i = set_find(s, w, hash, text, &to);
+	if (i != UINT32_MAX) {
 		if (s->counted)
 			s->counts[i] += times;
 		return true;
 	}
-	memcpy(slot_words(s, i), w, s->words_each * 8ul);
-	if (text.n > TN_TEXT_INLINE &&
-	    !heap_add(f, s, text, &slot_words(s, i)[1]))
-		return false;
-	s->tags[i] = tag;
+	memcpy(tn_set_words(s, to), w, s->words_each * 8ul);
+	if (text.n > TN_TEXT_INLINE) {
+		uint64_t at;
+
+		if (!heap_add(f, s, text, &at))
+			return false;
+		tn_set_words(s, to)[1] = hash << 32 | at;
+	}
+	tag_put(s, to, tag_of(hash));
 	if (s->counted)
-		s->counts[i] = times;
+		s->counts[to] = times;
 	s->count++;
 	return s->count <= s->slots / 8 * 7 || set_grow(f, s);
 }
 
-/* The set became too large. */
-static void
-set_spill(struct tn_exec_fold *f, struct set_state *st)
+void
+tn_exec_set_spill(struct tn_exec_fold *f, struct set_state *st)
 {
 	set_drop(f, st);
 	st->answer = 0;
@@ -267,9 +331,9 @@ set_spill(struct tn_exec_fold *f, struct set_state *st)
 		st->kind = UNKNOWN;
 }
 
-/* A row for a state without a set: does it get one? */
-static bool
-set_begin(const struct tn_agg_run *r, struct set_state *st, bool counted)
+bool
+tn_exec_set_begin(const struct tn_agg_run *r, struct set_state *st,
+    bool counted)
 {
 	struct tn_exec_fold *f = r->fold;
 
@@ -292,38 +356,16 @@ set_begin(const struct tn_agg_run *r, struct set_state *st, bool counted)
 	return true;
 }
 
-static void
-set_apply(const struct tn_agg_run *r)
+bool
+tn_exec_set_put(struct tn_exec_fold *f, const struct tn_agg *a, void *state,
+    uint64_t word)
 {
-	const struct tn_agg *a = r->agg;
-	bool counted = a->class == &tn_exec_agg_percentile;
-	const struct tn_type type = a->type[0];
-	const struct tn_exact *exact = r->fold->exact;
-	uint32_t parts = exact != NULL ? exact->parts : 1;
-	uint32_t part = exact != NULL ? exact->part : 0;
-	struct tn_key_plan plan;
-	uint64_t *keys;
+	struct set_state *st = state;
 
-	tn_exec_key_plan_init(&plan, &type, 1);
-	keys = tn_exec_keys_words(&plan, r->arena, r->args[0], r->rows);
-	for (uint32_t i = 0; i < r->rows; i++) {
-		struct set_state *st = (void *)(r->states +
-		    r->groups[i] * r->width);
-		const uint64_t *w = keys + (size_t)i * plan.words +
-		    plan.at[0];
-
-		if (r->keep != NULL && !r->keep[i])
-			continue;
-		if (st->set == NULL && !set_begin(r, st, counted))
-			continue;
-		/* Not the bits that choose the slot. */
-		if (parts > 1 && (hash_of(r->fold, st->set, w) >> 32) %
-		    parts != part)
-			continue;
-		if (!set_add(r->fold, st->set, w, 1))
-			set_spill(r->fold, st);
-	}
-	tn_exec_key_plan_fini(&plan);
+	if (st->set == NULL)
+		st->set = set_new(f, a->form[0], true);
+	return tn_exec_set_add(f, st->set, &word,
+	    tn_exec_set_hash(f, st->set, &word), 1);
 }
 
 /* False when there are no values to add. */
@@ -339,7 +381,7 @@ merge_begin(struct tn_exec_fold *f, struct set_state *st,
 	if (st->kind == WHOLE && st->set == NULL)
 		*st = *from;            /* Spilled: what was known still is. */
 	else
-		set_spill(f, st);
+		tn_exec_set_spill(f, st);
 	return false;
 }
 
@@ -362,13 +404,15 @@ set_merge(struct tn_exec_fold *f, const struct tn_agg *a, void *to,
 
 		if (b->tags[i] == 0)
 			continue;
-		memcpy(w, slot_words(b, i), b->words_each * 8ul);
+		memcpy(w, tn_set_words(b, i), b->words_each * 8ul);
 		if (b->form == TN_FORM_TEXT &&
 		    tn_words_len(w) > TN_TEXT_INLINE)
-			w[1] = (uint64_t)(uintptr_t)(b->heap + w[1]);
-		if (set_add(f, st->set, w, b->counted ? b->counts[i] : 1))
+			w[1] = (uint64_t)(uintptr_t)(b->heap +
+			    (uint32_t)w[1]);
+		if (tn_exec_set_add(f, st->set, w,
+		    tn_exec_set_hash(f, st->set, w), b->counted ? b->counts[i] : 1))
 			continue;
-		set_spill(f, st);
+		tn_exec_set_spill(f, st);
 		return;
 	}
 }
@@ -378,12 +422,15 @@ set_merge(struct tn_exec_fold *f, const struct tn_agg *a, void *to,
 static void
 slot_value(const struct set *s, uint32_t slot, struct tn_value *v)
 {
-	const uint64_t *w = slot_words(s, slot);
+	const uint64_t *w = tn_set_words(s, slot);
 
 	v->w[0] = w[0];
 	v->w[1] = s->words_each == 2 ? w[1] : 0;
-	if (s->form == TN_FORM_TEXT)
-		v->text = tn_words_text(w, s->heap);
+	if (is_long(s, w))
+		v->text = (struct tn_slice){ s->heap + (uint32_t)w[1],
+		    tn_words_len(w) };
+	else if (s->form == TN_FORM_TEXT)
+		v->text = tn_words_text(w, NULL);
 }
 
 static int
@@ -476,7 +523,7 @@ set_load_one(struct tn_exec_fold *f, const struct tn_agg *a, struct set *s,
 	memcpy(w, v->w, 16);
 	if (a->form[0] == TN_FORM_TEXT)
 		tn_exec_words_of_text(v->text, w);
-	return set_add(f, s, w, times);
+	return tn_exec_set_add(f, s, w, tn_exec_set_hash(f, s, w), times);
 }
 
 static bool
@@ -570,7 +617,7 @@ value_at(const struct set *s, const uint32_t *slots, uint64_t at)
 
 	while (i + 1 < s->count && before + s->counts[slots[i]] <= at)
 		before += s->counts[slots[i++]];
-	memcpy(&d, slot_words(s, slots[i]), 8);
+	memcpy(&d, tn_set_words(s, slots[i]), 8);
 	return d;
 }
 
@@ -644,13 +691,13 @@ tn_exec_set_settle(const struct tn_agg *a, void *to, const void *from,
 
 const struct tn_agg_class tn_exec_agg_distinct = {
 	.name = "distinct", .size = sizeof(struct set_state),
-	.apply = set_apply, .merge = set_merge, .value = distinct_value,
+	.apply = tn_exec_set_apply, .merge = set_merge, .value = distinct_value,
 	.save = set_save, .load = set_load, .drop = set_drop,
 	.holistic = true,
 };
 const struct tn_agg_class tn_exec_agg_percentile = {
 	.name = "percentile", .size = sizeof(struct set_state),
-	.apply = set_apply, .merge = set_merge, .value = percentile_value,
+	.apply = tn_exec_set_apply, .merge = set_merge, .value = percentile_value,
 	.save = set_save, .load = set_load, .drop = set_drop,
 	.holistic = true,
 };

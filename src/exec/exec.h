@@ -223,6 +223,11 @@ TN_MUST_USE enum tn_status tn_exec_query_push(struct tn_exec_query *q,
 TN_MUST_USE enum tn_status tn_exec_query_finish(struct tn_exec_query *q,
     struct tn_batch **out, bool *truncated, struct tn_diag *d);
 void tn_exec_query_free(struct tn_exec_query *q);
+/* Set used[k] of the hidden columns (0: _lsn, 1: _offset) that rows of a
+ * stream must have beside those that the plan names: joins look up by LSN,
+ * first and last break ties by offset. */
+void tn_exec_query_hidden(const struct tn_sql_select *s,
+    uint8_t used[static 2]);
 /* Bounds that WHERE puts on source columns by AND of comparisons with
  * constants (for pruning files); at most ${max}; returns how many. group is
  * here the source column. Columns live with the plan. */

@@ -1,6 +1,7 @@
 /* Folds: programs, groups, and rows going in.
  *
  *   rows -> input (rows.c) -> group values -> key words -> group ids
+ *                                         \-> codes ----/ (fold_codes.c)
  *        -> for each aggregate one loop over (group id, value)
  *
  * Rows are taken in slices of TN_SLICE_ROWS, so that all that a slice needs
@@ -15,6 +16,7 @@
 #include <stdio.h>
 
 #define SCRATCH_BLOCK (64u << 10)
+#define CALL_BLOCK 1024u
 
 /* ---- programs -------------------------------------------------------- */
 
@@ -30,6 +32,40 @@ plan_keys(struct tn_exec_program *p)
 	tn_free(types);
 }
 
+/* What is faster when states are never merged nor saved. */
+static const struct tn_agg_class *
+class_in_query(const struct tn_agg *a)
+{
+	if (a->class == &tn_exec_agg_percentile)
+		return &tn_exec_agg_bag;
+	if (a->class == &tn_exec_agg_distinct && a->type[0].id == TN_T_TEXT)
+		return &tn_exec_agg_ids;
+	return a->class;
+}
+
+/* In a query, p50 and p95 of one column keep its values once. */
+static bool
+share(struct tn_exec_program *p, uint32_t k)
+{
+	const struct tn_sql_agg *sql = &p->s->aggs[k];
+	struct tn_agg *a = &p->aggs[k];
+
+	if (a->class != &tn_exec_agg_bag || sql->filter != NULL ||
+	    sql->args[0]->node != TN_SQL_COLUMN)
+		return false;
+	for (uint32_t j = 0; j < k && !a->shared; j++) {
+		const struct tn_sql_agg *other = &p->s->aggs[j];
+
+		if (p->aggs[j].class != a->class || other->filter != NULL ||
+		    other->args[0]->node != TN_SQL_COLUMN ||
+		    other->args[0]->column != sql->args[0]->column)
+			continue;
+		a->at = p->aggs[j].at;
+		a->shared = true;
+	}
+	return a->shared;
+}
+
 static void
 plan_aggs(struct tn_exec_program *p)
 {
@@ -42,7 +78,11 @@ plan_aggs(struct tn_exec_program *p)
 		struct tn_agg *a = &p->aggs[k];
 
 		tn_exec_agg_init(a, &s->aggs[k]);
+		if (p->query)
+			a->class = class_in_query(a);
 		a->at = p->width;
+		if (share(p, k))
+			continue;
 		p->width += a->class->size;
 		p->flat &= a->class->flat;
 		p->offsets |= a->class->offsets;
@@ -100,18 +140,31 @@ plan_schemas(struct tn_exec_program *p)
 	    .type = tn_record_type(TN_T_BYTES), .not_null = true };
 }
 
-struct tn_exec_program *
-tn_exec_program_new(const struct tn_sql_select *s)
+static struct tn_exec_program *
+program_make(const struct tn_sql_select *s, bool query)
 {
 	struct tn_exec_program *p = tn_zalloc(sizeof *p);
 
 	tn_assert(s->aggregated);
 	p->s = s;
+	p->query = query;
 	p->arena = tn_arena_new(2048);
 	plan_keys(p);
 	plan_aggs(p);
 	plan_schemas(p);
 	return p;
+}
+
+struct tn_exec_program *
+tn_exec_program_new(const struct tn_sql_select *s)
+{
+	return program_make(s, false);
+}
+
+struct tn_exec_program *
+tn_exec_program_of_query(const struct tn_sql_select *s)
+{
+	return program_make(s, true);
 }
 
 void
@@ -154,7 +207,7 @@ drop_states(struct tn_exec_fold *f)
 	for (uint32_t k = 0; k < p->s->agg_count; k++) {
 		const struct tn_agg *a = &p->aggs[k];
 
-		if (a->class->flat)
+		if (a->class->flat || a->shared)
 			continue;
 		for (uint32_t g = 0; g < f->keys.count; g++)
 			a->class->drop(f, tn_fold_state(f, g) + a->at);
@@ -170,6 +223,8 @@ tn_exec_fold_free(struct tn_exec_fold *f)
 	if (f->states_cap > 0)
 		drop_states(f);
 	tn_exec_keys_fini(&f->keys);
+	tn_exec_codes_free(f->codes);
+	tn_arena_free(f->call_arena);
 	tn_arena_free(f->scratch);
 	if (f->exact != NULL)
 		tn_free(f->exact->aggs);
@@ -189,11 +244,14 @@ tn_exec_fold_groups(const struct tn_exec_fold *f)
 size_t
 tn_exec_fold_bytes(const struct tn_exec_fold *f)
 {
-	size_t n = sizeof *f + tn_exec_keys_bytes(&f->keys) + f->aside;
+	size_t n = sizeof *f + tn_exec_keys_bytes(&f->keys) + f->aside +
+	    tn_exec_codes_bytes(f->codes);
 
 	n += (size_t)f->states_cap * f->program->width;
 	if (f->changed != NULL)
 		n += (size_t)f->states_cap * 5;
+	if (f->call_arena != NULL)
+		n += tn_arena_bytes(f->call_arena);
 	return n + (f->scratch != NULL ? tn_arena_bytes(f->scratch) : 0);
 }
 
@@ -251,21 +309,29 @@ map_groups(struct tn_exec_fold *f, struct tn_exec_env *env)
 {
 	const struct tn_sql_select *s = f->program->s;
 	uint32_t n = env->batch->rows;
-	uint32_t *ids = tn_arena_zalloc(env->arena, (size_t)n * 4);
+	uint32_t *ids = tn_arena_alloc(env->arena, (size_t)n * 4);
 	struct tn_column *cols;
 	uint64_t *words;
 
+	if (s->group_count == 0)
+		memset(ids, 0, n * 4ul);
 	cols = tn_arena_alloc(env->arena, s->group_count * sizeof *cols);
 	for (uint32_t i = 0; i < s->group_count; i++)
 		cols[i] = tn_exec_eval_column(s->groups[i], env, false);
-	words = tn_exec_keys_words(&f->program->keys, env->arena, cols, n);
 	if (f->exact != NULL) {
+		words = tn_exec_keys_words(&f->program->keys, env->arena,
+		    cols, n);
 		tn_exec_keys_look(&f->keys, env->arena, words,
 		    s->group_count > 0 ? n : 1, ids);
 		return ids;
 	}
-	tn_exec_keys_map(&f->keys, env->arena, words,
-	    s->group_count > 0 ? n : 1, ids);
+	if (!tn_exec_codes_map(f, env->arena, cols, n, ids)) {
+		n = s->group_count > 0 ? n : 1;
+		words = tn_exec_keys_words(&f->program->keys, env->arena,
+		    cols, n);
+		tn_exec_keys_map(&f->keys, env->arena, words, n, ids);
+		n = env->batch->rows;
+	}
 	tn_exec_fold_grow(f);
 	for (uint32_t i = 0; f->changed != NULL && i < n; i++)
 		tn_exec_fold_touch(f, ids[i]);
@@ -390,7 +456,21 @@ apply_agg(struct tn_exec_fold *f, const struct tn_agg *a, struct slice in,
 	    .arena = env->arena, .rows = in.rows, .groups = in.groups,
 	    .args = { &args[0], &args[1] }, .offsets = in.offsets,
 	    .keep = both(env->arena, keep, valid, in.rows),
-	    .states = f->states + a->at, .width = f->program->width });
+	    .states = f->states + a->at, .width = f->program->width,
+	    .memo = &f->memos[a - f->program->aggs] });
+}
+
+/* What is known of a batch's dictionaries holds for one call. */
+static void
+call_begin(struct tn_exec_fold *f)
+{
+	if (f->call_arena == NULL)
+		f->call_arena = tn_arena_new(CALL_BLOCK);
+	tn_arena_reset(f->call_arena);
+	f->memos = tn_arena_zalloc(f->call_arena,
+	    (f->program->s->agg_count + 1ul) * sizeof *f->memos);
+	f->call++;
+	tn_exec_codes_begin(f->codes);
 }
 
 void
@@ -405,6 +485,7 @@ tn_exec_fold_rows(struct tn_exec_fold *f, const struct tn_exec_rows *rows,
 	if (f->scratch == NULL)
 		f->scratch = tn_arena_new(SCRATCH_BLOCK);
 	env->arena = f->scratch;
+	call_begin(f);
 	for (; at < end; at += TN_SLICE_ROWS) {
 		uint32_t n = end - at;
 		uint32_t *ids;
@@ -422,7 +503,8 @@ tn_exec_fold_rows(struct tn_exec_fold *f, const struct tn_exec_rows *rows,
 		if (f->exact != NULL && !keep_asked(&slice, ids, f->scratch))
 			continue;
 		for (uint32_t k = 0; k < p->s->agg_count; k++)
-			if (f->exact == NULL || f->exact->aggs[k])
+			if (!p->aggs[k].shared && (f->exact == NULL ||
+			    f->exact->aggs[k]))
 				apply_agg(f, &p->aggs[k], slice, env);
 	}
 	tn_arena_reset(f->scratch);

@@ -69,6 +69,30 @@ void tn_exec_value_store(struct tn_type t, const struct tn_value *v,
 /* Is it a value that the type can have. For what comes from files. */
 bool tn_exec_value_check(struct tn_type t, const struct tn_value *v);
 
+/* A float as an integer of the same order: NaN above all, -0 before 0; and
+ * back, where all NaNs are one. */
+static inline int64_t
+tn_float_rank(double d)
+{
+	int64_t w;
+
+	if (d != d)
+		return INT64_MAX;
+	memcpy(&w, &d, 8);
+	return w ^ (int64_t)((uint64_t)(w >> 63) >> 1);
+}
+static inline double
+tn_rank_float(int64_t w)
+{
+	uint64_t nan = UINT64_C(0x7ff8000000000000);
+	double d;
+
+	w = w == INT64_MAX ? (int64_t)nan :
+	    w ^ (int64_t)((uint64_t)(w >> 63) >> 1);
+	memcpy(&d, &w, 8);
+	return d;
+}
+
 /* Text words. */
 static inline uint32_t
 tn_words_len(const uint64_t *w)
@@ -183,6 +207,18 @@ uint32_t *tn_exec_keys_sorted(const struct tn_keys *k);
 struct tn_column tn_exec_keys_column(const struct tn_keys *k, uint32_t col,
     struct tn_type t, const uint32_t *ids, uint32_t n, struct tn_arena *a);
 
+/* ---- groups by codes (fold_codes.c) ---------------------------------- */
+
+struct tn_codes;
+/* Another batch begins. */
+void tn_exec_codes_begin(struct tn_codes *c);
+/* Ids of the groups of n rows, as tn_exec_keys_map would give them. False:
+ * these columns are not of the kind; nothing was done. */
+bool tn_exec_codes_map(struct tn_exec_fold *f, struct tn_arena *a,
+    const struct tn_column *cols, uint32_t n, uint32_t *ids);
+size_t tn_exec_codes_bytes(const struct tn_codes *c);
+void tn_exec_codes_free(struct tn_codes *c);
+
 /* ---- aggregates (agg*.c) --------------------------------------------- */
 
 struct tn_agg;
@@ -199,6 +235,8 @@ struct tn_agg_run {
 	const uint64_t *offsets;         /* Of each row, if agg->offsets. */
 	uint8_t *states;                 /* Of group 0, this aggregate. */
 	size_t width;
+	void **memo;                     /* What it keeps until the end of the
+	                                  * call, in fold->call_arena. */
 };
 struct tn_agg_class {
 	const char *name;
@@ -227,6 +265,8 @@ struct tn_agg {
 	size_t at;
 	enum tn_form form[2];            /* Of the arguments. */
 	struct tn_type type[2];
+	bool shared;                     /* The state is that of an earlier
+	                                  * one, over the same values. */
 };
 /* Class, forms and types of an aggregate. */
 void tn_exec_agg_init(struct tn_agg *a, const struct tn_sql_agg *sql);
@@ -240,6 +280,33 @@ extern const struct tn_agg_class tn_exec_agg_arg;
 extern const struct tn_agg_class tn_exec_agg_distinct;  /* agg_set.c */
 extern const struct tn_agg_class tn_exec_agg_percentile;
 extern const struct tn_agg_class tn_exec_agg_hll;       /* agg_hll.c */
+extern const struct tn_agg_class tn_exec_agg_bag;       /* agg_bag.c */
+
+extern const struct tn_agg_class tn_exec_agg_ids;       /* agg_ids.c */
+
+/* The number of different values of two words (agg_pile.c). Rows with keep[]
+ * 0 are left out; hashes are those of TN_FORM_UUID. count: NULL has none. */
+struct tn_pile;
+struct tn_pile_rows {
+	const uint64_t *words;
+	const uint64_t *hashes;
+	const uint8_t *keep;
+	uint32_t rows;
+};
+struct tn_pile *tn_exec_pile_new(struct tn_exec_fold *f);
+void tn_exec_pile_add(struct tn_exec_fold *f, struct tn_pile *p,
+    const struct tn_pile_rows *in);
+uint64_t tn_exec_pile_count(struct tn_pile *p, uint64_t seed);
+void tn_exec_pile_free(struct tn_exec_fold *f, struct tn_pile *p);
+
+/* A slice's rows as two words each, for agg_ids.c. */
+void tn_exec_set_words(const struct tn_agg_run *r, const uint64_t *words,
+    const uint64_t *hashes);
+/* A percentile's set, for agg_bag.c: one more value (a canonical word) in a
+ * fold that knows no state_max. */
+#define TN_SET_STATE_BYTES 24
+bool tn_exec_set_put(struct tn_exec_fold *f, const struct tn_agg *a,
+    void *state, uint64_t word);
 
 /* Holistic states. unknown: it outgrew state_max and its answer is not known.
  * want: an empty state of an exact fold gathers values. settle: the answer of
@@ -273,6 +340,7 @@ tn_zagzig(uint64_t u)
 
 struct tn_exec_program {
 	const struct tn_sql_select *s;
+	bool query;              /* Its folds are never merged nor saved. */
 	struct tn_key_plan keys;
 	struct tn_agg *aggs;
 	size_t width;            /* Of a group's states. */
@@ -304,12 +372,19 @@ struct tn_exec_fold {
 	uint32_t touched_count;
 	size_t aside;            /* Bytes that states hold elsewhere. */
 	struct tn_arena *scratch;
+	struct tn_codes *codes;  /* NULL: not used yet. */
+	uint64_t call;           /* Counts calls of tn_exec_fold_rows. */
+	struct tn_arena *call_arena;     /* For one call; NULL: not used yet. */
+	void **memos;            /* Of each aggregate, in there. */
 };
 static inline uint8_t *
 tn_fold_state(const struct tn_exec_fold *f, uint32_t group)
 {
 	return f->states + (size_t)group * f->program->width;
 }
+/* The program of a query: its folds are only given rows, and finished. */
+struct tn_exec_program *tn_exec_program_of_query(
+    const struct tn_sql_select *s);
 /* Make areas for groups that keys has got, all zero. */
 void tn_exec_fold_grow(struct tn_exec_fold *f);
 /* The group of a key, made if need be. */

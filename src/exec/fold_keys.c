@@ -157,6 +157,21 @@ words_text(uint64_t *out, uint32_t step, const struct tn_column *c,
 	}
 }
 
+/* Texts of a dictionary that has no more entries than there are rows. */
+static void
+words_dict(uint64_t *out, uint32_t step, const struct tn_column *c,
+    uint32_t n, struct tn_arena *a)
+{
+	const uint32_t *codes = c->values;
+	uint64_t *entries = tn_arena_alloc(a, c->dict->rows * 16ul);
+
+	words_text(entries, 2, c->dict, c->dict->rows);
+	for (uint32_t i = 0; i < n; i++)
+		if (tn_column_valid(c, i))
+			memcpy(out + (size_t)i * step, entries +
+			    codes[i] * 2ul, 16);
+}
+
 static void
 words_slow(uint64_t *out, uint32_t step, const struct tn_column *c,
     uint32_t n)
@@ -214,6 +229,9 @@ tn_exec_keys_words(const struct tn_key_plan *p, struct tn_arena *a,
 
 		if (c->type.id == TN_T_NONE)
 			;           /* Null, below. */
+		else if (c->dict != NULL && p->form[k] == TN_FORM_TEXT &&
+		    c->dict->rows <= n)
+			words_dict(to, step, c, n, a);
 		else if (c->dict != NULL)
 			words_slow(to, step, c, n);
 		else if (p->form[k] == TN_FORM_INT)
@@ -332,6 +350,8 @@ slots_grow(struct tn_keys *k, uint32_t slots)
 	uint64_t *to = tn_zalloc((size_t)slots * sizeof *to);
 	uint32_t mask = slots - 1;
 
+	tn_os_memory_huge(to, (size_t)slots * sizeof *to);
+
 	for (uint32_t id = 0; id < k->count; id++) {
 		uint32_t i = (uint32_t)k->hashes[id] & mask;
 
@@ -351,6 +371,8 @@ keys_grow(struct tn_keys *k, uint32_t cap)
 
 	k->words = tn_realloc(k->words, (size_t)cap * words * 8);
 	k->hashes = tn_realloc(k->hashes, (size_t)cap * 8);
+	tn_os_memory_huge(k->words, (size_t)cap * words * 8);
+	tn_os_memory_huge(k->hashes, (size_t)cap * 8);
 	k->cap = cap;
 }
 

@@ -86,7 +86,7 @@ tn_exec_query_new(const struct tn_sql_select *s,
 	q->scratch = tn_arena_new(64u << 10);
 	distinct_init(q);
 	if (s->aggregated) {
-		q->program = tn_exec_program_new(s);
+		q->program = tn_exec_program_of_query(s);
 		q->fold = tn_exec_fold_new(q->program);
 	}
 	return q;
@@ -105,6 +105,15 @@ tn_exec_query_free(struct tn_exec_query *q)
 	tn_exec_key_plan_fini(&q->distinct_plan);
 	tn_arena_free(q->scratch);
 	tn_free(q);
+}
+
+void
+tn_exec_query_hidden(const struct tn_sql_select *s, uint8_t used[static 2])
+{
+	used[0] |= s->join_count > 0;
+	for (uint32_t k = 0; k < s->agg_count; k++)
+		used[1] |= s->aggs[k].kind == TN_AGG_FIRST ||
+		    s->aggs[k].kind == TN_AGG_LAST;
 }
 
 /* ---- failures -------------------------------------------------------- */
