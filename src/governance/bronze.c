@@ -22,55 +22,185 @@ const struct tn_schema tn_governance_bronze = {
 	"bronze", TN_COUNT(bronze_fields), bronze_fields
 };
 
-static void
-bronze_row(struct tn_builder *b, const struct tn_log_block *k, uint32_t i,
-    size_t at, const struct tn_log_reason *why)
-{
-	int mark = k->marks != NULL ? k->marks[i] : TN_MARK_ACCEPTED;
+/* The columns of one block, made one after the other: nearly all are the same
+ * value in every row. */
+struct making {
+	const struct tn_log_block *block;
+	struct tn_arena *arena;
+	struct tn_column *columns;
+	bool failed;             /* Memory is out. */
+};
 
-	tn_record_builder_i64(b, TN_BRONZE_LSN, (int64_t)k->lsn);
-	tn_record_builder_i64(b, TN_BRONZE_OFFSET,
-	    (int64_t)(k->offset + i));
-	tn_record_builder_i64(b, TN_BRONZE_RECEIVED, k->received_us);
-	tn_record_builder_text(b, TN_BRONZE_SOURCE, k->source.p,
-	    k->source.n);
-	tn_record_builder_text(b, TN_BRONZE_SPEC, k->spec.p, k->spec.n);
+static void *
+make_array(struct making *m, size_t n)
+{
+	void *p = tn_arena_try_alloc(m->arena, n + 1);
+
+	m->failed |= p == NULL;
+	return p;
+}
+
+/* An int8 column, to be filled; NULL: memory is out. */
+static int64_t *
+make_ints(struct making *m, uint32_t col)
+{
+	int64_t *v = make_array(m, m->block->rows * sizeof *v);
+
+	m->columns[col].values = v;
+	return v;
+}
+
+static void
+put_ints(struct making *m, uint32_t col, int64_t first, int64_t step)
+{
+	int64_t *v = make_ints(m, col);
+
+	for (uint32_t i = 0; v != NULL && i < m->block->rows; i++)
+		v[i] = first + i * step;
+}
+
+static void
+put_lines(struct making *m)
+{
+	const struct tn_log_block *k = m->block;
+	int64_t *v = make_ints(m, TN_BRONZE_LINE);
+	size_t bits = ((size_t)k->rows + 7) / 8;
+	uint8_t *valid;
+
+	for (uint32_t i = 0; v != NULL && i < k->rows; i++)
+		v[i] = k->lines != NULL ? k->lines[i] : 0;
 	if (k->lines != NULL)
-		tn_record_builder_i64(b, TN_BRONZE_LINE, k->lines[i]);
-	tn_record_builder_i64(b, TN_BRONZE_STATUS, mark);
-	if (why != NULL) {
-		tn_record_builder_text(b, TN_BRONZE_CODE, why->code,
-		    strlen(why->code));
-		tn_record_builder_text(b, TN_BRONZE_COLUMN, why->column,
-		    strlen(why->column));
-		tn_record_builder_text(b, TN_BRONZE_REASON, why->message,
-		    strlen(why->message));
+		return;
+	valid = make_array(m, bits);
+	if (valid != NULL)
+		memset(valid, 0, bits);
+	m->columns[TN_BRONZE_LINE].valid = valid;
+}
+
+static void
+put_marks(struct making *m)
+{
+	const struct tn_log_block *k = m->block;
+	int32_t *v = make_array(m, k->rows * sizeof *v);
+
+	for (uint32_t i = 0; v != NULL && i < k->rows; i++)
+		v[i] = k->marks != NULL ? k->marks[i] : TN_MARK_ACCEPTED;
+	m->columns[TN_BRONZE_STATUS].values = v;
+}
+
+/* The same text in every row. */
+static void
+put_same(struct making *m, uint32_t col, struct tn_slice text)
+{
+	uint32_t n = m->block->rows;
+	uint32_t *offsets = make_array(m, (n + 1ul) * sizeof *offsets);
+	uint8_t *bytes = make_array(m, n * text.n);
+
+	m->columns[col].offsets = offsets;
+	m->columns[col].bytes = bytes;
+	if (m->failed)
+		return;
+	tn_assert(n * (uint64_t)text.n <= TN_BATCH_TEXT_MAX);
+	for (uint32_t i = 0; i <= n; i++)
+		offsets[i] = i * (uint32_t)text.n;
+	for (uint32_t i = 0; text.n > 0 && i < n; i++)
+		memcpy(bytes + offsets[i], text.p, text.n);
+}
+
+static const char *
+reason_text(const struct tn_log_reason *r, uint32_t col)
+{
+	return col == TN_BRONZE_CODE ? r->code :
+	    col == TN_BRONZE_COLUMN ? r->column : r->message;
+}
+
+/* What is said of bad rows; of the others nothing. */
+static void
+put_reasons(struct making *m, uint32_t col)
+{
+	const struct tn_log_block *k = m->block;
+	size_t bits = ((size_t)k->rows + 7) / 8, bytes = 0;
+	uint32_t *offsets = make_array(m, (k->rows + 1ul) * sizeof *offsets);
+	uint8_t *valid = make_array(m, bits), *text;
+	uint32_t row = 0, at = 0;
+
+	for (uint32_t i = 0; i < k->reason_count; i++)
+		bytes += strlen(reason_text(&k->reasons[i], col));
+	text = make_array(m, bytes);
+	m->columns[col].offsets = offsets;
+	m->columns[col].valid = valid;
+	m->columns[col].bytes = text;
+	if (m->failed)
+		return;
+	tn_assert(bytes <= TN_BATCH_TEXT_MAX);
+	memset(valid, 0, bits);
+	for (uint32_t i = 0; i < k->reason_count; i++) {
+		const struct tn_log_reason *r = &k->reasons[i];
+		size_t n = strlen(reason_text(r, col));
+		/* Only the first one of a row is kept. */
+		if (r->row >= k->rows || r->row < row)
+			continue;
+		while (row <= r->row)
+			offsets[row++] = at;
+		memcpy(text + at, reason_text(r, col), n);
+		at += (uint32_t)n;
+		valid[r->row >> 3] |= (uint8_t)(1u << (r->row & 7));
 	}
-	tn_record_builder_text(b, TN_BRONZE_RAW, k->raw.p + at,
-	    k->lengths[i]);
-	tn_record_builder_row_end(b);
+	while (row <= k->rows)
+		offsets[row++] = at;
+}
+
+static void
+put_raw(struct making *m)
+{
+	const struct tn_log_block *k = m->block;
+	uint32_t *offsets = make_array(m, (k->rows + 1ul) * sizeof *offsets);
+	uint8_t *bytes = make_array(m, k->raw.n);
+	uint64_t at = 0;
+
+	m->columns[TN_BRONZE_RAW].offsets = offsets;
+	m->columns[TN_BRONZE_RAW].bytes = bytes;
+	if (m->failed)
+		return;
+	tn_assert(k->raw.n <= TN_BATCH_TEXT_MAX);
+	offsets[0] = 0;
+	for (uint32_t i = 0; i < k->rows; i++) {
+		at += k->lengths[i];
+		offsets[i + 1] = (uint32_t)at;
+	}
+	tn_assert(at == k->raw.n);
+	if (k->raw.n > 0)
+		memcpy(bytes, k->raw.p, k->raw.n);
 }
 
 struct tn_batch *
 tn_governance_bronze_of(const struct tn_log_block *k)
 {
-	struct tn_builder *b = tn_record_builder_new(&tn_governance_bronze,
-	    k->rows);
-	struct tn_batch *out;
-	uint32_t next = 0;
-	size_t at = 0;
+	struct making m = { .block = k, .arena = tn_arena_new(4096) };
 
-	for (uint32_t i = 0; i < k->rows; i++) {
-		const struct tn_log_reason *why = NULL;
-		if (next < k->reason_count && k->reasons[next].row == i)
-			why = &k->reasons[next++];
-		bronze_row(b, k, i, at, why);
-		at += k->lengths[i];
+	m.columns = tn_arena_zalloc(m.arena, TN_COUNT(bronze_fields) *
+	    sizeof *m.columns);
+	for (uint32_t i = 0; i < TN_COUNT(bronze_fields); i++) {
+		m.columns[i].type = bronze_fields[i].type;
+		m.columns[i].rows = k->rows;
 	}
-	tn_assert(at == k->raw.n);
-	out = tn_record_builder_take(b);
-	tn_record_builder_free(b);
-	return out;
+	put_ints(&m, TN_BRONZE_LSN, (int64_t)k->lsn, 0);
+	put_ints(&m, TN_BRONZE_OFFSET, (int64_t)k->offset, 1);
+	put_ints(&m, TN_BRONZE_RECEIVED, k->received_us, 0);
+	put_same(&m, TN_BRONZE_SOURCE, k->source);
+	put_same(&m, TN_BRONZE_SPEC, k->spec);
+	put_lines(&m);
+	put_marks(&m);
+	put_reasons(&m, TN_BRONZE_CODE);
+	put_reasons(&m, TN_BRONZE_COLUMN);
+	put_reasons(&m, TN_BRONZE_REASON);
+	put_raw(&m);
+	if (m.failed) {
+		tn_arena_free(m.arena);
+		return NULL;
+	}
+	return tn_record_batch_new(m.arena, &tn_governance_bronze, k->rows,
+	    m.columns);
 }
 
 static int64_t
@@ -112,6 +242,17 @@ lines_of(const struct tn_batch *b, uint32_t first, uint32_t n,
 	return lines;
 }
 
+/* A cut found that an accepted row does not fit the table as it was then: the
+ * definition in force decides anew. */
+static bool
+is_redefined(const struct tn_batch *b, uint32_t row)
+{
+	const struct tn_column *code = &b->columns[TN_BRONZE_CODE];
+
+	return tn_column_valid(code, row) && tn_slice_is(tn_column_text(code,
+	    row), "definition_changed");
+}
+
 enum tn_status
 tn_governance_block_of(const struct tn_batch *b, uint32_t first,
     uint32_t stream, struct tn_arena *a, struct tn_log_block *out,
@@ -135,6 +276,9 @@ tn_governance_block_of(const struct tn_batch *b, uint32_t first,
 		if (mark < 0 || mark > TN_MARK_DUPLICATE)
 			return TN_ECORRUPT;
 		marks[i] = (uint8_t)mark;
+		if (mark == TN_MARK_QUARANTINED &&
+		    is_redefined(b, first + i))
+			marks[i] = TN_MARK_ACCEPTED;
 	}
 	*out = (struct tn_log_block){
 		.lsn = (uint64_t)int_at(b, TN_BRONZE_LSN, first),

@@ -1,12 +1,13 @@
-/* digest: SHA-256 (FIPS 180-4) of contents, by libsodium. Here because one
- * room alone includes it. */
+/* digest: SHA-256 (FIPS 180-4) of contents in pieces, by GnuTLS, which takes
+ * the processor's instructions for it (some four times libsodium's speed): a
+ * cut hashes each file of bronze that it writes. */
 #include "governance/governance.h"
 
-#include <sodium.h>
+#include <gnutls/crypto.h>
 #include <stdio.h>
 
 struct tn_governance_digest {
-	crypto_hash_sha256_state state;
+	gnutls_hash_hd_t state;
 };
 
 struct tn_governance_digest *
@@ -14,7 +15,8 @@ tn_governance_digest_new(void)
 {
 	struct tn_governance_digest *d = tn_zalloc(sizeof *d);
 
-	(void)crypto_hash_sha256_init(&d->state);
+	/* Fails only for want of a few bytes, as the line above would. */
+	tn_assert(gnutls_hash_init(&d->state, GNUTLS_DIG_SHA256) == 0);
 	return d;
 }
 
@@ -22,16 +24,16 @@ void
 tn_governance_digest_add(struct tn_governance_digest *d, const void *p,
     size_t n)
 {
-	(void)crypto_hash_sha256_update(&d->state, p, n);
+	tn_assert(gnutls_hash(d->state, p, n) == 0);
 }
 
 void
 tn_governance_digest_end(struct tn_governance_digest *d,
     char hex[static 65])
 {
-	uint8_t sum[crypto_hash_sha256_BYTES];
+	uint8_t sum[32];
 
-	(void)crypto_hash_sha256_final(&d->state, sum);
+	gnutls_hash_output(d->state, sum);
 	for (size_t i = 0; i < sizeof sum; i++)
 		(void)snprintf(hex + 2 * i, 3, "%02x", sum[i]);
 	tn_governance_digest_free(d);
@@ -40,5 +42,7 @@ tn_governance_digest_end(struct tn_governance_digest *d,
 void
 tn_governance_digest_free(struct tn_governance_digest *d)
 {
+	if (d != NULL)
+		gnutls_hash_deinit(d->state, NULL);
 	tn_free(d);
 }

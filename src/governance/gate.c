@@ -393,15 +393,36 @@ begin_rows(const struct tn_governance_stream *s, uint32_t rows,
 {
 	struct tn_arena *a = tn_arena_new((size_t)rows * 17 + 1024);
 	struct tn_governance_rows *r = tn_arena_zalloc(a, sizeof *r);
+	uint8_t *said;
 
 	r->arena = a;
 	r->refs = 1;
 	r->stream = s;
 	r->received_us = received_us;
 	r->marks = tn_arena_zalloc(a, rows + 1);
-	if (marks != NULL)
-		memcpy(r->marks, marks, rows);
+	if (marks == NULL)
+		return r;
+	memcpy(r->marks, marks, rows);
+	said = tn_arena_alloc(a, rows + 1);
+	memcpy(said, marks, rows);
+	r->said = said;
 	return r;
+}
+
+bool
+tn_governance_holds_key(const struct tn_governance_rows *r, uint32_t i)
+{
+	const struct tn_sql_table *t = r->stream->table;
+
+	if (r->marks[i] == TN_MARK_ACCEPTED)
+		return true;
+	if (r->said == NULL || r->said[i] != TN_MARK_ACCEPTED)
+		return false;
+	/* Without its key a row cannot be told from others. */
+	for (uint32_t k = 0; k < t->key_count; k++)
+		if (!tn_column_valid(&r->batch->columns[t->key[k]], i))
+			return false;
+	return true;
 }
 
 /* False when memory is out. */
@@ -506,7 +527,9 @@ tn_governance_silver_of(const struct tn_governance_rows *r,
 		tn_free(rows);
 		return TN_OK;
 	}
-	kept = tn_record_batch_take(r->batch, rows, n);
+	/* Mostly all are: their columns are shared. */
+	kept = n == r->batch->rows ? tn_record_batch_share(r->batch) :
+	    tn_record_batch_take(r->batch, rows, n);
 	if (kept == NULL) {
 		tn_free(rows);
 		return TN_ENOMEM;

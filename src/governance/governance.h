@@ -49,6 +49,7 @@ struct tn_governance_rows {
 	struct tn_batch *batch;  /* table->schema; look at marks first: a row
 	                            that is not accepted may be null. */
 	uint8_t *marks;          /* enum tn_log_mark; duplicates set later. */
+	const uint8_t *said;     /* As stored with the block; NULL at intake. */
 	struct tn_log_reason *reasons;   /* Of rows that this pass found bad. */
 	uint32_t reason_count;
 	uint32_t bad;
@@ -61,6 +62,9 @@ struct tn_governance_rows {
 void tn_governance_rows_unref(struct tn_governance_rows *r);
 struct tn_governance_rows *tn_governance_rows_ref(
     struct tn_governance_rows *r);
+/* Whether a row's key is taken: it is accepted, or was at intake and only
+ * does not fit today's definition. The stream has a primary key. */
+bool tn_governance_holds_key(const struct tn_governance_rows *r, uint32_t i);
 
 /* One gate a stream, spec and thread: it keeps the decoder's memory of the
  * row before. Borrows both. */

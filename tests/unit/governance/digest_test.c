@@ -1,7 +1,10 @@
 /* SHA-256 in pieces, against the examples of FIPS 180-4. */
 #include "test.h"
 
+#include "gov_help.h"
 #include "governance/governance.h"
+
+#include <sodium.h>
 
 static void
 check(const char *text, size_t piece, const char *want)
@@ -33,10 +36,41 @@ known_digests(void **state)
 	tn_governance_digest_free(NULL);
 }
 
+/* Goal: GnuTLS and libsodium agree, for every length around a block's ends
+ * and in pieces of any size. */
+static void
+both_engines(void **state)
+{
+	uint8_t bytes[700], sum[crypto_hash_sha256_BYTES];
+	char got[65], want[65];
+
+	(void)state;
+	random_start();
+	for (size_t i = 0; i < sizeof bytes; i++)
+		bytes[i] = (uint8_t)random_below(256);
+	for (size_t n = 0; n <= sizeof bytes; n++) {
+		struct tn_governance_digest *d = tn_governance_digest_new();
+		size_t at = 0;
+
+		while (at < n) {
+			uint32_t most = random_below(3) == 0 ? 5 : 200;
+			size_t piece = random_below(most) + 1;
+			piece = piece < n - at ? piece : n - at;
+			tn_governance_digest_add(d, bytes + at, piece);
+			at += piece;
+		}
+		tn_governance_digest_end(d, got);
+		(void)crypto_hash_sha256(sum, bytes, n);
+		(void)sodium_bin2hex(want, sizeof want, sum, sizeof sum);
+		assert_string_equal(got, want);
+	}
+}
+
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(known_digests) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(known_digests),
+		cmocka_unit_test(both_engines) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
