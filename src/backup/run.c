@@ -8,8 +8,9 @@
  * what they say was done was done. What is acknowledged before it begins is in
  * it.
  *
- * What can go wrong: the disk, at any step: then the manifest before still
- * names only files that are there. A file that was dropped from the lake and
+ * What can go wrong: the disk, at any step: then the manifest before (or the
+ * new one, where only the sync of its name failed) still names only files that
+ * are there. A file that was dropped from the lake and
  * goes while we copy is left out: nobody's snapshot needs it. */
 #include "backup/backup_int.h"
 
@@ -230,12 +231,20 @@ is_kept(struct taking *t, const char *name, const char *to,
 	return true;
 }
 
+/* Files of the cold folder are on another disk than the others, and have a
+ * link on their way (lake/cold.c): what they cannot, others may. */
+static bool
+is_linkable(const struct taking *t, const char *from)
+{
+	return !t->no_links || strstr(from, "/cold-") != NULL;
+}
+
 static enum tn_status
 bring(struct taking *t, const char *from, const char *to,
     const struct tn_catalog_file *f, struct entry *e)
 {
-	enum tn_status st = t->no_links ? TN_EUNSUPPORTED :
-	    tn_backup_link(from, to);
+	enum tn_status st = is_linkable(t, from) ? tn_backup_link(from, to) :
+	    TN_EUNSUPPORTED;
 
 	if (st == TN_OK) {
 		t->r->linked++;
@@ -248,7 +257,8 @@ bring(struct taking *t, const char *from, const char *to,
 	}
 	if (st != TN_EUNSUPPORTED)
 		return st;
-	t->no_links = true;
+	if (strstr(from, "/cold-") == NULL)
+		t->no_links = true;
 	st = tn_backup_copy(from, to, false, &e->bytes, &e->crc);
 	if (st == TN_OK && f != NULL && (e->bytes != f->bytes ||
 	    e->crc != f->crc)) {
@@ -412,6 +422,24 @@ tidy(struct taking *t)
 		t->r->bytes += t->now.entries[i].bytes;
 }
 
+/* The manifest may have its name although writing it failed: the sync of its
+ * folder did. Then it is the backup, and what it names stays. */
+static bool
+is_named(struct taking *t)
+{
+	struct manifest m;
+	struct tn_diag d = { .line = 0 };
+	enum tn_status st;
+	bool named;
+
+	tn_backup_manifest_init(&m);
+	st = tn_backup_manifest_read(&m, t->o->dest, &d);
+	named = st == TN_OK ? strcmp(m.state, t->now.state) == 0 :
+	    st != TN_ENOTFOUND;
+	tn_backup_manifest_fini(&m);
+	return named;
+}
+
 static enum tn_status
 take_all(struct taking *t)
 {
@@ -458,7 +486,7 @@ tn_backup_run(const struct tn_backup_opts *o, struct tn_backup_report *r,
 		st = write_manifest(&t);
 	if (st == TN_OK)
 		tidy(&t);
-	else if (tn_os_kind(t.state) == TN_OS_DIR &&
+	else if (tn_os_kind(t.state) == TN_OS_DIR && !is_named(&t) &&
 	    tn_os_remove_tree(t.state) != TN_OK)
 		tn_say(TN_WARN, "backup", "%s stays", t.state);
 	tn_catalog_snapshot_put(t.snapshot);

@@ -91,6 +91,9 @@ static const char *const schema_steps[] = {
     " bytes INTEGER NOT NULL, PRIMARY KEY (day, object, tier))"
     " WITHOUT ROWID;"
     "PRAGMA user_version = 5;",
+
+    "ALTER TABLE cost ADD COLUMN cold INTEGER NOT NULL DEFAULT 0;"
+    "PRAGMA user_version = 6;",
 };
 #define SCHEMA_VERSION ((int)TN_COUNT(schema_steps))
 
@@ -491,6 +494,32 @@ tn_catalog_define(struct tn_catalog *c, enum tn_catalog_kind kind,
 	if (st == TN_OK && out->changed)
 		st = tn_catalog_seal(c, c->now);
 	return tn_catalog_end(c, st);
+}
+
+enum tn_status
+tn_catalog_defined(struct tn_catalog *c, const struct tn_catalog_name *name,
+    uint32_t version, struct tn_arena *a, struct tn_catalog_object *out,
+    const char **text)
+{
+	sqlite3_stmt *stmt = NULL;
+	enum tn_status st = tn_catalog_prepare(c, &stmt,
+	    "SELECT o.id, d.version, d.text FROM object o"
+	    " JOIN definition d ON d.object = o.id"
+	    " WHERE o.kind = ?1 AND o.name = ?2"
+	    " AND d.version = CASE ?3 WHEN 0 THEN o.version ELSE ?3 END",
+	    "isi", (int64_t)name->kind, name->name, (int64_t)version);
+
+	memset(out, 0, sizeof *out);
+	*text = NULL;
+	if (st == TN_OK)
+		st = tn_catalog_step(c, stmt);
+	if (st == TN_OK) {
+		out->id = (uint32_t)sqlite3_column_int64(stmt, 0);
+		out->version = (uint32_t)sqlite3_column_int64(stmt, 1);
+		*text = tn_catalog_text(stmt, 2, a);
+	}
+	tn_catalog_finish(c, stmt);
+	return st == TN_END ? TN_ENOTFOUND : st;
 }
 
 enum tn_status

@@ -39,6 +39,11 @@ struct tn_catalog_name {
 	enum tn_catalog_kind kind;
 	const char *name;
 };
+/* The object of that name, and its definition's text of a version (0: the
+ * newest) in ${a}. TN_ENOTFOUND. */
+TN_MUST_USE enum tn_status tn_catalog_defined(struct tn_catalog *cat,
+    const struct tn_catalog_name *name, uint32_t version,
+    struct tn_arena *a, struct tn_catalog_object *out, const char **text);
 /* Every object ever defined. */
 TN_MUST_USE enum tn_status tn_catalog_names(struct tn_catalog *cat,
     struct tn_arena *a, struct tn_catalog_name **out, uint32_t *count);
@@ -116,6 +121,9 @@ TN_MUST_USE enum tn_status tn_catalog_cuts(struct tn_catalog *cat,
  * stays readable to its holder. Sets *expired, which may be NULL. */
 TN_MUST_USE enum tn_status tn_catalog_expire(struct tn_catalog *cat,
     int64_t before_us, uint64_t lsn, uint32_t *expired);
+/* The sequence of that cut. TN_ENOTFOUND. */
+TN_MUST_USE enum tn_status tn_catalog_cut_find(struct tn_catalog *cat,
+    enum tn_catalog_when when, int64_t value, uint64_t *sequence);
 /* The run of files of one tier and object: *first and count. */
 uint32_t tn_catalog_snapshot_find(const struct tn_catalog_snapshot *s,
     enum tn_catalog_tier tier, uint32_t object, uint32_t *first);
@@ -210,6 +218,7 @@ struct tn_catalog_cost {
 	uint32_t files;
 	uint64_t rows;
 	uint64_t bytes;
+	uint64_t cold;           /* Of them, in the cold folder. */
 };
 /* Takes the place of what was noted for the same day. Kept: ten years. */
 TN_MUST_USE enum tn_status tn_catalog_cost_note(struct tn_catalog *cat,

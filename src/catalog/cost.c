@@ -20,12 +20,14 @@ tn_catalog_cost_note(struct tn_catalog *c, const struct tn_catalog_cost *list,
 	for (uint32_t i = 0; st == TN_OK && i < count; i++) {
 		const struct tn_catalog_cost *x = &list[i];
 		newest = x->day > newest ? x->day : newest;
-		st = tn_catalog_run(c, "INSERT INTO cost VALUES (?, ?, ?, ?,"
-		    " ?, ?) ON CONFLICT (day, object, tier) DO UPDATE SET"
+		st = tn_catalog_run(c, "INSERT INTO cost (day, object, tier,"
+		    " files, rows, bytes, cold) VALUES (?, ?, ?, ?, ?, ?, ?)"
+		    " ON CONFLICT (day, object, tier) DO UPDATE SET"
 		    " files = excluded.files, rows = excluded.rows,"
-		    " bytes = excluded.bytes", "iiiiii", (int64_t)x->day,
-		    (int64_t)x->object, (int64_t)x->tier, (int64_t)x->files,
-		    (int64_t)x->rows, (int64_t)x->bytes);
+		    " bytes = excluded.bytes, cold = excluded.cold",
+		    "iiiiiii", (int64_t)x->day, (int64_t)x->object,
+		    (int64_t)x->tier, (int64_t)x->files, (int64_t)x->rows,
+		    (int64_t)x->bytes, (int64_t)x->cold);
 	}
 	if (st == TN_OK && count > 0)
 		st = tn_catalog_run(c, "DELETE FROM cost WHERE day < ?", "i",
@@ -41,7 +43,7 @@ tn_catalog_costs(struct tn_catalog *c, int32_t from, struct tn_arena *a,
 	struct tn_catalog_cost x;
 	struct tn_buf all = { 0 };
 	enum tn_status st = tn_catalog_prepare(c, &stmt, "SELECT day, object,"
-	    " tier, files, rows, bytes FROM cost WHERE day >= ?"
+	    " tier, files, rows, bytes, cold FROM cost WHERE day >= ?"
 	    " ORDER BY day, tier, object", "i", (int64_t)from);
 
 	while (st == TN_OK) {
@@ -55,6 +57,7 @@ tn_catalog_costs(struct tn_catalog *c, int32_t from, struct tn_arena *a,
 		x.files = (uint32_t)sqlite3_column_int64(stmt, 3);
 		x.rows = (uint64_t)sqlite3_column_int64(stmt, 4);
 		x.bytes = (uint64_t)sqlite3_column_int64(stmt, 5);
+		x.cold = (uint64_t)sqlite3_column_int64(stmt, 6);
 		tn_buf_add(&all, &x, sizeof x);
 	}
 	tn_catalog_finish(c, stmt);

@@ -33,9 +33,9 @@ read_number(struct tn_catalog *c, const char *sql, int64_t value,
 	return st == TN_END ? TN_OK : st;
 }
 
-static enum tn_status
-find_cut(struct tn_catalog *c, enum tn_catalog_when when, int64_t value,
-    uint64_t *sequence)
+enum tn_status
+tn_catalog_cut_find(struct tn_catalog *c, enum tn_catalog_when when,
+    int64_t value, uint64_t *sequence)
 {
 	static const char *const queries[] = {
 		[TN_CATALOG_SEQUENCE] = "SELECT sequence FROM cut"
@@ -138,7 +138,7 @@ tn_catalog_snapshot_at(struct tn_catalog *c, enum tn_catalog_when when,
 	*out = NULL;
 	/* What expires between finding and reading is looked for again. */
 	for (int i = 0; i < TRIES && st == TN_ENOTFOUND; i++) {
-		st = find_cut(c, when, value, &sequence);
+		st = tn_catalog_cut_find(c, when, value, &sequence);
 		if (st != TN_OK)
 			return st;
 		*out = find_living(c, sequence);

@@ -234,7 +234,11 @@ remove_old(struct tn_lake_table *t, int64_t now_us)
 	struct tn_lake_delta *x = t->delta;
 	uint32_t first = 0;
 
-	if (x->checkpoint_count == 0 ||
+	/* The clock went back. */
+	for (uint32_t i = 0; i < x->checkpoint_count; i++)
+		if (x->checkpoints[i].at_us > now_us)
+			x->checkpoints[i].at_us = now_us;
+	if (x->held || x->checkpoint_count == 0 ||
 	    x->checkpoints[0].at_us > now_us - t->keep_us)
 		return;
 	while (first + 1 < x->checkpoint_count &&
@@ -378,6 +382,7 @@ tn_lake_delta_commit(struct tn_lake_table *t,
 		return TN_OK;
 	if (!x->known || x->sequence > cut->sequence)
 		begin_anew(x);
+	x->held = cut->held;
 	st = ready(t, cut->at_us);
 	if (st != TN_OK)
 		return st;

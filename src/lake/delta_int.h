@@ -22,6 +22,7 @@ struct tn_lake_delta {
 	char print[20];
 	struct tn_lake_names names;
 	struct tn_lake_checkpoint *checkpoints;  /* Oldest first. */
+	bool held;               /* Nothing is old by the clock. */
 	uint32_t checkpoint_count;
 	uint64_t lowest;         /* Oldest version that has a file. */
 };

@@ -350,6 +350,18 @@ summary_of(const struct commit *k)
 	return s;
 }
 
+/* Readers refuse times that step back; the clock may. */
+static int64_t
+time_of(const struct tn_lake_iceberg *x, const struct tn_lake_table_cut *cut)
+{
+	int64_t ms = cut->at_us / 1000;
+
+	for (uint32_t i = 0; i < x->snapshot_count; i++)
+		if (x->snapshots[i].at_ms > ms)
+			ms = x->snapshots[i].at_ms;
+	return ms;
+}
+
 static enum tn_status
 write_list(struct commit *k)
 {
@@ -359,7 +371,7 @@ write_list(struct commit *k)
 	enum tn_status st;
 
 	k->snapshot = (struct tn_lake_snapshot){ k->c.cut->sequence,
-	    t->iceberg->sequence, k->c.cut->at_us / 1000,
+	    t->iceberg->sequence, time_of(t->iceberg, k->c.cut),
 	    t->iceberg->schema, summary_of(k) };
 	tn_lake_iceberg_list(&b, t, &k->snapshot, k->manifests,
 	    k->manifest_count);
@@ -385,7 +397,7 @@ count_old(const struct tn_lake_table *t, const struct tn_lake_table_cut *cut,
 	while (n + stay < x->snapshot_count &&
 	    (x->snapshot_count + more - n > t->snapshots_max ||
 	    (n + 1 < x->snapshot_count &&
-	    (x->snapshots[n + 1].at_ms < before_ms ||
+	    ((!cut->held && x->snapshots[n + 1].at_ms < before_ms) ||
 	    x->snapshots[n + 1].id <= cut->kept_from))))
 		n++;
 	return n;
@@ -403,7 +415,7 @@ enter(struct commit *k, struct tn_lake_iceberg *was)
 
 	*was = *x;
 	x->version++;
-	x->updated_ms = k->c.cut->at_us / 1000;
+	x->updated_ms = time_of(x, k->c.cut);
 	x->snapshots = tn_alloc((x->snapshot_count + 1ul) *
 	    sizeof *x->snapshots);
 	for (uint32_t i = k->forget; i < was->snapshot_count; i++)

@@ -325,7 +325,9 @@ tn_lake_iceberg_write(struct tn_buf *b, const struct tn_lake_table *t)
 	    "\"last-updated-ms\":%lld,\"last-column-id\":%u", now,
 	    (long long)x->updated_ms, (unsigned)x->column_count);
 	put_shapes(b, x);
+	/* Spark's reader of whole columns does not know delta encodings. */
 	tn_buf_str(b, ",\"properties\":{\"write.format.default\":\"parquet\","
+	    "\"read.parquet.vectorization.enabled\":\"false\","
 	    "\"" MAPPING "\":");
 	put_mapping(b, x);
 	tn_buf_printf(b, ",\"" PRINT "\":\"%s\"}", x->print);

@@ -150,6 +150,90 @@ out:
 	return st;
 }
 
+/* ---- sorting --------------------------------------------------------- */
+
+#define BUCKET_KEYS 8            /* On average. */
+#define BUCKET_BITS_MAX 20
+#define INSERTION_MAX 32
+
+static void
+sort_few(struct tn_hash128 *keys, uint64_t n)
+{
+	for (uint64_t i = 1; i < n; i++) {
+		struct tn_hash128 k = keys[i];
+		uint64_t at = i;
+
+		for (; at > 0 && compare_keys(&keys[at - 1], &k) > 0; at--)
+			keys[at] = keys[at - 1];
+		keys[at] = k;
+	}
+}
+
+/* One bucket. Hashes fill buckets evenly; should someone make them fall into
+ * one, it is an ordinary sort. */
+static void
+sort_bucket(struct tn_hash128 *keys, uint64_t n)
+{
+	if (n <= INSERTION_MAX)
+		sort_few(keys, n);
+	else
+		qsort(keys, n, sizeof *keys, compare_keys);
+}
+
+/* By the first bits of hi into ${to}, each bucket for itself; ${ends} has room
+ * for 2^bits numbers. */
+static void
+spread_keys(const struct tn_hash128 *keys, uint64_t n, unsigned bits,
+    uint64_t *ends, struct tn_hash128 *to)
+{
+	uint64_t buckets = UINT64_C(1) << bits, at = 0;
+
+	memset(ends, 0, buckets * sizeof *ends);
+	for (uint64_t i = 0; i < n; i++)
+		ends[keys[i].hi >> (64 - bits)]++;
+	for (uint64_t b = 0; b < buckets; b++) {
+		uint64_t count = ends[b];
+		ends[b] = at;
+		at += count;
+	}
+	/* From its begin each moves to its end. */
+	for (uint64_t i = 0; i < n; i++)
+		to[ends[keys[i].hi >> (64 - bits)]++] = keys[i];
+	tn_assert(at == n && ends[buckets - 1] == n);
+}
+
+/* Hashes are even, so that a bucket sort in one step does nearly all; the sort
+ * of the C library, some ten times slower, is for when there is no memory. */
+static void
+sort_keys(struct tn_hash128 *keys, uint64_t n)
+{
+	unsigned bits = 1;
+	uint64_t *ends, from = 0;
+	struct tn_hash128 *to;
+
+	if (n <= INSERTION_MAX) {
+		sort_few(keys, n);
+		return;
+	}
+	while (bits < BUCKET_BITS_MAX && n >> bits > BUCKET_KEYS)
+		bits++;
+	ends = tn_try_alloc(sizeof *ends << bits);
+	to = tn_try_alloc(n * sizeof *to);
+	if (ends == NULL || to == NULL) {
+		qsort(keys, n, sizeof *keys, compare_keys);
+		goto out;
+	}
+	spread_keys(keys, n, bits, ends, to);
+	for (uint64_t b = 0; b < UINT64_C(1) << bits; b++) {
+		sort_bucket(to + from, ends[b] - from);
+		from = ends[b];
+	}
+	memcpy(keys, to, n * sizeof *to);
+out:
+	tn_free(ends);
+	tn_free(to);
+}
+
 enum tn_status
 tn_lake_keys_put(struct tn_lake *lake, const char *table, const char *label,
     struct tn_hash128 *keys, uint64_t count, struct tn_lake_file *out)
@@ -160,13 +244,12 @@ tn_lake_keys_put(struct tn_lake *lake, const char *table, const char *label,
 	enum tn_status st;
 
 	tn_assert(*(const uint8_t *)&one == 1);
-	if (count > 1)
-		qsort(keys, count, sizeof *keys, compare_keys);
+	sort_keys(keys, count);
 	for (uint64_t i = 0; i < count; i++)
 		if (i == 0 || compare_keys(&keys[i], &keys[i - 1]) != 0)
 			keys[distinct++] = keys[i];
 	st = tn_lake_new_path(lake, &(struct tn_lake_place){ "keys", table,
-	    "", label, ".keys" }, out, full);
+	    "", label, ".keys", false }, out, full);
 	return st == TN_OK ? write_keys(full, keys, distinct, out) : st;
 }
 

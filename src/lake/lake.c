@@ -35,6 +35,7 @@ tn_lake_open(struct tn_lake **lake, const char *root, struct tn_diag *d)
 
 	*lake = NULL;
 	l->root = tn_strdup(root);
+	l->cold = -1;
 	for (size_t i = 0; st == TN_OK && i < TN_COUNT(tiers); i++) {
 		st = tn_lake_absolute(l, tiers[i], path);
 		if (st == TN_OK)
@@ -60,6 +61,7 @@ tn_lake_close(struct tn_lake *l)
 	for (uint32_t i = 0; i < l->dirty_count; i++)
 		tn_free(l->dirty[i]);
 	tn_free(l->dirty);
+	tn_lake_cold_close(l);
 	tn_free(l->root);
 	tn_free(l);
 }
@@ -134,9 +136,9 @@ enum tn_status
 tn_lake_new_path(struct tn_lake *l, const struct tn_lake_place *at,
     struct tn_lake_file *f, char full[static TN_LAKE_PATH_MAX])
 {
-	char folder[TN_LAKE_PATH_MAX];
+	char folder[TN_LAKE_PATH_MAX], link[16] = "";
 	const char *value = strchr(at->partition, '=');
-	enum tn_status st;
+	enum tn_status st = TN_OK;
 	int n;
 
 	/* Names come from checked definitions and from us. */
@@ -147,9 +149,14 @@ tn_lake_new_path(struct tn_lake *l, const struct tn_lake_place *at,
 	if (strlen(value) >= sizeof f->partition)
 		return TN_ELIMIT;
 	memcpy(f->partition, value, strlen(value));
-	n = snprintf(f->path, sizeof f->path, "%s/%s%s%s/%s%s", at->tier,
-	    at->table, at->partition[0] != '\0' ? "/" : "", at->partition,
-	    at->label, at->ending);
+	if (at->cold)
+		st = tn_lake_cold_link(l, at, link);
+	if (st != TN_OK)
+		return st;
+	n = snprintf(f->path, sizeof f->path, "%s/%s%s%s%s%s/%s%s", at->tier,
+	    at->table, at->cold ? "/" : "", link,
+	    at->partition[0] != '\0' ? "/" : "", at->partition, at->label,
+	    at->ending);
 	if (n < 0 || (size_t)n >= sizeof f->path)
 		return TN_ELIMIT;
 	st = tn_lake_absolute(l, f->path, full);
@@ -227,7 +234,22 @@ struct sweep {
 	uint32_t removed;
 };
 
-/* Depth is bounded by the layout: tier/table/partition/file. */
+/* A table's folder: not what tables.c keeps, which is its own to tidy, nor a
+ * link that leads elsewhere. */
+static bool
+is_ours(const struct sweep *s, const char *full, const char *name, int depth)
+{
+	struct tn_os_info info;
+
+	if (depth == 2 && tn_lake_is_table_folder(name))
+		return false;
+	if (tn_os_look(full, &info) != TN_OK)
+		return false;
+	return info.kind == TN_OS_DIR ? depth < 4 : depth == 2 &&
+	    tn_lake_cold_swept(s->lake, name);
+}
+
+/* Depth is bounded by the layout: tier/table/cold-.../partition/file. */
 static enum tn_status
 sweep_folder(struct sweep *s, const char *rel, int depth)
 {
@@ -244,9 +266,7 @@ sweep_folder(struct sweep *s, const char *rel, int depth)
 		if (st == TN_OK && fits)
 			st = tn_lake_absolute(s->lake, child, full);
 		if (st == TN_OK && fits && tn_os_kind(full) == TN_OS_DIR) {
-			/* What tables.c keeps is its own to tidy. */
-			if (depth < 4 && !(depth == 2 &&
-			    tn_lake_is_table_folder(names[i])))
+			if (is_ours(s, full, names[i], depth))
 				st = sweep_folder(s, child, depth + 1);
 		} else if (st == TN_OK && fits &&
 		    !is_known(s->paths, s->count, child)) {

@@ -9,6 +9,7 @@
  *                                                 slice: <label>-s3of8.parquet
  *   keys/<stream>/<label>.keys                    sorted 128-bit key hashes
  *   objects/...                                   of the room objects, not ours
+ *   <tier>/<table>/cold-3f2a91bc/...              the same in the cold folder
  *
  * Every writer syncs its file; the caller syncs folders once with
  * tn_lake_sync before it publishes.
@@ -28,6 +29,25 @@ TN_MUST_USE enum tn_status tn_lake_open(struct tn_lake **lake,
     const char *root, struct tn_diag *d);
 void tn_lake_close(struct tn_lake *lake);
 const char *tn_lake_root(const struct tn_lake *lake);
+
+/* The cold folder: a second one, for files that are written as ${cold}. After
+ * open, before sweep and all else. Folders of before are known by the file
+ * ${mark}; their files must be there. TN_ECONFLICT, TN_ENOTFOUND: with what is
+ * to be done; nothing was changed. */
+struct tn_lake_cold_opts {
+	const char *folder;      /* "": none. */
+	const char *mark;        /* DATA/cold */
+	const char *const *paths;        /* All of the catalog's, sorted. */
+	uint32_t count;
+};
+TN_MUST_USE enum tn_status tn_lake_cold_open(struct tn_lake *lake,
+    const struct tn_lake_cold_opts *o, struct tn_diag *d);
+/* Its path; NULL: there is none. Any thread, as what follows. */
+const char *tn_lake_cold_folder(const struct tn_lake *lake);
+/* Its disk is there now. */
+bool tn_lake_cold_ready(const struct tn_lake *lake);
+/* Is this the path of a file in it? */
+bool tn_lake_is_cold(const struct tn_lake *lake, const char *path);
 
 /* A written file, to be published. A path that does not fit: TN_ELIMIT. */
 struct tn_lake_file {
@@ -59,6 +79,7 @@ struct tn_lake_write {
 	 * alone says what made it: tarn.version, tarn.lsn. */
 	uint32_t version;        /* Of the definition. */
 	uint64_t lsn;            /* Of the cut. */
+	bool cold;               /* In the cold folder, which there must be. */
 };
 /* One batch (or many of one schema) as one file, in the order given. After a
  * failure there is no file. count >= 1. */
@@ -74,6 +95,10 @@ TN_MUST_USE enum tn_status tn_lake_create(struct tn_lake *lake,
     struct tn_lake_writer **out);
 TN_MUST_USE enum tn_status tn_lake_add(struct tn_lake_writer *w,
     const struct tn_batch *b);
+/* The same, where a column's bytes are known as a zstd frame, which may become
+ * a page as it is (tn_parquet_write_framed). */
+TN_MUST_USE enum tn_status tn_lake_add_framed(struct tn_lake_writer *w,
+    const struct tn_batch *b, uint32_t column, struct tn_slice frame);
 /* One more key and value for the footer, before finish; both are copied. At
  * most TN_LAKE_NOTES_MAX. */
 #define TN_LAKE_NOTES_MAX 4
@@ -226,6 +251,7 @@ struct tn_lake_table_cut {
 	bool same_rows;          /* Files changed, what they say did not. */
 	/* Publications before this one can be read no more; 0: not known. */
 	uint64_t kept_from;
+	bool held;               /* The clock leapt: nothing is old by it. */
 };
 /* The table's files now; one that has had none stays unknown. Versions are
  * made where a format names others, or other columns, and old ones

@@ -12,6 +12,18 @@ struct tn_lake {
 	char **dirty;
 	uint32_t dirty_count;
 	uint32_t dirty_cap;
+	/* Cold folders that were ever ours; see cold.c. Fixed once open. */
+	struct tn_lake_cold *colds;
+	uint32_t cold_count;
+	int cold;                        /* The one in use; -1: none. */
+	struct tn_os_file *cold_lock;
+};
+#define TN_LAKE_COLD_ID 8
+struct tn_lake_cold {
+	char id[TN_LAKE_COLD_ID + 1];
+	bool fresh;                      /* Its id may not stand in it yet. */
+	bool known;                      /* It is there. */
+	char *folder;
 };
 
 /* root + "/" + path into buf; TN_ELIMIT when it does not fit. */
@@ -25,6 +37,7 @@ struct tn_lake_place {
 	const char *partition;
 	const char *label;
 	const char *ending;
+	bool cold;
 };
 TN_MUST_USE enum tn_status tn_lake_new_path(struct tn_lake *l,
     const struct tn_lake_place *at, struct tn_lake_file *f,
@@ -47,6 +60,13 @@ int tn_lake_order(const uint32_t *sort, uint32_t sort_count,
  * room for twice as many. */
 void tn_lake_sort(const uint32_t *sort, uint32_t sort_count,
     const struct tn_batch *b, uint32_t *rows, uint32_t count);
+/* The table's link to the cold folder, made where it is missing: its name.
+ * TN_ENOTFOUND: the folder is not there. */
+TN_MUST_USE enum tn_status tn_lake_cold_link(struct tn_lake *l,
+    const struct tn_lake_place *at, char name[static 16]);
+/* That link in a table's folder leads to what is ours. */
+bool tn_lake_cold_swept(const struct tn_lake *l, const char *name);
+void tn_lake_cold_close(struct tn_lake *l);
 /* "metadata" or "_delta_log", in a table's folder. */
 bool tn_lake_is_table_folder(const char *name);
 void tn_lake_files_add(struct tn_lake_files *f, const struct tn_lake_file *x);

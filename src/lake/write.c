@@ -2,7 +2,9 @@
  * column, and the split of rows by UTC day, each day sorted by event time.
  *
  * Sorting keeps rows of equal time in the order they came: a merge sort over
- * row numbers that leaves runs alone which are in order already. A day whose
+ * row numbers that leaves runs alone which are in order already. Mostly a day
+ * is a few long runs of rows that came one after the other; these are written
+ * from where they are, else the day's rows are put together first. A day whose
  * table is to be sorted by other columns is then sorted by them (sort.c). A date column
  * is sorted and split by its days, because the microseconds of late dates do
  * not fit 64 bits. What can go wrong: any write or sync, and memory for the
@@ -15,6 +17,7 @@
 #include "os/os.h"
 
 #define DAY_US INT64_C(86400000000)
+#define RUN_ROWS 32              /* On average: a run is worth a call. */
 
 struct tn_lake_writer {
 	struct tn_parquet_writer *parquet;
@@ -103,7 +106,8 @@ tn_lake_create(struct tn_lake *lake, const struct tn_lake_write *w,
 	x->time_column = w->time_column;
 	describe(x, w);
 	st = tn_lake_new_path(lake, &(struct tn_lake_place){ w->tier,
-	    w->table, w->partition, w->label, ".parquet" }, &x->file, full);
+	    w->table, w->partition, w->label, ".parquet", w->cold },
+	    &x->file, full);
 	if (st == TN_OK)
 		st = tn_parquet_create(&x->parquet, full, schema,
 		    &x->opts);
@@ -117,11 +121,12 @@ tn_lake_create(struct tn_lake *lake, const struct tn_lake_write *w,
 }
 
 static void
-widen_range(struct tn_lake_writer *x, const struct tn_batch *b)
+widen_range(struct tn_lake_writer *x, const struct tn_batch *b, uint32_t from,
+    uint32_t count)
 {
 	const struct tn_column *c = &b->columns[x->time_column];
 
-	for (uint32_t i = 0; i < b->rows; i++) {
+	for (uint32_t i = from; i < from + count; i++) {
 		if (!tn_column_valid(c, i))
 			continue;
 		int64_t t = time_at(c, i);
@@ -146,12 +151,30 @@ tn_lake_writer_bytes(const struct tn_lake_writer *w)
 	return w == NULL ? 0 : 2 * tn_parquet_open_bytes(w->parquet);
 }
 
+static enum tn_status
+add_rows(struct tn_lake_writer *x, const struct tn_batch *b, uint32_t from,
+    uint32_t count)
+{
+	if (x->time_column >= 0)
+		widen_range(x, b, from, count);
+	return tn_parquet_write_rows(x->parquet, b, from, count);
+}
+
 enum tn_status
 tn_lake_add(struct tn_lake_writer *x, const struct tn_batch *b)
 {
+	return add_rows(x, b, 0, b->rows);
+}
+
+enum tn_status
+tn_lake_add_framed(struct tn_lake_writer *x, const struct tn_batch *b,
+    uint32_t column, struct tn_slice frame)
+{
+	struct tn_parquet_frame f = { column, frame };
+
 	if (x->time_column >= 0)
-		widen_range(x, b);
-	return tn_parquet_write(x->parquet, b);
+		widen_range(x, b, 0, b->rows);
+	return tn_parquet_write_framed(x->parquet, b, &f);
 }
 
 enum tn_status
@@ -224,11 +247,15 @@ sort_slots(struct slot *s, struct slot *tmp, uint32_t n)
 		s[k++] = tmp[i++];
 }
 
-/* What put_days works on. */
+/* What put_days works on. Slots number the rows of all batches. */
 struct days {
 	struct tn_lake *lake;
 	const struct tn_lake_write *w;
-	const struct tn_batch *all;
+	struct tn_batch *const *batches;
+	const uint32_t *first;   /* Number of each batch's first row. */
+	uint32_t count;
+	const struct tn_column *time;    /* Of any batch: for its type. */
+	struct tn_batch *all;    /* They as one; made when wanted. */
 	struct tn_lake_files *out;
 };
 
@@ -242,39 +269,128 @@ is_by_time(const struct tn_lake_write *w)
 	    o->sorted_by[0] == (uint32_t)w->time_column);
 }
 
-static enum tn_status
-put_day(const struct days *d, const struct slot *slots, uint32_t count)
+/* The batch of a row. */
+static uint32_t
+batch_of(const struct days *d, uint32_t row)
 {
-	const struct tn_batch *all = d->all;
+	uint32_t low = 0, high = d->count;
+
+	while (high - low > 1) {
+		uint32_t mid = low + (high - low) / 2;
+		if (d->first[mid] <= row)
+			low = mid;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+/* How many slots from the first one on are rows that follow one another. */
+static uint32_t
+run_of(const struct slot *slots, uint32_t count)
+{
+	uint32_t n = 1;
+
+	while (n < count && slots[n].row == slots[0].row + n)
+		n++;
+	return n;
+}
+
+static bool
+has_long_runs(const struct slot *slots, uint32_t count)
+{
+	uint32_t runs = 0;
+
+	for (uint32_t at = 0; at < count; runs++)
+		at += run_of(slots + at, count - at);
+	return (uint64_t)runs * RUN_ROWS <= count;
+}
+
+/* A run may go on over batches. */
+static enum tn_status
+add_run(const struct days *d, struct tn_lake_writer *x, uint32_t row,
+    uint32_t count)
+{
+	enum tn_status st = TN_OK;
+
+	while (st == TN_OK && count > 0) {
+		uint32_t k = batch_of(d, row), from = row - d->first[k];
+		uint32_t n = d->batches[k]->rows - from;
+
+		n = n < count ? n : count;
+		st = add_rows(x, d->batches[k], from, n);
+		row += n;
+		count -= n;
+	}
+	return st;
+}
+
+static enum tn_status
+put_runs(const struct days *d, const struct tn_lake_write *day,
+    const struct slot *slots, uint32_t count, struct tn_lake_file *f)
+{
+	struct tn_lake_writer *x = NULL;
+	enum tn_status st = tn_lake_create(d->lake, day, d->batches[0]->schema,
+	    &x);
+
+	for (uint32_t at = 0; st == TN_OK && at < count; ) {
+		uint32_t n = run_of(slots + at, count - at);
+		st = add_run(d, x, slots[at].row, n);
+		at += n;
+	}
+	if (st == TN_OK)
+		return tn_lake_finish(x, f);
+	tn_lake_abandon(x);
+	return st;
+}
+
+/* Its rows put together, in order. */
+static enum tn_status
+put_taken(struct days *d, const struct tn_lake_write *day,
+    const struct slot *slots, uint32_t count, struct tn_lake_file *f)
+{
+	struct tn_batch *part = NULL;
+	uint32_t *rows = tn_try_alloc((size_t)count * 2 * sizeof *rows);
+	enum tn_status st = TN_ENOMEM;
+
+	if (d->all == NULL)
+		d->all = tn_record_batch_concat(d->batches, d->count);
+	if (rows == NULL || d->all == NULL)
+		goto out;
+	for (uint32_t i = 0; i < count; i++)
+		rows[i] = slots[i].row;
+	if (!is_by_time(day))
+		tn_lake_sort(day->parquet->sorted_by,
+		    day->parquet->sorted_count, d->all, rows, count);
+	part = tn_record_batch_take(d->all, rows, count);
+	if (part != NULL)
+		st = tn_lake_put(d->lake, day, &part, 1, f);
+out:
+	tn_free(rows);
+	tn_record_batch_unref(part);
+	return st;
+}
+
+static enum tn_status
+put_day(struct days *d, const struct slot *slots, uint32_t count)
+{
 	struct tn_lake_write day = *d->w;
 	struct tn_lake_file f;
-	struct tn_batch *part = NULL;
 	char partition[24];
 	int32_t y;
 	uint32_t m, dd;
-	uint32_t *rows = tn_try_alloc((size_t)count * 2 * sizeof *rows);
 	enum tn_status st;
 
-	for (uint32_t i = 0; rows != NULL && i < count; i++)
-		rows[i] = slots[i].row;
-	if (rows != NULL && !is_by_time(&day))
-		tn_lake_sort(day.parquet->sorted_by,
-		    day.parquet->sorted_count, all, rows, count);
-	if (rows != NULL)
-		part = tn_record_batch_take(all, rows, count);
-	tn_free(rows);
-	if (part == NULL)
-		return TN_ENOMEM;
-	tn_record_civil(day_of(&all->columns[day.time_column],
-	    slots[0].time), &y, &m, &dd);
+	tn_record_civil(day_of(d->time, slots[0].time), &y, &m, &dd);
 	/* The remainders tell the compiler that it fits. */
 	snprintf(partition, sizeof partition, "date=%04d-%02u-%02u",
 	    (int)y % 10000000, m % 100, dd % 100);
 	day.partition = partition;
-	st = tn_lake_put(d->lake, &day, &part, 1, &f);
+	st = is_by_time(&day) && has_long_runs(slots, count) ?
+	    put_runs(d, &day, slots, count, &f) :
+	    put_taken(d, &day, slots, count, &f);
 	if (st == TN_OK)
 		tn_lake_files_add(d->out, &f);
-	tn_record_batch_unref(part);
 	return st;
 }
 
@@ -299,47 +415,74 @@ is_time(struct tn_type t)
 	    t.id == TN_T_TIMESTAMPTZ;
 }
 
+/* The slots of all rows, in their order; false: memory is out. */
+static bool
+fill_slots(const struct days *d, struct slot **slots, uint32_t *count)
+{
+	uint32_t n = 0;
+
+	*slots = tn_try_alloc(((size_t)*count + 1) * sizeof **slots);
+	if (*slots == NULL)
+		return false;
+	for (uint32_t k = 0; k < d->count; k++) {
+		const struct tn_batch *b = d->batches[k];
+		const struct tn_column *c = &b->columns[d->w->time_column];
+
+		for (uint32_t i = 0; i < b->rows; i++, n++) {
+			tn_assert(tn_column_valid(c, i));
+			(*slots)[n] = (struct slot){ raw_time(c, i), n };
+		}
+	}
+	tn_assert(n == *count);
+	return true;
+}
+
+static enum tn_status
+put_sorted(struct days *d, const struct slot *slots, uint32_t n)
+{
+	uint32_t from = 0, before = d->out->count;
+	enum tn_status st = TN_OK;
+
+	while (st == TN_OK && from < n) {
+		uint32_t to = from + 1;
+		while (to < n && day_of(d->time, slots[to].time) ==
+		    day_of(d->time, slots[from].time))
+			to++;
+		st = put_day(d, slots + from, to - from);
+		from = to;
+	}
+	if (st != TN_OK)
+		take_back(d->lake, d->out, before);
+	return st;
+}
+
 enum tn_status
 tn_lake_put_days(struct tn_lake *lake, const struct tn_lake_write *w,
     struct tn_batch *const *batches, uint32_t count,
     struct tn_lake_files *out)
 {
-	struct tn_batch *all = tn_record_batch_concat(batches, count);
-	const struct tn_column *c;
-	uint32_t n, from = 0, before = out->count;
-	struct slot *slots, *tmp;
-	struct days d = { lake, w, all, out };
-	enum tn_status st = TN_OK;
+	uint32_t *first = tn_alloc((count + 1ul) * sizeof *first), n = 0;
+	struct days d = { .lake = lake, .w = w, .batches = batches,
+	    .first = first, .count = count, .out = out };
+	struct slot *slots = NULL, *tmp = NULL;
+	enum tn_status st = TN_ENOMEM;
 
-	if (all == NULL)
-		return TN_ENOMEM;
-	n = all->rows;
-	c = &all->columns[w->time_column];
-	slots = tn_try_alloc(((size_t)n + 1) * sizeof *slots);
+	tn_assert(count > 0 && w->time_column >= 0);
+	d.time = &batches[0]->columns[w->time_column];
+	tn_assert(is_time(d.time->type));
+	for (uint32_t k = 0; k < count; k++) {
+		first[k] = n;
+		tn_assert(batches[k]->rows <= TN_BATCH_ROWS_MAX - n);
+		n += batches[k]->rows;
+	}
 	tmp = tn_try_alloc(((size_t)n / 2 + 1) * sizeof *tmp);
-	if (slots == NULL || tmp == NULL) {
-		st = TN_ENOMEM;
-		goto out;
+	if (tmp != NULL && fill_slots(&d, &slots, &n)) {
+		sort_slots(slots, tmp, n);
+		st = put_sorted(&d, slots, n);
 	}
-	tn_assert(w->time_column >= 0 && is_time(c->type));
-	for (uint32_t i = 0; i < n; i++) {
-		tn_assert(tn_column_valid(c, i));
-		slots[i] = (struct slot){ raw_time(c, i), i };
-	}
-	sort_slots(slots, tmp, n);
-	while (st == TN_OK && from < n) {
-		uint32_t to = from + 1;
-		while (to < n && day_of(c, slots[to].time) ==
-		    day_of(c, slots[from].time))
-			to++;
-		st = put_day(&d, slots + from, to - from);
-		from = to;
-	}
-	if (st != TN_OK)
-		take_back(lake, out, before);
-out:
+	tn_record_batch_unref(d.all);
+	tn_free(first);
 	tn_free(slots);
 	tn_free(tmp);
-	tn_record_batch_unref(all);
 	return st;
 }

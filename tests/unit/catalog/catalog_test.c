@@ -103,6 +103,38 @@ publish_and_find(void **state)
 	tn_catalog_close(c);
 }
 
+/* Goal: the text of each version of a definition can be read, the newest by
+ * itself; a name of another kind is unknown. */
+static void
+definitions_text(void **state)
+{
+	struct tn_catalog *c = open_catalog(*state);
+	struct tn_arena *a = tn_arena_new(1024);
+	struct tn_catalog_name name = { .kind = TN_CATALOG_VIEW, .name = "v" };
+	struct tn_catalog_object o;
+	const char *text;
+
+	assert_int_equal(tn_catalog_defined(c, &name, 0, a, &o, &text),
+	    TN_ENOTFOUND);
+	assert_int_equal(tn_catalog_define(c, TN_CATALOG_VIEW, "v", "one",
+	    NULL, &o), TN_OK);
+	assert_int_equal(tn_catalog_define(c, TN_CATALOG_VIEW, "v", "two",
+	    NULL, &o), TN_OK);
+	assert_int_equal(tn_catalog_defined(c, &name, 0, a, &o, &text), TN_OK);
+	assert_int_equal(o.version, 2);
+	assert_string_equal(text, "two");
+	assert_int_equal(tn_catalog_defined(c, &name, 1, a, &o, &text), TN_OK);
+	assert_int_equal(o.version, 1);
+	assert_string_equal(text, "one");
+	assert_int_equal(tn_catalog_defined(c, &name, 3, a, &o, &text),
+	    TN_ENOTFOUND);
+	name.kind = TN_CATALOG_STREAM;
+	assert_int_equal(tn_catalog_defined(c, &name, 0, a, &o, &text),
+	    TN_ENOTFOUND);
+	tn_arena_free(a);
+	tn_catalog_close(c);
+}
+
 /* Goal: a publication with one bad part (a path that is taken) changes
  * nothing at all: files, drops, offsets, cut, run. */
 static void
@@ -566,6 +598,7 @@ main(void)
 		FOLDER_TEST(sealed),
 		FOLDER_TEST(define),
 		FOLDER_TEST(publish_and_find),
+		FOLDER_TEST(definitions_text),
 		FOLDER_TEST(all_or_nothing),
 		FOLDER_TEST(forget_only_dropped),
 		FOLDER_TEST(runs),

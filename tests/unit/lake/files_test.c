@@ -110,7 +110,9 @@ split_by_day(void **state)
 
 	random_start();
 	for (int round = 0; round < 30; round++) {
-		uint32_t n = 1 + random_below(300), total = 0;
+		/* Every other time long runs, which are written in place. */
+		bool runs = round % 2 == 1;
+		uint32_t n = 1 + random_below(runs ? 3000 : 300), total = 0;
 		int64_t *ts = tn_alloc(n * sizeof *ts);
 		int64_t base = (int64_t)random_below(4000) * DAY - 2000 * DAY;
 		uint32_t cut = random_below(n + 1);
@@ -121,8 +123,9 @@ split_by_day(void **state)
 
 		snprintf(label, sizeof label, "r%d", round);
 		for (uint32_t i = 0; i < n; i++)
-			ts[i] = base + (int64_t)random_below(5) * DAY / 2 +
-			    random_below(4) - 2;
+			ts[i] = runs ? base + (i < cut ? i : i - cut) / 100 *
+			    (DAY / 7) : base + (int64_t)random_below(5) *
+			    DAY / 2 + random_below(4) - 2;
 		struct tn_batch *b[2] = { three_batch(ts, cut, 0),
 		    three_batch(ts + cut, n - cut, cut) };
 		assert_int_equal(tn_lake_put_days(lake, &w, b, 2, &files),
