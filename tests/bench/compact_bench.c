@@ -165,7 +165,8 @@ open_all(void)
 	char path[300];
 	struct tn_log_opts lo = { .dir = path, .segment_bytes = 64 << 20 };
 	struct tn_serving_opts so = { .speed = { no_tail, NULL } };
-	struct tn_batch_opts bo = { .speed = { seal, nothing, nothing, NULL },
+	struct tn_batch_opts bo = { .speed = { .seal = seal,
+	    .unseal = nothing, .published = nothing },
 	    .published = trim, .young_files_max = YOUNG,
 	    .compact_file_bytes = (uint64_t)b.file << 20,
 	    .garbage_us = 60 * MINUTE };

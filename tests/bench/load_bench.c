@@ -12,6 +12,7 @@
  *   query    one connection reads a view, closed loop
  *   post     one POST without body, timed
  *   start    run a program, time until /readyz says 200, its memory at rest
+ *   events   ${n} events to stdout, for other loaders
  *
  * Every answer is checked: status 200 and all events accepted; anything else
  * ends the bench with exit code 1. Lines go to stdout, one a figure:
@@ -643,6 +644,18 @@ run_start(void)
 		die("it ended with status %d", status);
 }
 
+/* ---- events ---------------------------------------------------------- */
+
+static void
+run_events(void)
+{
+	char line[GEN_EVENT_MAX];
+
+	for (uint64_t i = 0; i < b.o.n; i++)
+		if (fwrite(line, gen_event(&b.gen, line), 1, stdout) != 1)
+			die("cannot write the events");
+}
+
 /* ---- command line ---------------------------------------------------- */
 
 static void
@@ -713,7 +726,10 @@ main(int argc, char **argv)
 		run_post();
 	else if (strcmp(mode, "start") == 0 && b.o.argv != NULL)
 		run_start();
+	else if (strcmp(mode, "events") == 0)
+		run_events();
 	else
-		die("ingest, body, visible, query, post, start or pipeline");
+		die("ingest, body, visible, query, post, start, events or "
+		    "pipeline");
 	return 0;
 }

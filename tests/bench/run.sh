@@ -8,6 +8,8 @@ B=${1:?build folder}
 SECS=${2:-4}
 RUNS=${RUNS:-3}
 PORT=${PORT:-18420}
+QUERY_ROWS=${ROWS:-10000000}
+TESTS=$(cd "$(dirname "$0")/.." && pwd)
 L=$B/tests/bench/load_bench
 W=$(mktemp -d "${TMPDIR:-/tmp}/tarn-bench-XXXXXX")
 PID=
@@ -98,6 +100,18 @@ for i in $(seq "$RUNS"); do
 done | sort -t"$(printf '\t')" -k2,2n | grep rows/s | tail -1 |
     show ">= 10000000"
 stop
+
+# The six view queries beside DuckDB, on the same Parquet files.
+[ -d "$TESTS/node_modules/@duckdb" ] || (cd "$TESTS" &&
+    npm install --no-audit --no-fund --loglevel=error)
+node "$TESTS/bench/queries.mjs" "$B" rows="$QUERY_ROWS" port=$PORT \
+    >"$W/queries"
+awk -F '\t' '{ printf "%-46s %8s %-16s%s\n", $1, $2, $3,
+	$3 == "times" ? "target >= 2" : "" }' "$W/queries"
+
+# The same NDJSON file to Parquet through Tarn and through DuckDB's COPY.
+TMPDIR="$W" RUNS="$RUNS" node "$TESTS/bench/copy.mjs" "$B" 2>"$W/log" ||
+    { cat "$W/log"; exit 1; }
 
 "$B/tests/bench/compact_bench" days="${DAYS:-30}" |
     show "young <= 8, bytes and time <= 1.2 times"
