@@ -1,10 +1,12 @@
 /* Goal: on the real server, the page Lake shows tables, a table's files and
- * snapshots, a backfill from the page Runs ends and shows its run, and a click
- * on a number shows the raw bytes that were posted. */
+ * snapshots, goes back to one, expires them and compacts; a backfill from the
+ * page Runs ends and shows its run, a run tells what it changed, and a click on
+ * a number shows the raw bytes that were posted. */
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { Tarn } from './lib.mjs';
 import { launch, listen, present } from '../web/browser.mjs';
+import { clean, still, widths } from '../web/axe.mjs';
 
 const skip = present ? false : 'no chromium';
 const sql = `
@@ -117,4 +119,86 @@ test('a backfill tells its cost, ends, and its run stands in the table', { skip,
   await page.locator('details .problem').waitFor();
   await page.getByRole('button', { name: 'Try again' }).waitFor();
   await page.close();
+});
+
+test('Lake goes back to a snapshot, compacts and expires, and says so before; Runs tells what a run changed', { skip, timeout: 30000 }, async () => {
+  /* Late rows: the hour was published. */
+  await t.post('badge', '{"id":"late","ts":"2026-03-01T07:30:00Z","office":"berlin"}');
+  await t.settled();
+  await t.cut();
+  const page = await open();
+  const errors = listen(page);
+  await page.goto(t.url + '/lake');
+  await page.getByRole('button', { name: 'Compact now' }).click();
+  await page.getByRole('button', { name: 'Compact', exact: true }).click();
+  await page.getByText(/young files of \d+ partitions are merged|nothing to do/).waitFor();
+  await page.getByRole('button', { name: 'Close', exact: true }).click();
+  await page.getByRole('button', { name: 'Snapshots', exact: true }).click();
+  await page.getByLabel('Look back at').selectOption('visits');
+  await page.getByLabel('As of position or time').fill('1');
+  assert.match(await page.getByRole('link', { name: 'Show in SQL' }).getAttribute('href'), /as_of\('visits'%2C%201\)/);
+  const old = (await t.ok('GET', '/api/v1/snapshots')).snapshots.at(-1);
+  await page.getByRole('button', { name: `Roll back… visits to snapshot ${old.sequence}` }).click();
+  const form = page.getByRole('form', { name: `Roll visits back to snapshot ${old.sequence}` });
+  await form.getByRole('button', { name: 'Roll back' }).click();
+  await form.getByText(`as in snapshot ${old.sequence} (LSN ${old.lsn})`).waitFor();
+  const runs = (await t.ok('GET', '/api/v1/runs')).runs;
+  assert.equal(runs.filter((r) => r.kind === 'rollback' && r.state === 'done').length, 1);
+  assert.equal((await t.ok('POST', '/api/v1/verify')).equal, true);
+  await page.getByLabel('Expire snapshots older than').selectOption('0 s');
+  await page.getByRole('button', { name: 'Expire…' }).click();
+  const last = page.getByRole('form', { name: 'Expire snapshots' });
+  assert.equal(await last.getByRole('button', { name: 'Expire', exact: true }).isDisabled(), true);
+  await last.getByLabel('Type “expire” to go on').fill('expire');
+  await last.getByRole('button', { name: 'Expire', exact: true }).click();
+  await last.getByText(/\d+ snapshots expired/).waitFor();
+  assert.equal((await t.ok('GET', '/api/v1/snapshots')).snapshots.length, 1);
+  const changed = runs.find((r) => r.changed > 0 && r.kind === 'cut');
+  await page.goto(t.url + '/runs');
+  await page.getByRole('button', { name: `what run ${changed.id} changed` }).click();
+  await page.getByRole('row', { name: /visits office berlin.*07:00:00 visits 2 3/ }).waitFor();
+  await page.getByText('A cut every 1 hour (cut_interval)').waitFor();
+  assert.equal(await page.locator('.gantt .corrected').count() > 0, true);
+  assert.deepEqual(errors, []);
+  await page.close();
+});
+
+test('axe finds nothing where something is asked first, nor in what a run changed', { skip, timeout: 60000 }, async () => {
+  for (const [width, see] of [[widths[0], 'lake'], [widths[1], 'runs']]) {
+    const context = await still(browser, width);
+    const page = await context.newPage();
+    await page.goto(t.url + '/' + see);
+    if (see === 'lake') {
+      await page.getByRole('button', { name: 'Snapshots', exact: true }).click();
+      await page.getByRole('button', { name: 'Expire…' }).click();
+      await page.getByLabel('Type “expire” to go on').waitFor();
+    } else {
+      await page.getByRole('button', { name: /what run \d+ changed/ }).first().click();
+      await page.getByRole('columnheader', { name: 'Was' }).waitFor();
+    }
+    await clean(page, see);
+    await context.close();
+  }
+});
+
+test('the doors behind the pages refuse what they do not know, and say what to do', { skip, timeout: 30000 }, async () => {
+  for (const [method, path, body, status, word] of [
+    ['POST', '/api/v1/sql', '', 400, /SELECT/],
+    ['POST', '/api/v1/recompute?view=visits&from=2026-03-05&to=1970-01-01', undefined, 400, /from must be before to/],
+    ['POST', '/api/v1/recompute?view=visits&dry_run=maybe', undefined, 400, /dry_run is true or false/],
+    ['POST', '/api/v1/verify?details=2', undefined, 400, /details is true or false/],
+    ['POST', '/api/v1/sql', "CALL recompute('visits', '2026-03-05', '1970-01-01')", 400, /before to_time/],
+    ['POST', '/api/v1/sql', "CALL expire_snapshots('1 month')", 400, /age without months/],
+    ['POST', '/api/v1/sql', 'SELECT * FROM nope', 400, /list what there is/],
+    ['GET', '/api/v1/files?table=nope', undefined, 404, /no stream or view/],
+    ['GET', '/api/v1/views/visits/explain?layer=batch', undefined, 400, /every layer/],
+    ['GET', '/api/v1/views/visits?as_of=2099-01-01', undefined, 400, /newest LSN/]]) {
+    const r = await t.call(method, path, body, body === undefined ? {} : { 'content-type': 'text/plain' });
+    assert.equal(r.status, status, path);
+    assert.match(`${r.body.detail} ${r.body.hint}`, word, path);
+  }
+  const runs = (await t.ok('GET', '/api/v1/runs')).runs.length;
+  assert.equal((await t.ok('POST', '/api/v1/recompute?view=visits&dry_run=1')).run, null);
+  assert.ok((await t.ok('POST', '/api/v1/recompute?view=visits&dry_run=0&to=1970-01-01')).run > 0);
+  assert.equal((await t.ok('GET', '/api/v1/runs')).runs.length, runs + 1);
 });

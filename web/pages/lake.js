@@ -6,9 +6,10 @@ import { api, post } from '../lib/api.js';
 import { status } from '../lib/live.js';
 import { bytes, interval, number, parseTime, time } from '../lib/format.js';
 import { zoneName } from '../lib/prefs.js';
-import { lakeFolder, smallScore } from '../lib/lake.js';
+import { lakeFolder, pastQuery, runOf, smallScore } from '../lib/lake.js';
 import { PageHead, ProblemBox, Segments, Skeleton, announce } from '../ui/parts.js';
 import { Code, Grid, useLoad } from '../ui/more.js';
+import { Ask, call, quote } from '../ui/act.js';
 import { Icon } from '../ui/icons.js';
 
 const tiers = [['bronze', 'Bronze', 'raw, as it came'], ['silver', 'Silver', 'typed, clean, by day'],
@@ -85,6 +86,7 @@ function Table({ name, tier, version, folder }) {
 			{ name: 'From', value: (/** @type {any} */ f) => f.time_min, cell: (/** @type {any} */ f) => stamp(f.time_min), class: 'secondary' },
 			{ name: 'To', value: (/** @type {any} */ f) => f.time_max, cell: (/** @type {any} */ f) => stamp(f.time_max), class: 'secondary' },
 			{ name: 'Positions', value: (/** @type {any} */ f) => f.lsn_min, cell: (/** @type {any} */ f) => `${f.lsn_min}–${f.lsn_max}`, class: 'mono muted small' },
+			{ name: 'Run', value: (/** @type {any} */ f) => runOf(f.path), num: true, class: 'mono muted small' },
 			{ name: 'File', value: (/** @type {any} */ f) => f.path, cell: (/** @type {any} */ f) => html`<a href=${`/lake/${f.path}`} download=${f.path.split('/').at(-1)}>${f.path.split('/').at(-1)}</a>`, class: 'mono small' }]} />`;
 }
 
@@ -101,30 +103,67 @@ function Tables({ d, chosen, choose }) {
 		{ name: 'Size', value: (/** @type {any} */ t) => t.bytes, num: true, cell: (/** @type {any} */ t) => bytes(t.bytes) }]} />`;
 }
 
-/** @param {{version: any, views: string[]}} p */
-function Snapshots({ version, views }) {
+/** A view or stream as it was at a position or time, in SQL. @param {{names: string[], at: string, set: (name: string) => void}} p */
+function LookBack({ names, at, set }) {
+	const [when, setWhen] = useState('');
+	const q = pastQuery(at, when);
+	return html`<div class="formline">
+		<div class="field"><label for="past">Look back at</label><select id="past" class="input" value=${at}
+			onChange=${(/** @type {any} */ e) => set(e.target.value)}>${names.map((n) => html`<option key=${n} value=${n}>${n}</option>`)}</select></div>
+		<div class="field"><label for="past-when">As of position or time</label><input id="past-when" class="input" autocomplete="off" spellcheck=${false}
+			placeholder="1234 or 2026-03-01 08:00" value=${when} onInput=${(/** @type {any} */ e) => setWhen(e.target.value)} /></div>
+		<div class="field"><span class="small muted">${q === null && when.trim() !== '' ? 'a number, or a time in UTC like 2026-03-01 08:00' : 'exact, also between snapshots; UTC'}</span>
+			${q === null ? html`<button class="btn" disabled>Show in SQL</button>` : html`<a class="btn" href=${`/sql?q=${encodeURIComponent(q)}`}>Show in SQL</a>`}</div></div>`;
+}
+
+const ages = [['1 hour', 'an hour'], ['1 day', 'a day'], ['7 days', 'a week'], ['0 s', 'now: all but the newest']];
+
+/** @param {{version: any, views: string[], streams: string[], keep: string, ask: (q: import('../ui/act.js').Question) => void}} p */
+function Snapshots({ version, views, streams, keep, ask }) {
 	const tz = zoneName();
-	const [view, setView] = useState('');
+	const [name, setName] = useState('');
+	const [age, setAge] = useState(ages[0][0]);
+	const [older, setOlder] = useState(/** @type {any} */ ({ list: [], end: false }));
 	const { data, error, again } = useLoad(() => api('/api/v1/snapshots?limit=50'), [version]);
 	if (error && data === null)
 		return html`<${ProblemBox} error=${error} retry=${again} />`;
 	if (data === null)
 		return html`<${Skeleton} height=${160} />`;
-	const at = view || views[0] || '';
-	const ask = (/** @type {any} */ s) => `/sql?q=${encodeURIComponent(`SELECT * FROM as_of('${at}', ${s.lsn}) LIMIT 100`)}`;
-	return html`<p class="secondary">Every batch run is a snapshot of all tables. Views and streams can be asked as of any position or time, also between them: <code>?as_of=</code> on a view, <code>as_of('view', time)</code> in SQL.</p>
-		${views.length > 0 && html`<div class="field narrow"><label for="past">Look back at</label><select id="past" class="input" value=${at}
-			onChange=${(/** @type {any} */ e) => setView(e.target.value)}>${views.map((n) => html`<option key=${n} value=${n}>${n}</option>`)}</select></div>`}
-		<${Grid} label="Snapshots" rows=${data.snapshots} id=${(/** @type {any} */ s) => s.sequence} columns=${[
+	const at = name || views[0] || streams[0] || '';
+	const isView = views.includes(at);
+	/* A newer first page may reach into what was read before. */
+	const last = data.snapshots.at(-1)?.sequence ?? 0;
+	const list = [...data.snapshots, ...older.list.filter((/** @type {any} */ s) => s.sequence < last)];
+	const more = async () => {
+		const d = await api(`/api/v1/snapshots?limit=200&before=${list.at(-1).sequence}`).catch(() => null);
+		if (d)
+			setOlder({ list: [...older.list, ...d.snapshots], end: d.snapshots.length < 200 });
+	};
+	const past = (/** @type {any} */ s) => `/sql?q=${encodeURIComponent(`SELECT * FROM as_of(${quote(at)}, ${s.lsn}) LIMIT 100`)}`;
+	const back = (/** @type {any} */ s) => ask({ title: `Roll ${at} back to snapshot ${s.sequence}`, yes: 'Roll back',
+		text: `What ${at} said at ${time(parseTime(s.published_at), tz, 'stamp')} (position ${s.lsn}) is published again, with all events since folded in. No event is lost; “Backfill” on the page Runs makes it anew from silver.`,
+		run: () => call(`CALL rollback(${quote(at)}, snapshot => ${s.sequence})`) });
+	const expire = () => ask({ title: 'Expire snapshots', yes: 'Expire', word: 'expire',
+		text: `Snapshots older than ${age === '0 s' ? 'the newest' : age} go, with the files that only they name. Looking back stays exact for every position; going back to them, and other tools that read them, ends.`,
+		run: () => call(`CALL expire_snapshots(${quote(age)})`) });
+	return html`<p class="secondary">Every batch run is a snapshot of all tables${keep && `, kept for ${keep} after the next one (snapshot_keep)`}. Views and streams can be asked as of any position or time, also between them: <code>?as_of=</code> on a view, <code>as_of('view', time)</code> in SQL.</p>
+		${at && html`<${LookBack} names=${[...views, ...streams]} at=${at} set=${setName} />`}
+		<${Grid} label="Snapshots" rows=${list} id=${(/** @type {any} */ s) => s.sequence} columns=${[
 			{ name: 'Snapshot', value: (/** @type {any} */ s) => s.sequence, num: true, class: 'mono' },
 			{ name: 'Published', value: (/** @type {any} */ s) => s.published_at, cell: (/** @type {any} */ s) => time(parseTime(s.published_at), tz, 'stamp') },
-			{ name: 'Position', value: (/** @type {any} */ s) => s.lsn, num: true, class: 'mono', cell: (/** @type {any} */ s) => at ? html`<a href=${ask(s)} title=${`${at} as of this position, in SQL`}>${s.lsn}</a>` : s.lsn },
+			{ name: 'Position', value: (/** @type {any} */ s) => s.lsn, num: true, class: 'mono', cell: (/** @type {any} */ s) => at ? html`<a href=${past(s)} title=${`${at} as of this position, in SQL`}>${s.lsn}</a>` : s.lsn },
 			{ name: 'Run', value: (/** @type {any} */ s) => s.run, num: true, class: 'mono muted' },
 			{ name: 'Files', value: (/** @type {any} */ s) => s.files, num: true, cell: (/** @type {any} */ s) => number(s.files) },
 			{ name: 'Added', value: (/** @type {any} */ s) => s.files_added, num: true, cell: (/** @type {any} */ s) => number(s.files_added) },
 			{ name: 'Dropped', value: (/** @type {any} */ s) => s.files_dropped, num: true, cell: (/** @type {any} */ s) => number(s.files_dropped) },
 			{ name: 'Rows', value: (/** @type {any} */ s) => s.rows, num: true, cell: (/** @type {any} */ s) => number(s.rows) },
-			{ name: 'Size', value: (/** @type {any} */ s) => s.bytes, num: true, cell: (/** @type {any} */ s) => bytes(s.bytes) }]} />`;
+			{ name: 'Size', value: (/** @type {any} */ s) => s.bytes, num: true, cell: (/** @type {any} */ s) => bytes(s.bytes) },
+			...(isView ? [{ name: 'Back', value: () => '', cell: (/** @type {any} */ s) => s === list[0] ? html`<span class="muted small">in force</span>` :
+				html`<button class="btn tiny" aria-label=${`Roll back… ${at} to snapshot ${s.sequence}`} onClick=${() => back(s)}>Roll back…</button>` }] : [])]} />
+		<div class="rowline">${data.snapshots.length === 50 && !older.end && html`<button class="btn" onClick=${more}>Older snapshots</button>`}
+			<div class="field narrow"><label for="expire-age">Expire snapshots older than</label><select id="expire-age" class="input" value=${age}
+				onChange=${(/** @type {any} */ e) => setAge(e.target.value)}>${ages.map(([v, text]) => html`<option key=${v} value=${v}>${text}</option>`)}</select></div>
+			<button class="btn" onClick=${expire}>Expire…</button></div>`;
 }
 
 /** @param {{place: {folder: string, table: string}}} p */
@@ -153,6 +192,9 @@ function Lake() {
 	const [chosen, setChosen] = useState('');
 	const [busy, setBusy] = useState(false);
 	const [answer, setAnswer] = useState(/** @type {any} */ (null));
+	const [question, setQuestion] = useState(/** @type {any} */ (null));
+	const keep = useLoad(() => api('/api/v1/settings').then((d) => d.settings.find((/** @type {any} */ x) => x.name === 'snapshot_keep')?.value || ''), []).data || '';
+	const named = (/** @type {string} */ tier) => data.tables.filter((/** @type {any} */ t) => t.tier === tier && t.name).map((/** @type {any} */ t) => t.name);
 	const kept = useMemo(() => status.value?.streams?.filter((/** @type {any} */ s) => s.retention_us > 0) || [], [batch]);
 	const verify = async () => {
 		setBusy(true);
@@ -167,16 +209,20 @@ function Lake() {
 		}
 		setBusy(false);
 	};
+	const compact = () => setQuestion({ title: 'Compact now', yes: 'Compact', run: () => call('CALL compact()'),
+		text: 'All young files of each day become one, also those of days that still get rows. It goes on at low priority; the page Runs tells what came of it. Without this it happens by itself when there are too many, or when a day is quiet.' });
 	return html`<${PageHead} title="Lake" sub=${data ? `final up to position ${data.lsn}` : ''}>
+			<button class="btn" disabled=${!data?.tables.length} onClick=${compact}>Compact now</button>
 			<button class="btn" disabled=${busy} onClick=${verify}><${Icon} name="check" />${busy ? 'Comparing…' : 'Verify'}</button></${PageHead}>
 		${answer && (answer.error ? html`<${ProblemBox} error=${answer.error} />` : html`<div class="good" role="status">${answer.text}
 			<details><summary>What was compared</summary><pre class="small">${answer.more}</pre></details></div>`)}
+		${question && html`<${Ask} key=${question.title} q=${question} done=${again} close=${() => setQuestion(null)} />`}
 		${error && data === null ? html`<${ProblemBox} error=${error} retry=${again} />` : data === null ? html`<${Skeleton} height=${320} />` : html`
 			<${Tiers} d=${data} /><${Cost} d=${data} />
 			${kept.length > 0 && html`<p class="secondary small">Kept: ${kept.map((/** @type {any} */ s) => `${s.name} ${interval(s.retention_us)}`).join(', ')}.</p>`}
 			<${Segments} label="Show" value=${view} onChange=${setView} options=${[['tables', 'Tables'], ['snapshots', 'Snapshots']]} />
-			${view === 'snapshots' ? html`<${Snapshots} version=${data.sequence}
-				views=${data.tables.filter((/** @type {any} */ t) => t.tier === 'gold' && t.name).map((/** @type {any} */ t) => t.name)} />` : data.tables.length === 0 ?
+			${view === 'snapshots' ? html`<${Snapshots} version=${data.sequence} keep=${keep} ask=${(/** @type {any} */ q) => { setQuestion(q); scrollTo(0, 0); }}
+				views=${named('gold')} streams=${named('silver')} />` : data.tables.length === 0 ?
 				html`<section class="card state"><h2>Nothing here yet</h2><p class="secondary">The first batch run writes the first files. “Cut now” on the page Runs starts one at once.</p></section>` :
 				html`<${Tables} d=${data} chosen=${chosen} choose=${(/** @type {string} */ k) => setChosen(k === chosen ? '' : k)} />
 				${chosen && html`<${Table} key=${chosen} tier=${chosen.split('/')[0]} name=${chosen.split('/')[1]} version=${data.sequence} folder=${place.folder} />`}`}

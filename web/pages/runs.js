@@ -3,20 +3,21 @@
 import { html, useEffect, useMemo, useRef, useState } from '../lib/html.js';
 import { api, post } from '../lib/api.js';
 import { now, status } from '../lib/live.js';
-import { number, parseTime, seconds, time } from '../lib/format.js';
+import { cell as shown, number, parseTime, seconds, time } from '../lib/format.js';
+import { load } from '../lib/corrections.js';
 import { zoneName } from '../lib/prefs.js';
 import { PageHead, ProblemBox, Skeleton, announce } from '../ui/parts.js';
 import { Grid, Mark, useLoad } from '../ui/more.js';
 import { Icon } from '../ui/icons.js';
-import { lanes } from '../lib/gantt.js';
+import { fires, lanes } from '../lib/gantt.js';
 
 const marks = /** @type {Record<string, [string, string]>} */ ({ done: ['ok', 'done'],
 	running: ['late', 'running'], failed: ['failing', 'failed'] });
 const fills = /** @type {Record<string, string>} */ ({ done: 'var(--cat-1)',
 	running: 'var(--late)', failed: 'var(--failing)' });
 
-/** @param {{runs: any[]}} p */
-function Gantt({ runs }) {
+/** @param {{runs: any[], schedule: string}} p */
+function Gantt({ runs, schedule }) {
 	const ref = useRef(/** @type {any} */ (null));
 	const [width, setWidth] = useState(0);
 	const [tip, setTip] = useState(/** @type {any} */ (null));
@@ -49,16 +50,52 @@ function Gantt({ runs }) {
 				<text x=${left - 10} y=${i * lane + 17} text-anchor="end">${l.name.length > most ? `${l.name.slice(0, most - 1)}…` : l.name}</text>
 				${l.runs.map((r) => html`<rect key=${r.id} x=${x(r.begin)} y=${i * lane + 5} height="16" rx="2"
 					width=${Math.max(2, x(r.end) - x(r.begin))} style=${{ fill: fills[r.state] || fills.done }}
-					onPointerEnter=${() => setTip({ r, x: x(r.begin), y: i * lane + 26 })} />`)}</g>`)}</svg>`}
+					onPointerEnter=${() => setTip({ r, x: x(r.begin), y: i * lane + 26 })} />`)}
+				${l.runs.filter((r) => r.changed > 0).map((r) => html`<text key=${`c${r.id}`} class="corrected" x=${x(r.begin) + 1} y=${i * lane + 6}
+					text-anchor="middle">▲</text>`)}</g>`)}</svg>`}
 		${tip && html`<div class="tip" style=${{ top: `${tip.y}px`, left: `${Math.max(0, Math.min(tip.x, width - 230))}px` }}>
 			<div class="head"><span>${time(tip.r.begin, tz, 'stamp')}</span><span>${tip.r.state}</span></div>
 			<div>${tip.r.kind} ${tip.r.object || ''}: ${number(tip.r.rows)} rows in ${seconds(tip.r.seconds)}${
 				tip.r.changed > 0 ? `, ${number(tip.r.changed)} changed` : ''}</div></div>`}
-		</div></div></section>`;
+		</div>${g.lanes.some((l) => l.runs.some((r) => r.changed > 0)) && html`<p class="small secondary"><span class="mark" aria-hidden="true">▲</span> changed numbers that had been published; the table says which.</p>`}
+		${schedule && html`<p class="small secondary">${schedule}</p>`}</div></section>`;
 }
 
-/** @param {{runs: any[]}} p */
-function Table({ runs }) {
+/** What a run changed, of every view: the catalog keeps some of the numbers.
+ * @param {{run: any, close: () => void}} p */
+function Changes({ run, close }) {
+	const tz = zoneName();
+	const { data, error, again } = useLoad(async () => {
+		const { views } = await api('/api/v1/views');
+		const of = run.object ? views.filter((/** @type {any} */ v) => v.name === run.object) : views;
+		const lists = await Promise.all(of.map((/** @type {any} */ v) => load(v.name).then((l) => l.filter((c) => c.run === run.id)
+			.map((c) => ({ ...c, view: v.name, info: v })))));
+		return lists.flat();
+	}, [run.id]);
+	const type = (/** @type {any} */ c, /** @type {string} */ n) => c.info.columns.find((/** @type {any} */ x) => x.name === n)?.type || '';
+	const words = (/** @type {any} */ c) => Object.entries(c.key).map(([n, v]) => `${n} ${shown(v, type(c, n), tz)}`).join(', ') || 'the one row';
+	const val = (/** @type {any} */ c, /** @type {any} */ v) => v === null ? html`<span class="muted">null</span>` : shown(v, type(c, c.column), tz);
+	return html`<section class="stack" aria-label=${`What run ${run.id} changed`}><div class="rowline"><h2>What run ${run.id} changed</h2>
+			<button class="btn tiny" onClick=${close}>Close</button></div>
+		${error ? html`<${ProblemBox} error=${error} retry=${again} />` : data === null ? html`<${Skeleton} height=${120} />` :
+		data.length === 0 ? html`<p class="secondary">The numbers are kept no longer (corrections_max, corrections_keep); ${number(run.changed)} rows were changed.</p>` :
+		html`<p class="secondary small">${number(run.changed)} rows that had been published; ${data.length === 1 ? 'this number is' : `these ${number(data.length)} numbers are`} kept.</p>
+			<${Grid} label=${`Numbers that run ${run.id} changed`} rows=${data} id=${(/** @type {any} */ c) => `${c.view}${c.column}${JSON.stringify(c.key)}`} columns=${[
+			{ name: 'View', value: (/** @type {any} */ c) => c.view },
+			{ name: 'Row', value: words },
+			{ name: 'Number', value: (/** @type {any} */ c) => c.column },
+			{ name: 'Was', value: (/** @type {any} */ c) => c.old, num: true, cell: (/** @type {any} */ c) => val(c, c.old) },
+			{ name: 'Is', value: (/** @type {any} */ c) => c.new, num: true, cell: (/** @type {any} */ c) => val(c, c.new) }]} />`}</section>`;
+}
+
+/** When cuts come next. @param {string} every the setting @param {any} s status @param {string} tz */
+function scheduleOf(every, s, tz) {
+	const list = fires(every, parseTime(s?.cut_at), now.peek(), 5);
+	return list.length === 0 ? '' : `A cut every ${every} (cut_interval) when there is something new; the next at about ${list.map((t) => time(t, tz, 'clock')).join(', ')}.`;
+}
+
+/** @param {{runs: any[], show: (r: any) => void}} p */
+function Table({ runs, show }) {
 	const tz = zoneName();
 	const columns = /** @type {import('../ui/more.js').Column[]} */ ([
 		{ name: 'Run', value: (r) => r.id, num: true, class: 'mono muted' },
@@ -74,7 +111,7 @@ function Table({ runs }) {
 		{ name: 'Took', value: (r) => r.seconds, num: true, cell: (r) => seconds(r.seconds) },
 		{ name: 'Rows', value: (r) => r.rows, num: true, cell: (r) => number(r.rows) },
 		{ name: 'Changed', value: (r) => r.changed, num: true, cell: (r) => r.changed > 0 ?
-			html`<span class="mark">▲</span> ${number(r.changed)}` : number(r.changed) },
+			html`<button class="btn tiny" aria-label=${`▲ ${number(r.changed)}: what run ${r.id} changed`} onClick=${() => show(r)}><span><span class="mark">▲</span> ${number(r.changed)}</span></button>` : number(r.changed) },
 		{ name: 'Files', value: (r) => r.files, num: true, cell: (r) => number(r.files) },
 		{ name: 'Positions', value: (r) => (r.lsn_from ?? null) === null ? '' : `${r.lsn_from}–${r.lsn_to}`, class: 'mono muted small' },
 		{ name: 'Detail', value: (r) => r.detail || '', class: 'wrap' }]);
@@ -165,8 +202,10 @@ function Runs() {
 	const { data, error, again } = useLoad(recentRuns, [batch]);
 	const [busy, setBusy] = useState(false);
 	const [answer, setAnswer] = useState(/** @type {any} */ (null));
-	const [shown, setShown] = useState(100);
+	const [most, setMost] = useState(100);
 	const [older, setOlder] = useState(/** @type {any} */ ({ runs: [], next: undefined }));
+	const [changes, setChanges] = useState(/** @type {any} */ (null));
+	const every = useLoad(() => api('/api/v1/settings').then((d) => d.settings.find((/** @type {any} */ x) => x.name === 'cut_interval')?.value || ''), []).data || '';
 	const cut = async () => {
 		setBusy(true);
 		setAnswer(null);
@@ -186,8 +225,8 @@ function Runs() {
 	const runs = data ? [...data.runs, ...older.runs.filter((/** @type {any} */ r) => r.id < last)] : [];
 	const next = older.next === undefined ? data?.next : older.next;
 	const more = async () => {
-		setShown(shown + 200);
-		if (runs.length > shown || (next ?? null) === null)
+		setMost(most + 200);
+		if (runs.length > most || (next ?? null) === null)
 			return;
 		try {
 			const d = await api(`/api/v1/runs?limit=200&before=${next}`);
@@ -214,8 +253,10 @@ function Runs() {
 		data.runs.length === 0 ? html`<section class="card state"><h2>No runs yet</h2>
 			<p class="secondary">A batch run moves events from the log to the lake and makes the views final. It starts by itself; “Cut now” starts one at once.</p></section>` :
 		html`<${UnderWay} runs=${data.runs} again=${again} fail=${(/** @type {any} */ e) => setAnswer({ error: e })} />
-			<${Gantt} runs=${data.runs} /><${Backfill} again=${again} /><${Table} runs=${runs.slice(0, shown)} />
-			${(runs.length > shown || (next ?? null) !== null) && html`<div><button class="btn"
+			<${Gantt} runs=${data.runs} schedule=${scheduleOf(every, s, zoneName())} /><${Backfill} again=${again} />
+			${changes && html`<${Changes} key=${changes.id} run=${changes} close=${() => setChanges(null)} />`}
+			<${Table} runs=${runs.slice(0, most)} show=${setChanges} />
+			${(runs.length > most || (next ?? null) !== null) && html`<div><button class="btn"
 				onClick=${more}>Older runs</button></div>`}`}`;
 }
 
