@@ -47,6 +47,7 @@ enum tn_app_setting {
 	TN_SET_OBJECTS, TN_SET_OBJECT_BYTES, TN_SET_OBJECT_UPLOADS,
 	TN_SET_OBJECT_INDEX, TN_SET_OBJECT_RETENTION,
 	TN_SET_LAKE_TABLES, TN_SET_LAKE_URL,
+	TN_SET_COLD_FOLDER, TN_SET_COLD_AFTER, TN_SET_COLD_LEVEL,
 	TN_SET_COUNT
 };
 struct tn_app_settings {
@@ -92,6 +93,11 @@ void tn_app_objects_help(struct tn_buf *out);
 TN_MUST_USE enum tn_status tn_app_load_dir(const char *dir,
     struct tn_sql_pipeline **out, struct tn_diag *d);
 
+/* The same of texts. */
+TN_MUST_USE enum tn_status tn_app_load_texts(
+    const struct tn_sql_source *sources, uint32_t count,
+    struct tn_sql_pipeline **out, struct tn_diag *d);
+
 /* ---- commands -------------------------------------------------------- */
 
 struct tn_app_args {
@@ -117,6 +123,8 @@ int tn_app_check(const struct tn_app_args *a);
 int tn_app_load(const struct tn_app_args *a);
 int tn_app_sql(const struct tn_app_args *a);
 int tn_app_batch(const struct tn_app_args *a);     /* recompute, verify, cut */
+int tn_app_plan_command(const struct tn_app_args *a);
+int tn_app_apply_command(const struct tn_app_args *a);
 int tn_app_backup(const struct tn_app_args *a);
 int tn_app_restore(const struct tn_app_args *a);
 int tn_app_doctor(const struct tn_app_args *a);

@@ -26,6 +26,15 @@ tn_app_load_dir(const char *dir, struct tn_sql_pipeline **out,
 	return tn_sql_load_dir_with(out, dir, &more, d);
 }
 
+enum tn_status
+tn_app_load_texts(const struct tn_sql_source *sources, uint32_t count,
+    struct tn_sql_pipeline **out, struct tn_diag *d)
+{
+	struct tn_sql_builtin more = objects_table();
+
+	return tn_sql_load_with(out, sources, count, &more, d);
+}
+
 uint32_t
 tn_app_bundle(const struct tn_app_file **files)
 {
@@ -39,7 +48,6 @@ tn_app_load_bundle(const char *folder, struct tn_sql_pipeline **out,
     struct tn_diag *d)
 {
 	const struct tn_app_file *files;
-	struct tn_sql_builtin more = objects_table();
 	struct tn_sql_source sources[64];
 	uint32_t n = tn_app_bundle(&files), count = 0;
 	size_t length = strlen(folder);
@@ -56,5 +64,5 @@ tn_app_load_bundle(const char *folder, struct tn_sql_pipeline **out,
 	if (count == 0)
 		return tn_diag_set(d, TN_ENOTFOUND, "no_bundle",
 		    "this build holds no pipeline \"%s\"", folder);
-	return tn_sql_load_with(out, sources, count, &more, d);
+	return tn_app_load_texts(sources, count, out, d);
 }

@@ -199,13 +199,25 @@ recompute(struct tn_app_proc *p)
 	    .reason = "request", .view = tn_app_proc_text(p, "view"),
 	    .dry_run = tn_app_proc_bool(p, "dry_run") };
 
-	(void)tn_app_proc_int(p, "from_time", &r.from_us);
-	(void)tn_app_proc_int(p, "to_time", &r.to_us);
+	/* 0 says that there is none; buckets are wider than this. */
+	if (tn_app_proc_int(p, "from_time", &r.from_us) && r.from_us == 0)
+		r.from_us = 1;
+	if (tn_app_proc_int(p, "to_time", &r.to_us) && r.to_us == 0)
+		r.to_us = -1;
 	if (r.from_us != 0 && r.to_us != 0 && r.from_us >= r.to_us) {
 		tn_app_proc_fail(p, TN_EINVAL, "bad_argument", NULL,
 		    "from_time must be before to_time");
 		return;
 	}
+	tn_app_proc_batch(p, &r);
+}
+
+static void
+compact_call(struct tn_app_proc *p)
+{
+	struct tn_batch_request r = { .kind = TN_BATCH_COMPACT,
+	    .reason = "request" };
+
 	tn_app_proc_batch(p, &r);
 }
 
@@ -265,6 +277,7 @@ static const struct {
 } procs[] = {
 	{ "backup", tn_app_backup_call },
 	{ "cancel", cancel_call },
+	{ "compact", compact_call },
 	{ "expire_snapshots", expire_snapshots },
 	{ "pause", pause_call },
 	{ "recompute", recompute },
@@ -280,8 +293,8 @@ run_call(struct tn_net_job *job)
 	struct tn_app_proc *p = (struct tn_app_proc *)job;
 	struct tn_diag *d = &p->answer->diag;
 
-	p->answer->status = tn_sql_call_parse(p->a->model->pipeline, p->text,
-	    p->arena, &p->call, d);
+	p->answer->status = tn_sql_call_parse(
+	    tn_serving_pipeline(p->a->model), p->text, p->arena, &p->call, d);
 	if (p->answer->status != TN_OK) {
 		tn_app_proc_end(p);
 		return;

@@ -397,8 +397,9 @@ tn_app_copy(struct tn_net_job *job)
 	struct tn_app_proc *p = (struct tn_app_proc *)job;
 	struct copy *c = tn_arena_zalloc(p->arena, sizeof *c);
 	uint64_t salt;
-	enum tn_status st = tn_sql_copy_parse(p->a->model->pipeline, p->text,
-	    p->arena, &c->sql, &p->answer->diag);
+	enum tn_status st = tn_sql_copy_parse(
+	    tn_serving_pipeline(p->a->model), p->text, p->arena, &c->sql,
+	    &p->answer->diag);
 
 	c->p = p;
 	if (st != TN_OK) {

@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/plan_int.h"
+
 #define POOL_JOBS 1024
 
 static void
@@ -100,6 +102,25 @@ speed_published(void *speed)
 	tn_speed_published(speed);
 }
 
+static void
+speed_adopt(void *speed, struct tn_serving_change *c, uint64_t *lsn,
+    struct tn_serving_refs *refs)
+{
+	tn_speed_adopt(speed, c, lsn, refs);
+}
+
+static void
+speed_swap(void *speed, struct tn_serving_change *c)
+{
+	tn_speed_swap(speed, c);
+}
+
+static void
+speed_abandon(void *speed, struct tn_serving_change *c)
+{
+	tn_speed_abandon(speed, c);
+}
+
 /* ---- opening --------------------------------------------------------- */
 
 static char *
@@ -159,15 +180,22 @@ sweep_data(struct app *a)
 	return st;
 }
 
+/* The cold folder is looked at before anything is swept. */
 static enum tn_status
-sweep_lake(struct app *a)
+sweep_lake(struct app *a, struct tn_diag *d)
 {
 	struct tn_arena *arena = tn_arena_new(65536);
 	const char **paths = NULL;
+	char *mark = path_in(a, "cold");
 	uint32_t count = 0, removed = 0;
 	enum tn_status st = tn_catalog_paths(a->catalog, arena, &paths,
 	    &count);
+	struct tn_lake_cold_opts cold = { a->set.text[TN_SET_COLD_FOLDER],
+	    mark, paths, count };
 
+	if (st == TN_OK)
+		st = tn_lake_cold_open(a->lake, &cold, d);
+	tn_free(mark);
 	if (st == TN_OK)
 		st = tn_lake_sweep(a->lake, paths, count, &removed);
 	if (removed > 0)
@@ -248,6 +276,20 @@ tn_app_disk_reserve(const struct app *a)
 }
 
 static enum tn_status
+note_streams(struct app *a)
+{
+	uint32_t n = a->model->stream_count;
+	uint32_t *ids = tn_alloc((n + 1ul) * sizeof *ids);
+	enum tn_status st;
+
+	for (uint32_t i = 0; i < n; i++)
+		ids[i] = a->model->streams[i].id;
+	st = tn_app_streams_note(a->catalog, ids, n);
+	tn_free(ids);
+	return st;
+}
+
+static enum tn_status
 open_stores(struct app *a, struct tn_diag *d)
 {
 	char *catalog = path_in(a, "catalog.db");
@@ -268,7 +310,7 @@ open_stores(struct app *a, struct tn_diag *d)
 	if (st == TN_OK)
 		st = tn_lake_open(&a->lake, lake, d);
 	if (st == TN_OK)
-		st = sweep_lake(a);
+		st = sweep_lake(a, d);
 	if (st == TN_OK)
 		st = tn_log_open(&a->log, &lo, d);
 	if (st == TN_OK)
@@ -278,6 +320,8 @@ open_stores(struct app *a, struct tn_diag *d)
 		    d);
 		a->pipeline = NULL;      /* The model has it, or freed it. */
 	}
+	if (st == TN_OK)
+		st = note_streams(a);
 	if (st == TN_OK)
 		tn_serving_model_state_max(a->model, (size_t)
 		    a->set.number[TN_SET_HOLISTIC_BYTES]);
@@ -329,12 +373,16 @@ make_batch(struct app *a)
 	struct tn_batch_opts o = { .model = a->model, .catalog = a->catalog,
 	    .lake = a->lake, .log = a->log, .serving = a->serving,
 	    .pool = a->pool, .speed = { seal, unseal, speed_published,
-	    a->speed }, .published = published, .arg = a,
+	    speed_adopt, speed_swap, speed_abandon, a->speed }, .published = published, .arg = a,
 	    .young_files_max = (uint32_t)n[TN_SET_YOUNG_FILES],
 	    .compact_file_bytes = (uint64_t)n[TN_SET_COMPACT_BYTES],
 	    .compact_rate = (uint64_t)n[TN_SET_COMPACT_RATE],
 	    .slice_rows = (uint64_t)n[TN_SET_SLICE_ROWS],
 	    .zstd_level = (int)n[TN_SET_LAKE_LEVEL],
+	    .cold_after_us = n[TN_SET_COLD_AFTER] > 0 ?
+		n[TN_SET_COLD_AFTER] : 1,
+	    .cold_zstd_level = (int)n[TN_SET_COLD_LEVEL],
+	    .cold_reserve = (uint64_t)n[TN_SET_DISK_RESERVE],
 	    .table_formats = tn_app_table_formats(
 		a->set.text[TN_SET_LAKE_TABLES]),
 	    .garbage_us = n[TN_SET_SNAPSHOT_KEEP],
@@ -366,7 +414,11 @@ catch_up(struct app *a, struct tn_diag *d)
 	if (st == TN_OK && x.st != TN_OK)
 		st = tn_diag_set(d, x.st, "memory_full", "no memory for the "
 		    "keys of the events in the log");
-	return st == TN_OK ? tn_batch_mend(a->batch, d) : st;
+	if (st == TN_OK)
+		st = tn_batch_mend(a->batch, d);
+	if (st == TN_OK)
+		tn_app_try_again(a);
+	return st;
 }
 
 enum tn_status
@@ -385,6 +437,7 @@ tn_app_engine_open(struct app *a, struct tn_diag *d)
 	make_layers(a);
 	st = catch_up(a, d);
 	tn_app_calls_open(a);
+	tn_app_apply_open(a);
 	if (st == TN_OK)
 		tn_app_memory_watch(a);
 	return st;
@@ -395,6 +448,7 @@ tn_app_engine_close(struct app *a)
 {
 	/* Quiet from the top: after this nobody asks batch for a cut, and a
 	 * cut under way may still talk to the writer and to speed. */
+	tn_app_apply_close(a);
 	tn_app_calls_close(a);
 	tn_app_backup_close(a);
 	tn_inbox_stop(a->inbox);

@@ -30,6 +30,9 @@ static const char overview[] =
     "  verify     [VIEW] [sample=0.1] [seed=N] [details=true]  compare with the "
     "raw bytes,\n"
     "                                            1 when different\n"
+    "  plan       what --config would change of --data or --url; 2: "
+    "something\n"
+    "  apply      changed views into a running tarn (--url)\n"
     "  backup     DEST                           of a running tarn (--url) "
     "or of --data\n"
     "  restore    SRC --data DIR                 into an empty folder, "
@@ -202,6 +205,7 @@ static const struct command {
 	{ "load", tn_app_load }, { "sql", tn_app_sql },
 	{ "cut", tn_app_batch }, { "recompute", tn_app_batch },
 	{ "verify", tn_app_batch }, { "token", tn_app_token },
+	{ "plan", tn_app_plan_command }, { "apply", tn_app_apply_command },
 	{ "backup", tn_app_backup }, { "restore", tn_app_restore },
 	{ "doctor", tn_app_doctor }, { "health", tn_app_health },
 	{ "version", show_version }, { "help", show_help },

@@ -109,6 +109,7 @@ tn_app_objects_open(struct app *a, struct tn_diag *d)
 	    .uploads_max = (uint32_t)n[TN_SET_OBJECT_UPLOADS],
 	    .reserve_bytes = tn_app_disk_reserve(a),
 	    .keep_us = n[TN_SET_SNAPSHOT_KEEP],
+	    .wait_us = n[TN_SET_RETENTION_WAIT],
 	    .retention = a->set.text[TN_SET_OBJECT_RETENTION],
 	    .event = event, .arg = a };
 
@@ -137,7 +138,8 @@ tn_app_objects_help(struct tn_buf *out)
 	    "Range. DELETE takes the name away; the content\nstays for "
 	    "snapshot_keep, with ?erase=1 not. "
 	    "GET .../objects/by-hash/SHA256 gives a content.\n"
-	    "Tokens: ingest may PUT, read may GET, admin may DELETE.\n\n"
+	    "Tokens: ingest may PUT new names and repeat a PUT, read may GET, "
+	    "admin may overwrite and DELETE.\n\n"
 	    "Each change is a row of the built-in stream, which views may "
 	    "read. uploaded_at is the time of\nthe change; taken_at is Exif's "
 	    "DateTimeOriginal, taken as UTC when taken_offset is null:\n\n");

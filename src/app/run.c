@@ -32,10 +32,12 @@ load_config(struct app *a, const struct tn_app_args *args, bool demo,
 	struct tn_sql_pipeline *p = NULL;
 	enum tn_status st;
 
+	a->config = args->config;
+	a->bundle = demo ? "demo" : "office";
 	if (args->config != NULL)
 		st = tn_app_load_dir(args->config, &p, d);
 	else
-		st = tn_app_load_bundle(demo ? "demo" : "office", &p, d);
+		st = tn_app_load_bundle(a->bundle, &p, d);
 	if (st != TN_OK)
 		return st;
 	tn_app_settings_init(&a->set);
@@ -106,6 +108,8 @@ open_door(struct app *a, const struct tn_app_args *args, struct tn_diag *d)
 	o.mqtt = (struct tn_http_mqtt){ tn_app_mqtt_json, tn_app_mqtt_adopt,
 	    a };
 	o.inbox = (struct tn_http_inbox){ tn_app_inbox_json, a };
+	o.definitions = (struct tn_http_definitions){ tn_app_definitions_run,
+	    a };
 	if (st == TN_OK)
 		st = tn_app_inbox_open(a, d);
 	if (st == TN_OK)
@@ -159,9 +163,11 @@ print_banner(struct app *a, const struct tn_app_args *args, int64_t took_us)
 	    (unsigned long long)tn_log_last(a->log),
 	    (unsigned long long)a->cut_lsn,
 	    st == TN_OK ? (double)free_bytes / (1 << 30) : 0.0);
+	/* Not the budget's total: that counts what is kept for a cut and what
+	 * the allocator may take, too. */
 	printf("  ok memory    at most %lld MiB (memory_max), %.1f MiB in "
 	    "use\n", (long long)(a->set.number[TN_SET_MEMORY] >> 20),
-	    (double)tn_budget_total() / (1 << 20));
+	    (double)tn_os_anonymous_bytes() / (1 << 20));
 	printf("  ok pipeline  %u streams, %u views (ready in %.0f ms)\n\n",
 	    (unsigned)a->model->stream_count, (unsigned)a->model->view_count,
 	    (double)took_us / 1000);

@@ -42,6 +42,10 @@ struct app {
 	struct tn_mqtt *mqtt;
 	struct tn_net_tls *mqtt_tls;
 	struct tn_inbox *inbox;
+	const char *config;              /* Folder; NULL: what is bundled. */
+	const char *bundle;
+	struct tn_net_actor *apply;      /* See apply.c. */
+	uint32_t apply_stop;             /* Atomic. */
 	struct tn_net_actor *backup;     /* Made by the first one; calls. */
 	uint32_t backup_stop;            /* Atomic. */
 	struct tn_objects *objects;
@@ -72,6 +76,22 @@ TN_MUST_USE enum tn_status tn_app_engine_open(struct app *a,
 void tn_app_engine_close(struct app *a);
 /* Queue a cut ("timer", "rows", "memory"). Any thread. */
 void tn_app_engine_cut(struct app *a, const char *reason);
+
+/* ---- again.c --------------------------------------------------------- */
+
+/* Quarantined rows of tables that were redefined; once all of the log is
+ * known and before the loop runs. */
+void tn_app_try_again(struct app *a);
+
+/* ---- apply.c --------------------------------------------------------- */
+
+/* After batch stands; closed before it goes. */
+void tn_app_apply_open(struct app *a);
+void tn_app_apply_close(struct app *a);
+/* For struct tn_http_definitions. Loop thread. */
+void tn_app_definitions_run(void *app, const struct tn_http_texts *q,
+    void (*done)(void *arg, enum tn_status st, const struct tn_diag *d,
+    struct tn_slice json), void *arg);
 
 /* ---- memory.c -------------------------------------------------------- */
 

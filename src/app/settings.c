@@ -192,6 +192,14 @@ static const struct def defs[TN_SET_COUNT] = {
 	[TN_SET_LAKE_URL] = { "lake_url", TEXT, "", 0, 0,
 	    "how others reach /lake, as https://tarn.example.com/lake; '': "
 	    "by the Host that they ask" },
+	[TN_SET_COLD_FOLDER] = { "cold_folder", TEXT, "", 0, 0,
+	    "a second folder, mostly of another disk, that old bronze and "
+	    "silver files are moved to, as /mnt/cold; '': none" },
+	[TN_SET_COLD_AFTER] = { "cold_after", TIME, "30 days", 0,
+	    3650 * 86400 * S, "age of the newest row of a partition that is "
+	    "moved to cold_folder; a table may say its own" },
+	[TN_SET_COLD_LEVEL] = { "cold_zstd_level", COUNT, "9", 1, 19,
+	    "compression of files in cold_folder" },
 };
 
 const char *
@@ -341,6 +349,10 @@ check_text(int i, const char *text, struct tn_diag *d)
 	    strncmp(text, "https://", 8) != 0)
 		return tn_diag_set(d, TN_EINVAL, "bad_setting", "lake_url "
 		    "begins with http:// or https://");
+	if (i == TN_SET_COLD_FOLDER && text[0] != '\0' && (text[0] != '/' ||
+	    strpbrk(text, "\n\r") != NULL))
+		return tn_diag_set(d, TN_EINVAL, "bad_setting",
+		    "cold_folder begins with /");
 	if (i == TN_SET_OBJECTS && strcmp(text, "on") != 0 &&
 	    strcmp(text, "off") != 0)
 		return tn_diag_set(d, TN_EINVAL, "bad_setting",

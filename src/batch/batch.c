@@ -9,6 +9,7 @@
 #include "os/os.h"
 
 #define JOBS_MAX 64
+#define LINE_MAX_JOBS 32      /* Of them, behind a recompute. */
 #define CALM_US 10000000      /* After a cut that failed. */
 #define GOLD_PARTS 4          /* Of the budget: most that is kept for gold. */
 #define KEPT_PARTS 16         /* What the allocator may keep. */
@@ -56,6 +57,10 @@ tn_batch_new(const struct tn_batch_opts *o)
 		b->o.slice_rows = 1000000;
 	if (b->o.zstd_level == 0)
 		b->o.zstd_level = 1;
+	if (b->o.cold_after_us == 0)
+		b->o.cold_after_us = INT64_C(30) * 86400 * 1000000;
+	if (b->o.cold_zstd_level == 0)
+		b->o.cold_zstd_level = 9;
 	if (b->o.garbage_us == 0)
 		b->o.garbage_us = INT64_C(600) * 1000000;
 	if (b->o.retention_wait_us == 0)
@@ -69,11 +74,12 @@ tn_batch_new(const struct tn_batch_opts *o)
 	b->last_success = tn_counter_get(TN_GAUGE,
 	    "tarn_batch_last_success_timestamp_seconds", NULL,
 	    "When the last cut was published.");
-	b->said_unknown = tn_zalloc(o->model->view_count + 1);
+	b->said_unknown = tn_zalloc(tn_serving_view_slots(o->model) + 1);
 	b->gold.class = TN_BUDGET_CUT_RESERVE;
 	b->standing.class = TN_BUDGET_CUT_RESERVE;
 	keep_room(b);
 	tn_batch_floors_load(b);
+	tn_batch_hold_load(b);
 	b->lock = tn_net_lock_new();
 	tn_batch_compaction_new(b);
 	b->actor = tn_net_actor_new("batch", JOBS_MAX * 2);
@@ -209,6 +215,12 @@ do_job(struct tn_batch_jobs *b, struct job *j)
 	case TN_BATCH_EXPIRE:
 		tn_batch_expire(b, &j->r, r);
 		break;
+	case TN_BATCH_COMPACT:
+		tn_batch_compact_now(b, r);
+		break;
+	case TN_BATCH_APPLY:
+		tn_batch_apply(b, &j->r, r);
+		break;
 	}
 }
 
@@ -219,12 +231,23 @@ stands_in_line(struct job *j)
 {
 	struct tn_batch_jobs *b = j->b;
 	struct job **at = &b->line;
+	uint32_t ahead = 0;
 
-	if (j->r.kind != TN_BATCH_RECOMPUTE || j->r.dry_run ||
-	    b->doing == NULL)
+	/* A recompute under way knows the old definition. */
+	if ((j->r.kind != TN_BATCH_RECOMPUTE && j->r.kind != TN_BATCH_APPLY) ||
+	    j->r.dry_run || b->doing == NULL)
 		return false;
-	while (*at != NULL)
+	for (; *at != NULL; ahead++)
 		at = &(*at)->next;
+	/* One that is paused must not keep cuts from being taken. */
+	if (ahead >= LINE_MAX_JOBS) {
+		tn_diag_hint(&j->report.diag, "CALL resume(run) or "
+		    "cancel(run): GET /api/v1/runs says which is under way");
+		j->report.status = tn_diag_set(&j->report.diag, TN_EFULL,
+		    "overloaded", "%u others wait for a recompute already",
+		    (unsigned)ahead);
+		return false;
+	}
 	*at = j;
 	return true;
 }
@@ -287,7 +310,8 @@ run_job(struct tn_net_job *job)
 	__atomic_sub_fetch(&j->b->waiting, 1, __ATOMIC_RELAXED);
 	if (j->timed)
 		__atomic_store_n(&j->b->cut_waiting, 0, __ATOMIC_RELAXED);
-	r->status = tn_batch_stopping(j->b, &r->diag);
+	if (r->status == TN_OK)
+		r->status = tn_batch_stopping(j->b, &r->diag);
 	if (r->status == TN_OK)
 		do_job(j->b, j);
 	if (j->recompute == NULL) {
@@ -491,6 +515,37 @@ tn_batch_change_fini(struct change *c)
 	memset(c, 0, sizeof *c);
 }
 
+/* The chain's values, and those of the change itself. */
+static void
+add_values(const struct change *c, struct tn_arena *a,
+    const struct tn_catalog_value *chain, struct tn_catalog_publication *p)
+{
+	struct tn_catalog_value *all;
+
+	p->values = chain;
+	if (c->value_count == 0)
+		return;
+	all = tn_arena_alloc(a, (p->value_count + c->value_count) *
+	    sizeof *all);
+	if (p->value_count > 0)
+		memcpy(all, chain, p->value_count * sizeof *all);
+	memcpy(all + p->value_count, c->values, c->value_count * sizeof *all);
+	p->values = all;
+	p->value_count += c->value_count;
+}
+
+/* The speed layer takes the new base, and new definitions. */
+static void
+tell_speed(const struct change *c)
+{
+	const struct tn_batch_speed *s = &c->b->o.speed;
+
+	if (c->swap != NULL)
+		s->swap(s->speed, c->swap);
+	else
+		s->published(s->speed);
+}
+
 enum tn_status
 tn_batch_change_publish(struct change *c, uint64_t lsn,
     const struct tn_catalog_offset *offsets, uint32_t count,
@@ -512,7 +567,8 @@ tn_batch_change_publish(struct change *c, uint64_t lsn,
 		.run_changed = c->changed,
 		.corrections = c->corrections,
 		.correction_count = c->correction_count,
-		.corrections_keep_us = c->b->o.corrections_keep_us,
+		.corrections_keep_us = tn_batch_expiry(c->b) == INT64_MIN ?
+		    0 : c->b->o.corrections_keep_us,
 	};
 	struct tn_arena *a = tn_arena_new(4096);
 	struct tn_catalog_value *values = NULL;
@@ -521,7 +577,7 @@ tn_batch_change_publish(struct change *c, uint64_t lsn,
 	tn_os_crash_point("publish_before");
 	if (st == TN_OK)
 		st = tn_batch_chain_values(c, a, &values, &p.value_count);
-	p.values = values;
+	add_values(c, a, values, &p);
 	if (st == TN_OK)
 		st = tn_catalog_publish(c->b->o.catalog, &p);
 	tn_arena_free(a);
@@ -536,7 +592,7 @@ tn_batch_change_publish(struct change *c, uint64_t lsn,
 		return st;
 	}
 	tn_os_crash_point("publish_after");
-	c->b->o.speed.published(c->b->o.speed.speed);
+	tell_speed(c);
 	tn_batch_tables_follow(c->b, c->same_rows);
 	tn_os_crash_point("table_after");
 	return TN_OK;
@@ -551,7 +607,7 @@ tn_batch_collect(struct tn_batch_jobs *b)
 	struct tn_catalog_file *files = NULL;
 	uint32_t count = 0;
 	enum tn_status st = tn_catalog_garbage(b->o.catalog,
-	    tn_os_wall_us() - b->o.garbage_us, a, &files, &count);
+	    tn_batch_expiry(b), a, &files, &count);
 
 	for (uint32_t i = 0; st == TN_OK && i < count; i++) {
 		st = tn_lake_remove(b->o.lake, files[i].path);

@@ -14,6 +14,11 @@ struct tn_batch_speed {
 	void (*seal)(void *speed, uint64_t *lsn, struct tn_serving_refs *refs);
 	void (*unseal)(void *speed);
 	void (*published)(void *speed);
+	/* Definitions that change; see tn_speed_adopt. swap is published, too. */
+	void (*adopt)(void *speed, struct tn_serving_change *c, uint64_t *lsn,
+	    struct tn_serving_refs *refs);
+	void (*swap)(void *speed, struct tn_serving_change *c);
+	void (*abandon)(void *speed, struct tn_serving_change *c);
 	void *speed;
 };
 struct tn_batch_opts {
@@ -32,6 +37,10 @@ struct tn_batch_opts {
 	uint64_t compact_rate;      /* Bytes a second read by it; 0: 32 MiB */
 	uint64_t slice_rows;        /* Rows held at once; 0: 1000000 */
 	int zstd_level;             /* Of lake files; 0: 1 */
+	/* Of the lake's cold folder, where it has one; see move.c. */
+	int64_t cold_after_us;      /* For tables that do not say; 0: 30 d. */
+	int cold_zstd_level;        /* 0: 9 */
+	uint64_t cold_reserve;      /* Bytes that stay free there. */
 	int table_formats;          /* Of enum tn_lake_format; 0: none. */
 	int64_t garbage_us;         /* Keep dropped files; 0: 10 min */
 	/* How long no row is removed after the clock leapt; 0: 10 min, < 0:
@@ -61,6 +70,9 @@ enum tn_batch_kind {
 	TN_BATCH_EXPIRE,            /* Snapshots and files that go with them. */
 	TN_BATCH_ROLLBACK,          /* A view to a kept snapshot's states. */
 	TN_BATCH_TABLES,            /* Iceberg and Delta, once at the start. */
+	TN_BATCH_COMPACT,           /* Young files of each day, without delay;
+	                             * answers when it is begun. */
+	TN_BATCH_APPLY,             /* Definitions of views; see apply.c. */
 };
 struct tn_batch_request {
 	enum tn_batch_kind kind;
@@ -82,6 +94,7 @@ struct tn_batch_request {
 	int64_t time_us;
 	uint64_t lsn;
 	uint64_t snapshot;
+	struct tn_serving_change *change;      /* APPLY; borrowed. */
 	/* On the batch thread; the report is valid during the call. */
 	void (*done)(void *arg, const struct tn_batch_report *r);
 	void *arg;
@@ -114,6 +127,22 @@ TN_MUST_USE enum tn_status tn_batch_pause(struct tn_batch_jobs *b,
  * From the first call on it runs only so, but for what is overdue; before, a
  * cut does all of it at its end. Any thread. */
 void tn_batch_tick(struct tn_batch_jobs *b);
+/* Are these states of a view, folded from silver, those that bronze's raw bytes
+ * give, up to the snapshot's lsn? TN_ECONFLICT with the first difference;
+ * TN_ELIMIT, TN_EFULL: not to be compared. Any thread but the loop. */
+struct tn_batch_states {
+	const struct tn_serving_view *view;
+	const struct tn_exec_fold *states;
+	const struct tn_catalog_snapshot *base;
+	struct tn_exec_refs refs;
+	/* Asked before each file; another status ends it. May be NULL. */
+	enum tn_status (*go_on)(const void *arg, struct tn_diag *d);
+	const void *arg;
+	uint64_t rows;               /* Set: of bronze, read. */
+	uint32_t groups;             /* Set: that were compared. */
+};
+TN_MUST_USE enum tn_status tn_batch_check_states(struct tn_batch_jobs *b,
+    struct tn_batch_states *s, struct tn_diag *d);
 /* Silver of tables whose definition changed, anew from bronze; gold of views
  * that are no more is dropped. At start, before speed's replay. Main thread. */
 TN_MUST_USE enum tn_status tn_batch_rebuild(struct tn_batch_jobs *b,

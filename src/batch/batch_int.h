@@ -45,6 +45,9 @@ struct tn_batch_jobs {
 	int32_t cost_day;
 	int64_t seen_wall, seen_mono;
 	int64_t distrust;            /* Monotonic: no retention before then. */
+	/* See hold.c: the clocks at the last look, the leap that is believed,
+	 * and (wall) until when no snapshot expires; 0: they do. */
+	struct { int64_t wall, mono, most, until; } hold;
 };
 
 struct tn_batch_before;
@@ -71,6 +74,10 @@ struct change {
 	uint32_t correction_count;
 	uint64_t changed;            /* Rows; also beyond corrections_max. */
 	struct tn_arena *texts;
+	/* Values of the catalog that change with it; borrowed. */
+	const struct tn_catalog_value *values;
+	uint32_t value_count;
+	struct tn_serving_change *swap;  /* Definitions, too; borrowed. */
 	/* New bronze files, in the order they were written; see chain.c. */
 	struct tn_batch_chained {
 		uint32_t stream;
@@ -105,6 +112,12 @@ struct tn_batch_recompute *tn_batch_recompute_new(struct tn_batch_jobs *b,
     struct tn_batch_report *r);
 bool tn_batch_recompute_step(struct tn_batch_recompute *x);
 void tn_batch_recompute_free(struct tn_batch_recompute *x);
+/* New definitions: their gold, the swap. */
+void tn_batch_apply(struct tn_batch_jobs *b,
+    const struct tn_batch_request *q, struct tn_batch_report *r);
+/* What is noted of a view that was computed. */
+void tn_batch_computed_text(const struct tn_serving_view *v,
+    char key[static 40], char value[static 32]);
 /* Rows of a batch of silver after an LSN: marks of those that are not (1:
  * leave out), and how many are. Free marks. */
 struct tn_batch_marks {
@@ -131,6 +144,8 @@ TN_MUST_USE enum tn_status tn_batch_stopping(const struct tn_batch_jobs *b,
 /* Merge young files, after a cut: all that is due, or, where there are ticks,
  * only what is overdue. */
 void tn_batch_compact(struct tn_batch_jobs *b);
+void tn_batch_compact_now(struct tn_batch_jobs *b,
+    struct tn_batch_report *r);
 void tn_batch_compaction_new(struct tn_batch_jobs *b);
 /* A round under way is given up. After the actor has ended. */
 void tn_batch_compaction_free(struct tn_batch_jobs *b);
@@ -140,6 +155,7 @@ struct tn_batch_tiers {
 	uint32_t young_max;
 	bool settle;                 /* All young ones, however few. */
 };
+struct tn_batch_tiers tn_batch_tiers_of(const struct tn_batch_jobs *b);
 /* ${n} files of a partition in the order of a snapshot: neighbours from
  * ${from} on; false: none. */
 bool tn_batch_pick(const struct tn_batch_tiers *t,
@@ -187,7 +203,14 @@ TN_MUST_USE enum tn_status tn_batch_whole(struct tn_batch_jobs *b);
 TN_MUST_USE enum tn_status tn_batch_tables_open(struct tn_batch_jobs *b);
 void tn_batch_tables_follow(struct tn_batch_jobs *b, bool same_rows);
 void tn_batch_tables_expired(struct tn_batch_jobs *b);
+/* Those of views that came, changed or went. */
+void tn_batch_tables_change(struct tn_batch_jobs *b,
+    const struct tn_serving_change *c);
 void tn_batch_tables_free(struct tn_batch_jobs *b);
+/* Snapshots that were followed before this time may go; INT64_MIN: none, the
+ * clock leapt. Batch thread. */
+void tn_batch_hold_load(struct tn_batch_jobs *b);
+int64_t tn_batch_expiry(struct tn_batch_jobs *b);
 /* Unlink what nobody can see any more. */
 void tn_batch_collect(struct tn_batch_jobs *b);
 

@@ -20,7 +20,7 @@
  *
  * A failure leaves everything as it was; a later round tries again, not
  * before CALM_US. A crash leaves files that no catalog row names. */
-#include "batch/batch_int.h"
+#include "batch/compact_int.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -30,255 +30,15 @@
 #define STEP_US 20000                /* One turn of the batch thread. */
 #define OVERDUE 4
 #define CALM_US INT64_C(10000000)    /* After a failure. */
-#define ROUND_MERGES 64
-#define ROUND_BYTES (UINT64_C(32) << 20)
+#define COLD_CALM_US INT64_C(600000000)  /* Of the cold folder. */
+#define COLD_GROUPS 4                /* Packed harder: in smaller steps. */
 #define PIECES_BYTES ((size_t)96 << 20)
 #define MERGE_PARTS 16               /* Of the memory budget, for pieces. */
 #define PIECE_ROWS 20000             /* A page. */
 #define PIECE_ROWS_MIN 256
 #define ROW_BYTES 150                /* Decoded, beside what is packed. */
-#define UNPACKED 6                   /* Bytes of a row for each packed one. */
-#define UNPACKED_MOST 40
-#define SMALL_BUDGET ((size_t)512 << 20)
-#define INPUT_PARTS 8                /* For unpacked row groups. */
 #define HOLDS 3                      /* Pieces, joined, sorted. */
-#define SETTLE_US INT64_C(300000000) /* Least time without new files. */
-#define SETTLE_RATE 16384            /* Bytes a second of waiting. */
 #define BUSY_BYTES (UINT64_C(4) << 20)   /* Of the log, a second. */
-
-/* Neighbours of one partition that become one. */
-struct merge {
-	const struct tn_governance_stream *s;
-	const struct tn_catalog_file *files;
-	uint32_t count;
-	uint64_t bytes;
-};
-
-/* A partition with young files, and since when it has had no new one. */
-struct still {
-	enum tn_catalog_tier tier;
-	uint32_t object;
-	char partition[24];
-	uint64_t newest;                 /* Id of a file. */
-	int64_t since_us;
-};
-
-struct tn_batch_compaction {
-	/* What the last look found. */
-	uint64_t looked;                 /* Sequence of the snapshot. */
-	int64_t due_us;                  /* When one will have settled. */
-	struct still *still;
-	uint32_t still_count;
-	int64_t calm_us;                 /* Monotonic: nothing before then. */
-	/* How fast. */
-	int64_t ticked_us;
-	uint64_t log_bytes;
-	int64_t allowance;               /* Bytes that may be read. */
-	/* The round. */
-	const struct tn_catalog_snapshot *base;  /* NULL: none. */
-	struct merge merges[ROUND_MERGES];
-	uint32_t count, at;
-	struct change change;
-	struct tn_budget_share held;
-	struct tn_diag d;
-	/* The merge under way. */
-	const char **paths;
-	uint32_t sort[TN_BATCH_SORT_MAX];
-	uint32_t sort_count;
-	struct tn_parquet_write_opts parquet;
-	struct tn_lake_merge *in;
-	struct tn_lake_writer *out;
-	char label[64], partition[40];
-	uint32_t files;                  /* Of the round, to name them. */
-	uint64_t rows;                   /* Of the merge. */
-	uint64_t lsn_from, lsn_last;     /* Of the bronze file under way. */
-	struct tn_batch_chain *chain;    /* Of bronze; NULL. */
-	uint32_t chained;                /* Files that it has taken. */
-};
-
-/* ---- what is to be done ---------------------------------------------- */
-
-static struct tn_batch_tiers
-tiers_of(const struct tn_batch_jobs *b)
-{
-	return (struct tn_batch_tiers){ .full_bytes = b->o.compact_file_bytes,
-	    .young_max = b->o.young_files_max };
-}
-
-/* Since when the partition is still; from now on when it is not known. */
-static int64_t
-still_since(const struct tn_batch_compaction *x, uint32_t *at,
-    const struct tn_catalog_file *newest, int64_t now)
-{
-	for (; *at < x->still_count; (*at)++) {
-		const struct still *s = &x->still[*at];
-		int c = s->tier != newest->tier ? (int)s->tier -
-		    (int)newest->tier : s->object != newest->object ?
-		    (s->object < newest->object ? -1 : 1) :
-		    strcmp(s->partition, newest->partition);
-		if (c > 0)
-			break;
-		if (c == 0)
-			return s->newest == newest->id && s->since_us <= now ?
-			    s->since_us : now;
-	}
-	return now;
-}
-
-/* A look over all partitions, in the order of the snapshot. */
-struct look {
-	struct tn_batch_jobs *b;
-	struct tn_batch_compaction *x;
-	const struct tn_catalog_snapshot *base;
-	int64_t now;
-	uint32_t old_at;                 /* In x->still. */
-	struct still *still;             /* The new list. */
-	uint32_t still_count, still_cap;
-	int64_t due_us;
-	uint64_t bytes;                  /* Of the round so far. */
-};
-
-static void
-note_still(struct look *l, const struct tn_catalog_file *newest,
-    int64_t since)
-{
-	struct still *s;
-
-	if (l->still_count == l->still_cap) {
-		l->still_cap = l->still_cap == 0 ? 16 : l->still_cap * 2;
-		l->still = tn_realloc(l->still,
-		    l->still_cap * sizeof *l->still);
-	}
-	s = &l->still[l->still_count++];
-	*s = (struct still){ .tier = newest->tier, .object = newest->object,
-	    .newest = newest->id, .since_us = since };
-	memcpy(s->partition, newest->partition, sizeof s->partition);
-}
-
-/* Bytes that a settled partition would write make it wait longer: late rows
- * that trickle in do not write a large file anew each minute. */
-static bool
-is_settled(struct look *l, const struct tn_batch_tiers *t,
-    const struct tn_catalog_file *files, uint32_t n)
-{
-	const struct tn_catalog_file *newest = &files[0];
-	uint64_t bytes = 0;
-	int64_t since, wait;
-
-	for (uint32_t i = 0; i < n; i++) {
-		if (files[i].id > newest->id)
-			newest = &files[i];
-		if (files[i].bytes < t->full_bytes)
-			bytes += files[i].bytes;
-	}
-	since = still_since(l->x, &l->old_at, newest, l->now);
-	note_still(l, newest, since);
-	wait = SETTLE_US + (int64_t)(bytes / SETTLE_RATE) * 1000000;
-	if (l->now - since >= wait)
-		return true;
-	if (since + wait < l->due_us)
-		l->due_us = since + wait;
-	return false;
-}
-
-/* Of each file a row group may be unpacked at once. How far wide rows shrink
- * is not known, so a small budget expects the worst: then fewer files are
- * merged at a time. */
-static uint32_t
-fit_memory(const struct tn_catalog_file *files, uint32_t count)
-{
-	size_t most = tn_batch_part(INPUT_PARTS), group = tn_batch_group_bytes();
-	size_t need = 0;
-
-	for (uint32_t i = 0; i < count; i++) {
-		uint64_t wide = files[i].bytes * (tn_batch_part(1) <
-		    SMALL_BUDGET ? UNPACKED_MOST : UNPACKED);
-		need += wide < group ? (size_t)wide : group;
-		if (i >= 2 && need > most)
-			return i;
-	}
-	return count;
-}
-
-static void
-look_at(struct look *l, const struct tn_governance_stream *s,
-    const struct tn_catalog_file *files, uint32_t n)
-{
-	struct tn_batch_compaction *x = l->x;
-	struct tn_batch_tiers t = tiers_of(l->b);
-	uint32_t from, count;
-	uint64_t bytes = 0;
-
-	if (tn_batch_young(&t, files, n) < 2)
-		return;
-	t.settle = is_settled(l, &t, files, n);
-	if (!tn_batch_pick(&t, files, n, &from, &count))
-		return;
-	count = fit_memory(files + from, count);
-	for (uint32_t i = from; i < from + count; i++)
-		bytes += files[i].bytes;
-	if (x->count == ROUND_MERGES || (x->count > 0 &&
-	    l->bytes + bytes > ROUND_BYTES)) {
-		l->due_us = l->now;      /* In the next round. */
-		return;
-	}
-	l->bytes += bytes;
-	x->merges[x->count++] = (struct merge){ s, files + from, count,
-	    bytes };
-}
-
-/* Files from ${i} on that are of one partition end before this one. */
-static uint32_t
-partition_end(const struct tn_catalog_snapshot *s, uint32_t i)
-{
-	const struct tn_catalog_file *f = s->files;
-	uint32_t end = i;
-
-	while (end < s->count && f[end].tier == f[i].tier &&
-	    f[end].object == f[i].object && strcmp(f[end].partition,
-	    f[i].partition) == 0)
-		end++;
-	return end;
-}
-
-/* One partition, from file ${i} on; returns its end. Of silver only files of
- * the definition in force are merged. */
-static uint32_t
-look_at_partition(struct look *l, uint32_t i)
-{
-	const struct tn_serving_model *m = l->b->o.model;
-	const struct tn_catalog_file *f = l->base->files;
-	int stream = tn_serving_stream_by_id(m, f[i].object);
-	bool ours = stream >= 0;
-	uint32_t end = partition_end(l->base, i);
-
-	for (uint32_t k = i; ours && k < end; k++)
-		ours = f[i].tier == TN_TIER_BRONZE ||
-		    f[k].version == m->streams[stream].version;
-	if (ours)
-		look_at(l, &m->streams[stream], f + i, end - i);
-	return end;
-}
-
-/* Fills merges[] from ${base}. */
-static void
-look_around(struct tn_batch_jobs *b, const struct tn_catalog_snapshot *base)
-{
-	struct tn_batch_compaction *x = b->compaction;
-	struct look l = { .b = b, .x = x, .base = base,
-	    .now = tn_os_wall_us(), .due_us = INT64_MAX };
-	uint32_t i = 0;
-
-	x->count = x->at = 0;
-	/* Bronze and silver are the first tiers of a snapshot. */
-	while (i < base->count && base->files[i].tier <= TN_TIER_SILVER)
-		i = look_at_partition(&l, i);
-	tn_free(x->still);
-	x->still = l.still;
-	x->still_count = l.still_count;
-	x->looked = base->sequence;
-	x->due_us = l.due_us;
-}
 
 /* ---- a round --------------------------------------------------------- */
 
@@ -328,7 +88,10 @@ give_up(struct tn_batch_jobs *b, enum tn_status st)
 	    x->d.message) != TN_OK)
 		tn_say(TN_WARN, "batch", "run %llu stays open",
 		    (unsigned long long)x->change.run);
-	x->calm_us = tn_os_mono_us() + CALM_US;
+	if (x->count > 0 && x->merges[0].cold)
+		x->cold_calm_us = tn_os_mono_us() + COLD_CALM_US;
+	else
+		x->calm_us = tn_os_mono_us() + CALM_US;
 	x->looked = 0;
 	end_round(x);
 }
@@ -343,17 +106,21 @@ begin_round(struct tn_batch_jobs *b)
 	uint64_t run = 0;
 	enum tn_status st;
 
-	if (base->sequence != x->looked || tn_os_wall_us() >= x->due_us)
-		look_around(b, base);
+	if (x->asked || base->sequence != x->looked ||
+	    tn_os_wall_us() >= x->due_us)
+		tn_batch_look(b, base);
 	else
 		x->count = 0;
 	if (x->count == 0) {
+		x->asked = false;
 		tn_catalog_snapshot_put(base);
 		return false;
 	}
 	x->base = base;
 	x->files = 0;
-	st = tn_batch_run_begin(b, "compact", "young files", x->count == 1 ?
+	st = tn_batch_run_begin(b, x->merges[0].cold ? "move" : "compact",
+	    x->merges[0].cold ? "cold_after" : x->asked ? "request" :
+	    "young files", x->count == 1 ?
 	    x->merges[0].s->table->name : "", 0, base->lsn, &run);
 	tn_batch_change_begin(&x->change, b, base->lsn, run);
 	x->change.same_rows = true;
@@ -401,7 +168,7 @@ open_output(struct tn_batch_jobs *b, const struct merge *m)
 	bool raw = m->files[0].tier == TN_TIER_BRONZE;
 	struct tn_lake_write w = { .tier = raw ? "bronze" : "silver",
 	    .table = m->s->table->name, .partition = x->partition,
-	    .label = x->label, .parquet = &x->parquet,
+	    .label = x->label, .parquet = &x->parquet, .cold = m->cold,
 	    .time_column = raw ? TN_BRONZE_RECEIVED :
 	    tn_batch_time_column(m->s), .version = m->s->version,
 	    .lsn = m->files[m->count - 1].lsn_max };
@@ -438,13 +205,18 @@ begin_merge(struct tn_batch_jobs *b, const struct tn_lake_piece *piece)
 	/* A file is known to be full when a row group is closed. */
 	if (group > b->o.compact_file_bytes)
 		group = (size_t)b->o.compact_file_bytes;
-	x->parquet = (struct tn_parquet_write_opts){
-	    .zstd_level = b->o.zstd_level, .group_bytes = group,
+	if (m->cold)
+		group /= COLD_GROUPS;
+	x->parquet = (struct tn_parquet_write_opts){ .zstd_level = m->cold ?
+	    b->o.cold_zstd_level : b->o.zstd_level, .group_bytes = group,
 	    .sorted_by = x->sort, .sorted_count = x->sort_count };
 	snprintf(x->partition, sizeof x->partition, "%s%s",
 	    m->files[0].partition[0] != '\0' ? "date=" : "",
 	    m->files[0].partition);
-	tn_os_crash_point("compact_begun");
+	if (m->cold)
+		tn_os_crash_point("move_begun");
+	else
+		tn_os_crash_point("compact_begun");
 	return tn_lake_merge_open(b->o.lake, &o, &x->in, &x->d);
 }
 
@@ -476,7 +248,10 @@ finish_output(struct tn_batch_jobs *b, const struct merge *m, bool last)
 		return st;
 	tn_batch_change_add(&x->change, m->files[0].tier, m->s->id,
 	    m->s->version, &f, lo, hi);
-	tn_os_crash_point("compact_written");
+	if (m->cold)
+		tn_os_crash_point("move_written");
+	else
+		tn_os_crash_point("compact_written");
 	return TN_OK;
 }
 
@@ -612,13 +387,17 @@ publish_round(struct tn_batch_jobs *b)
 	if (!good)
 		return tn_diag_set(&x->d, TN_ECLOSED, "overtaken",
 		    "its files were dropped meanwhile");
-	snprintf(detail, sizeof detail, x->count == 1 ?
-	    "%u files of %s%s%.23s became %u" : "%u files of %s%s%.23s and "
-	    "of other partitions became %u", (unsigned)x->change.drop_count,
-	    m->s->table->name, m->files[0].partition[0] != '\0' ? " " : "",
-	    m->files[0].partition, (unsigned)x->change.add_count);
+	snprintf(detail, sizeof detail, "%u files of %s%s%.23s%s became %u%s",
+	    (unsigned)x->change.drop_count, m->s->table->name,
+	    m->files[0].partition[0] != '\0' ? " " : "",
+	    m->files[0].partition, x->count == 1 ? "" :
+	    " and of other partitions", (unsigned)x->change.add_count,
+	    m->cold ? " in the cold folder" : "");
 	st = tn_batch_change_publish(&x->change, lsn, NULL, 0, detail);
-	tn_os_crash_point("compact_published");
+	if (m->cold)
+		tn_os_crash_point("move_published");
+	else
+		tn_os_crash_point("compact_published");
 	return st;
 }
 
@@ -741,13 +520,13 @@ is_overdue(struct tn_batch_jobs *b)
 {
 	const struct tn_catalog_snapshot *s = tn_catalog_snapshot(
 	    b->o.catalog);
-	struct tn_batch_tiers t = tiers_of(b);
+	struct tn_batch_tiers t = tn_batch_tiers_of(b);
 	uint32_t most = 0;
 
 	for (uint32_t i = 0, end; i < s->count && s->files[i].tier <=
 	    TN_TIER_SILVER; i = end) {
 		uint32_t young;
-		end = partition_end(s, i);
+		end = tn_batch_partition_end(s, i);
 		young = tn_batch_young(&t, &s->files[i], end - i);
 		most = young > most ? young : most;
 	}
@@ -772,6 +551,39 @@ tn_batch_compact(struct tn_batch_jobs *b)
 		do
 			more = !is_stopping(b) && step_on(b, true);
 		while (more && x->base != NULL);
+}
+
+/* A person does not want to wait until a day is quiet: the ticks do the work,
+ * what it comes to is told at once. */
+void
+tn_batch_compact_now(struct tn_batch_jobs *b, struct tn_batch_report *r)
+{
+	const struct tn_catalog_snapshot *s = tn_catalog_snapshot(
+	    b->o.catalog);
+	struct tn_batch_tiers t = tn_batch_tiers_of(b);
+	uint32_t files = 0, days = 0;
+
+	for (uint32_t i = 0, end; i < s->count && s->files[i].tier <=
+	    TN_TIER_SILVER; i = end) {
+		uint32_t young;
+		end = tn_batch_partition_end(s, i);
+		young = tn_batch_young(&t, &s->files[i], end - i);
+		files += young > 1 ? young : 0;
+		days += young > 1;
+	}
+	r->lsn = s->lsn;
+	r->files = files;
+	tn_catalog_snapshot_put(s);
+	if (files == 0) {
+		tn_buf_str(&r->text, "nothing to do: no partition has two "
+		    "young files\n");
+		return;
+	}
+	tn_buf_printf(&r->text, "%u young files of %u partitions are merged, "
+	    "a step at a time\n", (unsigned)files, (unsigned)days);
+	b->compaction->asked = true;
+	b->compaction->calm_us = 0;
+	tn_batch_compact(b);
 }
 
 void

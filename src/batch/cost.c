@@ -10,8 +10,8 @@
 
 /* The files of one object and tier stand together in a snapshot. */
 static uint32_t
-gather(const struct tn_catalog_snapshot *s, int32_t day,
-    struct tn_catalog_cost *out)
+gather(const struct tn_batch_jobs *b, const struct tn_catalog_snapshot *s,
+    int32_t day, struct tn_catalog_cost *out)
 {
 	uint32_t n = 0;
 
@@ -24,6 +24,8 @@ gather(const struct tn_catalog_snapshot *s, int32_t day,
 		out[n - 1].files++;
 		out[n - 1].rows += f->rows;
 		out[n - 1].bytes += f->bytes;
+		if (tn_lake_is_cold(b->o.lake, f->path))
+			out[n - 1].cold += f->bytes;
 	}
 	return n;
 }
@@ -43,7 +45,8 @@ tn_batch_cost(struct tn_batch_jobs *b)
 	b->cost_day = day;
 	s = tn_catalog_snapshot(b->o.catalog);
 	list = tn_alloc((s->count + 1) * sizeof *list);
-	st = tn_catalog_cost_note(b->o.catalog, list, gather(s, day, list));
+	st = tn_catalog_cost_note(b->o.catalog, list, gather(b, s, day,
+	    list));
 	if (st != TN_OK)
 		tn_say(TN_WARN, "batch", "the cost of today could not be "
 		    "noted: %s", tn_status_text(st));

@@ -22,6 +22,9 @@
 #define JOINED_KEYS_MAX 8000000      /* In memory at once, 16 bytes each. */
 #define SLICE_PARTS 32               /* Of the budget; held twice at the end. */
 #define KEY_PARTS 16
+/* No log packs with less: where the lake wants no more, the log's frames of
+ * raw rows become bronze's pages as they are. */
+#define FRAME_LEVEL 1
 
 /* What one stream has gathered. */
 struct part {
@@ -63,9 +66,11 @@ init_cut(struct cut *c, struct tn_batch_jobs *b, struct tn_diag *d)
 	c->b = b;
 	c->d = d;
 	c->parts = tn_zalloc((m->stream_count + 1) * sizeof *c->parts);
-	c->deltas = tn_zalloc((m->view_count + 1) * sizeof *c->deltas);
+	c->deltas = tn_zalloc((tn_serving_view_slots(m) + 1) *
+	    sizeof *c->deltas);
 	for (uint32_t i = 0; i < m->view_count; i++)
-		c->deltas[i] = tn_exec_fold_new(m->views[i].program);
+		if (tn_serving_view_live(m, i))
+			c->deltas[i] = tn_exec_fold_new(m->views[i].program);
 	c->reader = tn_governance_reader_new(m->streams, m->stream_count);
 	c->parquet.zstd_level = b->o.zstd_level;
 	c->parquet.group_bytes = tn_batch_group_bytes();
@@ -223,7 +228,13 @@ add_bronze(struct cut *c, struct part *p,
 		return st;
 	p->bronze_last = block->lsn;
 	b = tn_governance_bronze_of(&said);
-	st = b == NULL ? TN_ENOMEM : tn_lake_add(p->bronze, b);
+	if (b == NULL)
+		st = TN_ENOMEM;
+	else if (block->frame.n > 0 && c->parquet.zstd_level == FRAME_LEVEL)
+		st = tn_lake_add_framed(p->bronze, b, TN_BRONZE_RAW,
+		    block->frame);
+	else
+		st = tn_lake_add(p->bronze, b);
 	tn_record_batch_unref(b);
 	return st;
 }
@@ -254,7 +265,7 @@ add_keys(struct part *p, const struct tn_governance_rows *r)
 	if (st != TN_OK)
 		return st;
 	for (uint32_t i = 0; i < r->batch->rows; i++)
-		if (r->marks[i] == TN_MARK_ACCEPTED)
+		if (tn_governance_holds_key(r, i))
 			p->keys[p->key_count++] = r->keys[i];
 	if (p->received_min == 0 || r->received_us < p->received_min)
 		p->received_min = r->received_us;
@@ -336,7 +347,7 @@ fold_rows(struct cut *c, uint32_t stream, const struct tn_governance_rows *r)
 	    .received_us = r->received_us };
 
 	for (uint32_t v = 0; v < m->view_count; v++)
-		if (m->views[v].stream == stream)
+		if (m->views[v].stream == stream && c->deltas[v] != NULL)
 			tn_exec_fold_apply(c->deltas[v], &rows, &refs, NULL);
 }
 
@@ -517,6 +528,8 @@ write_all(struct cut *c)
 		st = finish_stream(c, i);
 	for (uint32_t v = 0; st == TN_OK && v < m->view_count; v++) {
 		struct tn_exec_fold *delta = c->deltas[v];
+		if (delta == NULL)
+			continue;        /* Its definition is gone. */
 		c->deltas[v] = NULL;
 		count_parts(c);
 		st = tn_batch_gold(&c->change, &m->views[v], delta, c->base,

@@ -3,7 +3,8 @@
  * of the definition in force; and gold of views that the configuration does
  * not name any more is dropped.
  *
- *   bronze files -> blocks -> gate (stored marks) -> silver by day, in slices
+ *   bronze files -> blocks -> gate (stored marks) -> silver by day, in slices,
+ *   but not of days that retention has taken
  *   -> one publication at the cut in force: old files out, new ones in
  *
  * Runs on the main thread before the loop, before the log is replayed and
@@ -43,6 +44,25 @@ drop_silver(struct rebuild *x)
 	tn_budget_set(&x->held, 0);
 }
 
+/* Bronze may be kept longer than silver: days that retention has taken stay
+ * away, as the next cut would take them again. */
+static void
+keep_file(struct rebuild *x, const struct tn_lake_file *f)
+{
+	int64_t floor = tn_batch_floor(x->b, (uint32_t)(x->s -
+	    x->b->o.model->streams));
+
+	if (x->s->table->retention_us <= 0 || f->time_max >= floor) {
+		tn_batch_change_add(&x->change, TN_TIER_SILVER, x->s->id,
+		    x->s->version, f, 1, x->base->lsn);
+		return;
+	}
+	x->change.rows -= f->rows;
+	if (tn_lake_remove(x->b->o.lake, f->path) != TN_OK)
+		tn_say(TN_WARN, "batch", "%s could not be removed; the next "
+		    "start does it", f->path);
+}
+
 static enum tn_status
 write_slice(struct rebuild *x)
 {
@@ -66,8 +86,7 @@ write_slice(struct rebuild *x)
 	st = tn_lake_put_days(x->b->o.lake, &w, x->silver, x->silver_count,
 	    &files);
 	for (uint32_t i = 0; i < files.count; i++)
-		tn_batch_change_add(&x->change, TN_TIER_SILVER, x->s->id,
-		    x->s->version, &files.files[i], 1, x->base->lsn);
+		keep_file(x, &files.files[i]);
 	tn_lake_files_fini(&files);
 	drop_silver(x);
 	return st;

@@ -566,7 +566,8 @@ next_view(struct tn_batch_recompute *x)
 
 	while (x->v == NULL && x->at < m->view_count) {
 		const struct tn_serving_view *v = &m->views[x->at++];
-		if (x->view == NULL || strcmp(x->view, v->def->name) == 0)
+		if (tn_serving_view_live(m, x->at - 1) && (x->view == NULL ||
+		    strcmp(x->view, v->def->name) == 0))
 			begin_view(x, v);
 	}
 }
@@ -614,8 +615,8 @@ tn_batch_recompute_free(struct tn_batch_recompute *x)
 
 /* What is noted of a view that was computed: its version, and how its gold is
  * laid out (by day since "day"; gold of before is made anew). */
-static void
-computed_text(const struct tn_serving_view *v, char key[static 40],
+void
+tn_batch_computed_text(const struct tn_serving_view *v, char key[static 40],
     char value[static 32])
 {
 	snprintf(key, 40, "computed:%u", (unsigned)v->id);
@@ -629,7 +630,7 @@ is_computed(struct tn_batch_jobs *b, const struct tn_serving_view *v,
 	const char *noted = NULL;
 	char key[40], value[32];
 
-	computed_text(v, key, value);
+	tn_batch_computed_text(v, key, value);
 	if (tn_catalog_get(b->o.catalog, key, a, &noted) != TN_OK)
 		return false;
 	return strcmp(noted, value) == 0;
@@ -640,7 +641,7 @@ say_computed(struct tn_batch_jobs *b, const struct tn_serving_view *v)
 {
 	char key[40], value[32];
 
-	computed_text(v, key, value);
+	tn_batch_computed_text(v, key, value);
 	return tn_catalog_set(b->o.catalog, key, value);
 }
 

@@ -84,6 +84,7 @@ raise_floor(struct tn_batch_jobs *b, uint32_t stream, int64_t floor)
 	floor_key(key, &b->o.model->streams[stream]);
 	snprintf(text, sizeof text, "%lld", (long long)floor);
 	st = tn_catalog_set(b->o.catalog, key, text);
+	tn_os_crash_point("retire_noted");
 	if (st == TN_OK) {
 		b->floors[stream] = floor;
 		tn_serving_floor_set(b->o.serving, stream, floor);
@@ -104,7 +105,6 @@ tn_batch_kept(const struct tn_batch_jobs *b, const struct tn_serving_view *v,
 		return TN_OK;
 	kept->max = tn_exec_bucket_at(q, (uint32_t)tn_batch_time_column(s),
 	    floor - 1, a);
-	kept->max_inclusive = true;
 	kept->group = (uint32_t)(q->bucket_group < 0 ? 0 : q->bucket_group);
 	if (kept->max != NULL)
 		return TN_OK;
@@ -196,6 +196,7 @@ publish(struct change *c, const struct tn_catalog_snapshot *base)
 	    (unsigned)c->drop_count);
 	if (st == TN_OK)
 		st = tn_batch_change_publish(c, base->lsn, NULL, 0, detail);
+	tn_os_crash_point("retire_published");
 	if (st == TN_OK)
 		return;
 	tn_say(TN_ERROR, "batch", "retention could not be kept: %s; the next "

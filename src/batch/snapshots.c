@@ -70,7 +70,8 @@ tn_batch_whole(struct tn_batch_jobs *b)
 	for (uint32_t i = 0; st == TN_OK && i < m->view_count; i++) {
 		const struct tn_serving_view *v = &m->views[i];
 		char key[40], text[48];
-		if (tn_serving_whole(b->o.serving, v, now) == TN_OK)
+		if (!tn_serving_view_live(m, i) ||
+		    tn_serving_whole(b->o.serving, v, now) == TN_OK)
 			continue;
 		snprintf(key, sizeof key, TN_SERVING_WHOLE,
 		    (unsigned)v->id);
@@ -150,17 +151,51 @@ go_on(const void *arg, struct tn_diag *d)
 	return tn_batch_stopping(arg, d);
 }
 
+/* Rows in (${after}, ${silver}'s LSN]. */
+static enum tn_status
+fold_part(struct rollback *x, const struct tn_catalog_snapshot *silver,
+    uint64_t after, struct tn_diag *d)
+{
+	struct tn_serving_lsns w = { .view = x->v, .silver = silver,
+	    .after = after, .last = silver->lsn,
+	    .refs = tn_serving_refs_view(&x->refs),
+	    .memory = TN_BUDGET_CUTS, .go_on = go_on, .arg = x->b };
+	struct tn_exec_fold *part = NULL;
+	enum tn_status st = tn_serving_fold_lsns(x->b->o.serving, &w, &part,
+	    d);
+
+	x->rows += w.rows;
+	if (x->sum == NULL || st != TN_OK) {
+		tn_exec_fold_free(x->sum);
+		x->sum = part;
+		return st;
+	}
+	tn_exec_fold_merge(x->sum, part);
+	tn_exec_fold_free(part);
+	return TN_OK;
+}
+
+/* What retention has taken since is in the snapshot of the cut that wrote it:
+ * kept, as it is newer than the one gone back to. */
 static enum tn_status
 fold_since(struct rollback *x, struct tn_diag *d)
 {
-	struct tn_serving_lsns w = { .view = x->v, .silver = x->base,
-	    .after = x->to->lsn, .last = x->base->lsn,
-	    .refs = tn_serving_refs_view(&x->refs),
-	    .memory = TN_BUDGET_CUTS, .go_on = go_on, .arg = x->b };
-	enum tn_status st = tn_serving_fold_lsns(x->b->o.serving, &w,
-	    &x->sum, d);
+	uint64_t at = x->to->lsn;
+	enum tn_status st = TN_OK;
 
-	x->rows = w.rows;
+	if (tn_batch_floor(x->b, x->v->stream) == INT64_MIN)
+		return fold_part(x, x->base, at, d);
+	while (st == TN_OK && (at < x->base->lsn || x->sum == NULL)) {
+		const struct tn_catalog_snapshot *s = NULL;
+		uint64_t next = at < x->base->lsn ? at + 1 : at;
+		st = tn_catalog_snapshot_at(x->b->o.catalog,
+		    TN_CATALOG_LSN_FROM, (int64_t)next, &s);
+		if (st == TN_OK) {
+			st = fold_part(x, s, at, d);
+			at = s->lsn;
+		}
+		tn_catalog_snapshot_put(s);
+	}
 	return st;
 }
 

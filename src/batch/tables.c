@@ -21,6 +21,7 @@
 #include "os/os.h"
 
 #define LOOK_PARTS 16            /* Of the time snapshots are kept. */
+#define EARLY_PARTS 10
 
 struct table {
 	struct tn_lake_table *lake;
@@ -116,15 +117,22 @@ follow(struct tn_batch_jobs *b, bool same_rows, uint64_t kept_from)
 	struct tn_batch_tables *x = b->tables;
 	const struct tn_catalog_snapshot *now = tn_catalog_snapshot(
 	    b->o.catalog);
-	int64_t at = tn_os_wall_us();
+	int64_t at = tn_os_wall_us(), expiry = tn_batch_expiry(b);
+	uint64_t in_force = 0;
 	bool look = kept_from != 0 || x->last == NULL || at < x->looked_us ||
 	    at - x->looked_us > b->o.garbage_us / LOOK_PARTS;
 	/* Rows are the same only if nothing else happened in between. */
 	struct tn_lake_table_cut cut = { .sequence = now->sequence,
-	    .lsn = now->lsn, .at_us = at, .kept_from = kept_from,
+	    .lsn = now->lsn, .at_us = at, .held = expiry == INT64_MIN,
 	    .same_rows = same_rows && x->last != NULL &&
 	    x->last->sequence + 1 == now->sequence };
 
+	/* A little early: their files are removed when snapshot_keep is over. */
+	if (expiry != INT64_MIN && tn_catalog_cut_find(b->o.catalog,
+	    TN_CATALOG_TIME, expiry + b->o.garbage_us / EARLY_PARTS,
+	    &in_force) == TN_OK && in_force > kept_from)
+		kept_from = in_force;
+	cut.kept_from = kept_from;
 	for (uint32_t i = 0; i < x->count; i++) {
 		struct table *t = &x->tables[i];
 		if (!is_settled(now, t))
@@ -286,7 +294,7 @@ sweep(struct tn_batch_jobs *b)
 	    b->o.catalog);
 	struct tn_arena *a = tn_arena_new(4096);
 	const char **keep = tn_arena_alloc(a, (s->count + 2ul *
-	    m->stream_count + m->view_count + 1) * sizeof *keep);
+	    m->stream_count + tn_serving_view_slots(m) + 1) * sizeof *keep);
 	uint32_t n = 0;
 	enum tn_status st;
 
@@ -294,8 +302,9 @@ sweep(struct tn_batch_jobs *b)
 		keep[n++] = tn_arena_printf(a, "%s/%s", tier_names[1 + i % 2],
 		    m->streams[i / 2].table->name);
 	for (uint32_t i = 0; i < m->view_count; i++)
-		keep[n++] = tn_arena_printf(a, "gold/%s",
-		    m->views[i].def->name);
+		if (tn_serving_view_live(m, i))
+			keep[n++] = tn_arena_printf(a, "gold/%s",
+			    m->views[i].def->name);
 	for (uint32_t i = 0; b->o.table_formats != 0 && i < s->count; i++) {
 		const char *folder = folder_of(a, s->files[i].path);
 		if (!is_listed(b->tables, &s->files[i]) && (n == 0 ||
@@ -315,19 +324,49 @@ tn_batch_tables_open(struct tn_batch_jobs *b)
 	struct tn_batch_tables *x = tn_zalloc(sizeof *x);
 	enum tn_status st;
 
-	x->tables = tn_zalloc((2ul * m->stream_count + m->view_count + 1) *
-	    sizeof *x->tables);
+	x->tables = tn_zalloc((2ul * m->stream_count +
+	    tn_serving_view_slots(m) + 1) * sizeof *x->tables);
 	x->failed = tn_counter_get(TN_COUNTER, "tarn_table_failures_total",
 	    NULL, "Iceberg or Delta versions that could not be written.");
 	b->tables = x;
 	for (uint32_t i = 0; i < m->stream_count; i++)
 		add_stream(b, &m->streams[i]);
 	for (uint32_t i = 0; i < m->view_count; i++)
-		add_view(b, &m->views[i]);
+		if (tn_serving_view_live(m, i))
+			add_view(b, &m->views[i]);
 	st = sweep(b);
 	if (st == TN_OK)
 		follow(b, false, 0);
 	return st;
+}
+
+static void
+remove_view(struct tn_batch_tables *x, uint32_t object)
+{
+	for (uint32_t i = 0; i < x->count; i++) {
+		struct table *t = &x->tables[i];
+		if (t->tier != TN_TIER_GOLD || t->object != object)
+			continue;
+		tn_lake_table_free(t->lake);
+		*t = x->tables[--x->count];
+		return;
+	}
+}
+
+/* One whose view is gone stays as it is until the next start sweeps it. */
+void
+tn_batch_tables_change(struct tn_batch_jobs *b,
+    const struct tn_serving_change *c)
+{
+	const struct tn_serving_model *m = b->o.model;
+
+	if (b->tables == NULL)
+		return;
+	for (uint32_t i = 0; i < c->gone_count; i++)
+		remove_view(b->tables, m->views[c->gone[i]].id);
+	for (uint32_t i = 0; i < c->built_count; i++)
+		add_view(b, &m->views[c->built[i].view]);
+	follow(b, false, 0);
 }
 
 void

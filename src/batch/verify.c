@@ -57,7 +57,8 @@ check_room(struct verify *v, size_t more)
 	size_t n = more;
 
 	for (uint32_t k = 0; k < v->b->o.model->view_count; k++)
-		n += tn_exec_fold_bytes(v->folds[k]);
+		n += v->folds[k] == NULL ? 0 :
+		    tn_exec_fold_bytes(v->folds[k]);
 	return tn_budget_try(&v->held, n) ? TN_OK :
 	    tn_budget_refuse(&v->r->diag);
 }
@@ -83,7 +84,7 @@ wanted(const struct verify *v, uint32_t view)
 {
 	const struct tn_serving_view *w = &v->b->o.model->views[view];
 
-	return w->stream == v->stream &&
+	return v->folds[view] != NULL && w->stream == v->stream &&
 	    (v->only == NULL || strcmp(v->only, w->def->name) == 0);
 }
 
@@ -744,13 +745,14 @@ tn_batch_verify(struct tn_batch_jobs *b, const struct tn_batch_request *q,
 	b->o.speed.unseal(b->o.speed.speed);
 	v.base = tn_catalog_snapshot(b->o.catalog);
 	set_check(&v);
-	v.picks = tn_zalloc((m->view_count + 1) * sizeof *v.picks);
+	v.picks = tn_zalloc((tn_serving_view_slots(m) + 1) * sizeof *v.picks);
 	v.refs = tn_serving_refs_view(&refs);
 	v.reader = tn_governance_reader_new(m->streams, m->stream_count);
 	v.arena = tn_arena_new(1 << 16);
-	v.folds = tn_zalloc((m->view_count + 1) * sizeof *v.folds);
+	v.folds = tn_zalloc((tn_serving_view_slots(m) + 1) * sizeof *v.folds);
 	for (uint32_t k = 0; k < m->view_count; k++)
-		v.folds[k] = tn_exec_fold_new(m->views[k].program);
+		if (tn_serving_view_live(m, k))
+			v.folds[k] = tn_exec_fold_new(m->views[k].program);
 	st = tn_batch_run_begin(b, "verify", "request",
 	    view != NULL ? view : "", 0, v.base->lsn, &r->run);
 	verify_all(&v);

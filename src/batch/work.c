@@ -1,13 +1,27 @@
 /* Long work: how far it is, and a person's word in it. A recompute runs as a
  * row of steps; between two of them it can be told to wait or to end. A step
  * that is told to wait is parked here until it is told to go on, to end, or
- * the program stops. */
+ * the program stops. It may wait for ever: a person said so, and the metric
+ * says since when, for the files that it reads stay on the disk meanwhile. */
 #include "batch/batch_int.h"
 
 #include <string.h>
 
+#include "os/os.h"
+
 #define GET(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define SET(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
+
+static void
+show_paused(bool on)
+{
+	struct tn_counter *c = tn_counter_get(TN_GAUGE,
+	    "tarn_batch_paused_since_timestamp_seconds", NULL,
+	    "When the recompute under way was told to wait; 0: none waits. "
+	    "Files that it reads stay until it goes on or is canceled.");
+
+	tn_counter_set(c, on ? tn_os_wall_us() / 1000000 : 0);
+}
 
 void
 tn_batch_work_begin(struct tn_batch_jobs *b, uint64_t run, uint64_t total)
@@ -15,6 +29,7 @@ tn_batch_work_begin(struct tn_batch_jobs *b, uint64_t run, uint64_t total)
 	SET(b->work.rows, 0);
 	SET(b->work.total, total);
 	SET(b->work.run, run);
+	show_paused(false);
 }
 
 void
@@ -32,6 +47,7 @@ tn_batch_work_end(struct tn_batch_jobs *b)
 	b->pause = 0;
 	SET(b->work.paused, 0);
 	tn_net_lock_drop(b->lock);
+	show_paused(false);
 }
 
 void
@@ -99,6 +115,7 @@ tn_batch_pause(struct tn_batch_jobs *b, uint64_t run, bool on)
 	if (found) {
 		b->pause = on ? run : 0;
 		SET(b->work.paused, on);
+		show_paused(on);
 	}
 	tn_net_lock_drop(b->lock);
 	if (found && !on)

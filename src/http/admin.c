@@ -139,12 +139,33 @@ take_time(struct request *r, const char *name, int64_t *us)
 {
 	struct tn_slice s = tn_http_param(r, name);
 
-	if (s.p == NULL || tn_serving_time(s, us))
+	if (s.p == NULL)
 		return true;
+	if (tn_serving_time(s, us)) {
+		/* 0 says that there is none; buckets are wider than this. */
+		if (*us == 0)
+			*us = name[0] == 'f' ? 1 : -1;
+		return true;
+	}
 	tn_http_fail(r, 400, "bad_parameter", "times are like "
 	    "2026-03-01T08:00:00Z, 2026-03-01 or now-24h",
 	    "\"%.*s\" is no value for \"%s\"", (int)(s.n > 60 ? 60 : s.n),
 	    (const char *)s.p, name);
+	return false;
+}
+
+static bool
+take_bool(struct request *r, const char *name, bool *yes)
+{
+	struct tn_slice s = tn_http_param(r, name);
+
+	*yes = s.p != NULL && (s.n == 0 || tn_slice_is(s, "true") ||
+	    tn_slice_is(s, "1"));
+	if (*yes || s.p == NULL || tn_slice_is(s, "false") ||
+	    tn_slice_is(s, "0"))
+		return true;
+	tn_http_fail(r, 400, "bad_parameter", NULL,
+	    "%s is true or false", name);
 	return false;
 }
 
@@ -154,10 +175,9 @@ tn_http_run_recompute(struct request *r)
 	static const char *const known[] = { "view", "from", "to", "dry_run",
 	    NULL };
 	struct tn_batch_request q = { .kind = TN_BATCH_RECOMPUTE };
-	struct tn_slice dry = tn_http_param(r, "dry_run");
 
-	q.dry_run = dry.p != NULL && !tn_slice_is(dry, "false");
 	if (tn_http_only_params(r, known) && take_view(r, true) &&
+	    take_bool(r, "dry_run", &q.dry_run) &&
 	    take_time(r, "from", &q.from_us) && take_time(r, "to", &q.to_us))
 		post_request(r, &q);
 	else
@@ -194,11 +214,9 @@ tn_http_run_verify(struct request *r)
 	static const char *const known[] = { "view", "sample", "seed",
 	    "details", NULL };
 	struct tn_batch_request q = { .kind = TN_BATCH_VERIFY };
-	struct tn_slice details = tn_http_param(r, "details");
 
-	q.details = details.p != NULL && !tn_slice_is(details, "false");
 	if (tn_http_only_params(r, known) && take_view(r, false) &&
-	    take_sample(r, &q))
+	    take_bool(r, "details", &q.details) && take_sample(r, &q))
 		post_request(r, &q);
 	else
 		tn_http_ready(r);

@@ -5,6 +5,8 @@
  * closed. */
 #include "http/http_int.h"
 
+#define PLAN_BODY ((size_t)4 << 20)      /* A pipeline of many files. */
+
 #include <string.h>
 
 void
@@ -17,7 +19,9 @@ tn_http_body_begin(struct request *r)
 		has = has || n > 0;
 	r->take = r->route->body;
 	r->body_max = r->route->run == tn_http_run_sql ?
-	    r->h->o.sql_bytes_max * 2 + 1024 : TN_HTTP_SMALL_BODY;
+	    r->h->o.sql_bytes_max * 2 + 1024 :
+	    r->route->run == tn_http_run_plan ? PLAN_BODY :
+	    TN_HTTP_SMALL_BODY;
 	if (r->take == TN_BODY_NONE && has) {
 		tn_http_fail(r, 400, "body_not_expected", NULL,
 		    "%s takes no body", r->route->path);

@@ -53,6 +53,24 @@ struct tn_http_calls {
 	void *arg;
 };
 
+/* Who plans and applies definitions, given by app. All texts are borrowed until
+ * return; done is called on the loop, later, once, with an object or why not.
+ * Loop thread. */
+struct tn_http_texts {
+	bool apply;              /* Not only plan it. */
+	const struct tn_http_text {
+		const char *name;
+		struct tn_slice text;
+	} *files;                /* None: those of the server's folder. */
+	uint32_t count;
+};
+struct tn_http_definitions {
+	void (*run)(void *arg, const struct tn_http_texts *q,
+	    void (*done)(void *arg, enum tn_status st,
+	    const struct tn_diag *d, struct tn_slice json), void *done_arg);
+	void *arg;
+};
+
 struct tn_http;
 struct tn_http_opts {
 	struct tn_net_loop *loop;
@@ -84,6 +102,7 @@ struct tn_http_opts {
 	struct tn_http_mqtt mqtt;    /* json NULL: there is none. */
 	struct tn_http_calls calls;  /* run NULL: there are none. */
 	struct tn_http_inbox inbox;  /* json NULL: there is none. */
+	struct tn_http_definitions definitions;  /* run NULL: none. */
 };
 /* Bind and serve once the loop runs. TN_EINVAL: bad address; TN_ECONFLICT:
  * the port is taken (d says by what to change it); TN_EDENIED. Main thread,

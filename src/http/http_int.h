@@ -434,6 +434,8 @@ void tn_http_run_status(struct request *r);
 void tn_http_run_cut(struct request *r);
 void tn_http_run_recompute(struct request *r);
 void tn_http_run_verify(struct request *r);
+void tn_http_run_plan(struct request *r);
+void tn_http_run_apply(struct request *r);
 void tn_http_run_mqtt(struct request *r);
 void tn_http_run_inbox(struct request *r);
 void tn_http_run_buckets(struct request *r);

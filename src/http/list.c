@@ -153,7 +153,8 @@ put_view_names(struct tn_buf *out, const struct tn_serving_model *m,
 
 	tn_buf_str(out, ",\"views\":[");
 	for (uint32_t i = 0; i < m->view_count; i++) {
-		if (!reads(m, &m->views[i], stream))
+		if (!tn_serving_view_live(m, i) ||
+		    !reads(m, &m->views[i], stream))
 			continue;
 		if (!first)
 			tn_buf_char(out, ',');
@@ -330,11 +331,16 @@ views_work(struct request *r)
 {
 	const struct tn_catalog_snapshot *s = tn_catalog_snapshot(
 	    r->h->o.catalog);
+	const struct tn_serving_model *m = r->h->o.model;
+	bool first = true;
 
 	tn_buf_str(&r->out, "{\"views\":[");
-	for (uint32_t i = 0; i < r->h->o.model->view_count; i++) {
-		if (i > 0)
+	for (uint32_t i = 0; i < m->view_count; i++) {
+		if (!tn_serving_view_live(m, i))
+			continue;
+		if (!first)
 			tn_buf_char(&r->out, ',');
+		first = false;
 		put_view(r, i, s);
 	}
 	tn_buf_str(&r->out, "]}");
@@ -455,7 +461,7 @@ table_of(const struct tn_serving_model *m, const struct tn_catalog_file *f)
 		return i >= 0 ? m->streams[i].table->name : "";
 	}
 	for (uint32_t k = 0; k < m->view_count; k++)
-		if (m->views[k].id == f->object)
+		if (tn_serving_view_live(m, k) && m->views[k].id == f->object)
 			return m->views[k].def->name;
 	return "";              /* Of a view that was taken away. */
 }
@@ -579,6 +585,15 @@ tn_http_run_files(struct request *r)
 	if (tier.p != NULL && r->number[0] == 0) {
 		tn_http_fail(r, 400, "bad_parameter", NULL,
 		    "tier is bronze, silver, gold or keys");
+		tn_http_ready(r);
+		return;
+	}
+	if (table.p != NULL && tn_serving_stream_find(r->h->o.model,
+	    table) < 0 && tn_serving_view_find(r->h->o.model, table) < 0) {
+		tn_http_fail(r, 404, "unknown_table", "GET /api/v1/lake lists "
+		    "them", "there is no stream or view \"%.*s\"",
+		    (int)(table.n > 63 ? 63 : table.n),
+		    (const char *)table.p);
 		tn_http_ready(r);
 		return;
 	}

@@ -59,6 +59,9 @@ fail(struct request *r, const struct tn_objects_result *s)
 {
 	struct tn_diag d = s->diag;
 
+	if (s->status == TN_EDENIED)
+		tn_diag_hint(&d, "give it a name of its own; a token of the "
+		    "scope admin overwrites and deletes");
 	if (d.message[0] == '\0')
 		tn_diag_set(&d, s->status, "objects", "objects: %s",
 		    tn_status_text(s->status));
@@ -211,6 +214,9 @@ read_must(struct put_head *p)
 		    "If-None-Match of a PUT is * or absent");
 	p->put.must.absent = r->head.none_match.p != NULL;
 	p->put.must.match = r->head.if_match;
+	/* Who sends events adds, and destroys nothing: not by a name that
+	 * is taken, either. The same once more is a repetition. */
+	p->put.must.same = tn_http_scope(r) != TN_SCOPE_ADMIN;
 }
 
 static void put_done(void *arg, const struct tn_objects_result *s);

@@ -282,6 +282,22 @@ explained(void *arg, struct tn_serving_answer *a)
 	tn_http_back(r);
 }
 
+/* Nothing that is asked for is passed over. */
+static bool
+explains_all(struct request *r)
+{
+	static const char *const names[] = { "layer", "format", "order" };
+
+	for (size_t i = 0; i < TN_COUNT(names); i++)
+		if (tn_http_param(r, names[i]).p != NULL) {
+			tn_http_fail(r, 400, "bad_parameter", "leave it out: "
+			    "explain shows every layer, as JSON",
+			    "explain takes no \"%s\"", names[i]);
+			return false;
+		}
+	return true;
+}
+
 void
 tn_http_run_explain(struct request *r)
 {
@@ -289,7 +305,8 @@ tn_http_run_explain(struct request *r)
 	struct tn_serving_param params[TN_HTTP_PARAMS_MAX];
 
 	r->view = tn_http_view_of(r);
-	if (r->view >= 0 && choose_rows(r, tn_slice_of("json")) &&
+	if (r->view >= 0 && explains_all(r) &&
+	    choose_rows(r, tn_slice_of("json")) &&
 	    tn_http_view_request(r, &q, params)) {
 		tn_http_hold(r);
 		tn_serving_explain(r->h->o.serving, &q, explained, r);

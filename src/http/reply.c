@@ -30,7 +30,7 @@ static const struct {
 	{ 403, "Forbidden" }, { 404, "Not Found" },
 	{ 405, "Method Not Allowed" }, { 406, "Not Acceptable" },
 	{ 408, "Request Timeout" }, { 409, "Conflict" },
-	{ 412, "Precondition Failed" },
+	{ 410, "Gone" }, { 412, "Precondition Failed" },
 	{ 413, "Content Too Large" }, { 414, "URI Too Long" },
 	{ 415, "Unsupported Media Type" }, { 416, "Range Not Satisfiable" },
 	{ 422, "Unprocessable Content" },
@@ -94,6 +94,8 @@ tn_http_code_of(enum tn_status st, const struct tn_diag *d)
 	tn_assert((size_t)st < TN_COUNT(codes) && codes[st] != 0);
 	if (strcmp(d->code, "idempotency_mismatch") == 0)
 		return 422;
+	if (strcmp(d->code, "rows_retired") == 0 && st == TN_ELIMIT)
+		return 410;
 	return codes[st];
 }
 

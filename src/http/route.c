@@ -113,6 +113,14 @@ const struct tn_http_route tn_http_routes[] = {
 	    "derive views again from bronze and compare. sample=0.1: a share "
 	    "of the files and of a view's days, chosen by seed; details: a "
 	    "line for every time bucket.", "view,sample,seed,details" },
+	{ TN_HTTP_POST, "/api/v1/plan", TN_NEED_ADMIN, TN_BODY_COLLECT,
+	    tn_http_run_plan, "What the server's configuration folder, or "
+	    "{\"files\":[{\"name\":..,\"text\":..}]}, would change of what "
+	    "runs, and what that costs.", NULL },
+	{ TN_HTTP_POST, "/api/v1/apply", TN_NEED_ADMIN, TN_BODY_DROP,
+	    tn_http_run_apply, "Read the server's configuration folder and "
+	    "take over new, changed and dropped views: built beside the old, "
+	    "compared with the raw bytes, swapped at once.", NULL },
 	{ TN_HTTP_GET, "/api/v1/mqtt", TN_NEED_READ, TN_BODY_NONE,
 	    tn_http_run_mqtt, "The MQTT broker: its port, clients, and "
 	    "topics that no stream takes.", NULL },
@@ -133,7 +141,8 @@ const struct tn_http_route tn_http_routes[] = {
 	    "If-None-Match and If-Match are honoured.", NULL },
 	{ TN_HTTP_PUT, "/api/v1/objects/{bucket}/{key}", TN_NEED_INGEST,
 	    TN_BODY_OBJECT, tn_http_run_object_put, "Store a file under a "
-	    "name; 201 when there was none. Headers: Content-Type, "
+	    "name; 201 when there was none. Other content under a taken "
+	    "name is for the scope admin. Headers: Content-Type, "
 	    "x-tarn-meta-NAME, x-tarn-sha256, Content-MD5, If-Match, "
 	    "If-None-Match: *.", NULL },
 	{ TN_HTTP_DELETE, "/api/v1/objects/{bucket}/{key}", TN_NEED_ADMIN,

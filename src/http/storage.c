@@ -3,15 +3,19 @@
  *
  *   {"sequence":..,"lsn":..,"published_at":..,
  *    "disk":{"free":..,"size":..,"reserve":..},
- *    "tables":[{"name":"badge","tier":"silver","files":..,"rows":..,
- *               "bytes":..,"small_files":..,"from":..,"to":..},...],
+ *    "cold":{"folder":..,"ready":..,"free":..,"size":..},    or null
+ *    "tables":[{"name":"badge","tier":"silver","files":..,"partitions":..,
+ *               "rows":..,"bytes":..,"small_files":..,"cold_files":..,
+ *               "cold_bytes":..,
+ *               "from":..,"to":..},...],
  *    "partitions":[...],                  with ?table=badge: of that one
  *    "days":[{"day":"2026-03-01","table":"badge","tier":"silver",...},...],
  *    "bytes_per_day":..,"days_left":..}
  *
  * Days are the notes that batch makes (batch/cost.c), the last 30. Growth is
  * told from the first of them to now; null while there is none older than a
- * day, or when nothing grows. The disk's reserve is no room. */
+ * day, or when nothing grows. The disk's reserve is no room, and what lies in
+ * the cold folder does not fill it. */
 #include "http/http_int.h"
 
 #include <stdio.h>
@@ -26,6 +30,10 @@
 struct totals {
 	uint32_t files, small;
 	uint64_t rows, bytes;
+	uint32_t cold_files;
+	uint64_t cold_bytes;
+	uint32_t partitions;
+	const char *last;                /* Partition of the last one. */
 	int64_t from, to;
 };
 
@@ -45,31 +53,42 @@ object_name(const struct tn_serving_model *m, uint32_t id)
 		if (m->streams[i].id == id)
 			return m->streams[i].table->name;
 	for (uint32_t i = 0; i < m->view_count; i++)
-		if (m->views[i].id == id)
+		if (tn_serving_view_live(m, i) && m->views[i].id == id)
 			return m->views[i].def->name;
 	return "";
 }
 
 static void
-add_file(struct totals *t, const struct tn_catalog_file *f)
+add_file(struct totals *t, const struct tn_lake *lake,
+    const struct tn_catalog_file *f)
 {
+	bool cold = tn_lake_is_cold(lake, f->path);
+
 	if (t->files == 0 || f->time_min < t->from)
 		t->from = f->time_min;
 	if (t->files == 0 || f->time_max > t->to)
 		t->to = f->time_max;
+	/* They come in order of their partitions. */
+	if (t->last == NULL || strcmp(t->last, f->partition) != 0)
+		t->partitions++;
+	t->last = f->partition;
 	t->files++;
 	t->small += f->bytes < SMALL_BYTES;
 	t->rows += f->rows;
 	t->bytes += f->bytes;
+	t->cold_files += cold;
+	t->cold_bytes += cold ? f->bytes : 0;
 }
 
 static void
 put_totals(struct tn_buf *out, const struct totals *t)
 {
-	tn_buf_printf(out, ",\"files\":%u,\"small_files\":%u,\"rows\":%llu,"
-	    "\"bytes\":%llu,\"from\":", (unsigned)t->files,
-	    (unsigned)t->small, (unsigned long long)t->rows,
-	    (unsigned long long)t->bytes);
+	tn_buf_printf(out, ",\"files\":%u,\"partitions\":%u,"
+	    "\"small_files\":%u,\"rows\":%llu,"
+	    "\"bytes\":%llu,\"cold_files\":%u,\"cold_bytes\":%llu,\"from\":",
+	    (unsigned)t->files, (unsigned)t->partitions, (unsigned)t->small,
+	    (unsigned long long)t->rows, (unsigned long long)t->bytes,
+	    (unsigned)t->cold_files, (unsigned long long)t->cold_bytes);
 	tn_http_put_time(out, t->from);
 	tn_buf_str(out, ",\"to\":");
 	tn_http_put_time(out, t->to);
@@ -90,7 +109,7 @@ put_groups(struct request *r, const struct tn_catalog_snapshot *s,
 		for (end = i; end < s->count && s->files[end].tier == f->tier &&
 		    s->files[end].object == f->object && (!partitions ||
 		    strcmp(s->files[end].partition, f->partition) == 0); end++)
-			add_file(&t, &s->files[end]);
+			add_file(&t, r->h->o.lake, &s->files[end]);
 		if (partitions && strcmp(object_name(m, f->object),
 		    r->text) != 0)
 			continue;
@@ -125,6 +144,28 @@ put_disk(struct request *r, uint64_t *room)
 	    (unsigned long long)size, (unsigned long long)o->disk_reserve);
 }
 
+/* Of the cold folder; null where there is none. */
+static void
+put_cold(struct request *r)
+{
+	const char *folder = tn_lake_cold_folder(r->h->o.lake);
+	bool ready = tn_lake_cold_ready(r->h->o.lake);
+	uint64_t free_bytes = 0;
+
+	tn_buf_str(&r->out, ",\"cold\":");
+	if (folder == NULL) {
+		tn_buf_str(&r->out, "null");
+		return;
+	}
+	if (!ready || tn_os_disk_free(folder, &free_bytes) != TN_OK)
+		free_bytes = 0;
+	tn_buf_str(&r->out, "{\"folder\":");
+	tn_http_put_str(&r->out, folder);
+	tn_buf_printf(&r->out, ",\"ready\":%s,\"free\":%llu,\"size\":%llu}",
+	    ready ? "true" : "false", (unsigned long long)free_bytes,
+	    (unsigned long long)(ready ? tn_os_disk_size(folder) : 0));
+}
+
 static void
 put_days(struct request *r, const struct tn_catalog_cost *list,
     uint32_t count)
@@ -141,9 +182,11 @@ put_days(struct request *r, const struct tn_catalog_cost *list,
 		    i > 0 ? "," : "", (int)y, (unsigned)m, (unsigned)d);
 		tn_http_put_str(out, object_name(r->h->o.model, x->object));
 		tn_buf_printf(out, ",\"tier\":\"%s\",\"files\":%u,"
-		    "\"rows\":%llu,\"bytes\":%llu}", tier_name(x->tier),
-		    (unsigned)x->files, (unsigned long long)x->rows,
-		    (unsigned long long)x->bytes);
+		    "\"rows\":%llu,\"bytes\":%llu,\"cold_bytes\":%llu}",
+		    tier_name(x->tier), (unsigned)x->files,
+		    (unsigned long long)x->rows,
+		    (unsigned long long)x->bytes,
+		    (unsigned long long)x->cold);
 	}
 	tn_buf_char(out, ']');
 }
@@ -157,7 +200,7 @@ put_forecast(struct request *r, const struct tn_catalog_cost *list,
 	uint32_t i;
 
 	for (i = 0; i < count && list[i].day == list[0].day; i++)
-		then += list[i].bytes;
+		then += list[i].bytes - list[i].cold;
 	if (count == 0 || list[0].day >= today || now <= then) {
 		tn_buf_str(&r->out, ",\"bytes_per_day\":null,"
 		    "\"days_left\":null");
@@ -191,12 +234,14 @@ storage_work(struct request *r)
 		goto out;
 	}
 	for (uint32_t i = 0; i < s->count; i++)
-		bytes += s->files[i].bytes;
+		bytes += tn_lake_is_cold(r->h->o.lake, s->files[i].path) ? 0 :
+		    s->files[i].bytes;
 	tn_buf_printf(&r->out, "{\"sequence\":%llu,\"lsn\":%llu,"
 	    "\"published_at\":", (unsigned long long)s->sequence,
 	    (unsigned long long)s->lsn);
 	tn_http_put_time(&r->out, s->published_us);
 	put_disk(r, &room);
+	put_cold(r);
 	tn_buf_str(&r->out, ",\"tables\":[");
 	put_groups(r, s, false);
 	tn_buf_char(&r->out, ']');

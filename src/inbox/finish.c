@@ -184,6 +184,9 @@ move(struct load *l, const char *to, const char *ending, struct tn_buf *words)
 		st = tn_os_sync_dir(into);
 	if (st == TN_OK)
 		st = tn_os_sync_dir(folder);
+	if (st == TN_OK)
+		snprintf(l->moved, sizeof l->moved, "%s",
+		    strrchr(path, '/') + 1);
 	tn_free(path);
 	return st;
 }
@@ -265,6 +268,9 @@ remember(struct load *l, enum recent_result result)
 	    .quarantined = l->quarantined, .duplicates = l->duplicates,
 	    .at_us = tn_os_wall_us() };
 	snprintf(r->name, sizeof r->name, "%s", l->name);
+	r->size = l->item->info.bytes;
+	if (result != RECENT_REJECTED)
+		snprintf(r->moved, sizeof r->moved, "%s", l->moved);
 	if (result == RECENT_REJECTED)
 		snprintf(r->why, sizeof r->why, "%s", l->diag.message);
 	else if (result == RECENT_REPEATED)
@@ -272,6 +278,42 @@ remember(struct load *l, enum recent_result result)
 		    l->record.name);
 	in->recent_count++;
 	tn_net_lock_drop(in->lock);
+}
+
+static void
+tell_grown(struct tn_inbox *in, struct recent *r, uint64_t more)
+{
+	tn_net_lock_take(in->lock);
+	r->grown = true;
+	snprintf(r->why, sizeof r->why, "%llu bytes were written to done/%s "
+	    "after it was taken: they are not loaded; raise inbox_settle, or "
+	    "let the writer rename NAME.part when it is done",
+	    (unsigned long long)more, r->moved);
+	tn_net_lock_drop(in->lock);
+	tn_counter_add(in->places[r->stream].grown, 1);
+	tn_say(TN_WARN, "inbox", "%s: %s", tn_inbox_stream_name(in,
+	    r->stream), r->why);
+}
+
+/* A writer that paused for longer than inbox_settle has the file still open
+ * and goes on writing to it where it is now: that must not go unseen. */
+void
+tn_inbox_look_back(struct tn_inbox *in)
+{
+	for (uint32_t i = 0; i < in->recent_count && i < TN_INBOX_RECENT;
+	    i++) {
+		struct recent *r = &in->recent[i];
+		struct tn_buf path = { 0 };
+		struct tn_os_info now;
+		if (r->moved[0] == '\0' || r->grown)
+			continue;
+		tn_buf_printf(&path, "%s/done/%s",
+		    in->places[r->stream].folder, r->moved);
+		if (tn_os_look(tn_buf_cstr(&path), &now) == TN_OK &&
+		    now.bytes > r->size)
+			tell_grown(in, r, now.bytes - r->size);
+		tn_buf_fini(&path);
+	}
 }
 
 /* Ours is the fault: it stays where it is, and is tried again. */

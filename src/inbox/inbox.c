@@ -118,6 +118,7 @@ open_counters(struct place *p, const char *stream)
 	p->done = counter(stream, "done");
 	p->rejected = counter(stream, "rejected");
 	p->repeated = counter(stream, "repeated");
+	p->grown = counter(stream, "grown");
 	tn_counter_label(&b, "stream", stream);
 	p->bytes = tn_counter_get(TN_COUNTER, "tarn_inbox_bytes_total",
 	    tn_buf_cstr(&b), "Bytes of the files that were loaded.");

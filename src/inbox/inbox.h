@@ -65,6 +65,7 @@ struct tn_inbox_source;
 struct tn_inbox_work {
 	const char *folder;
 	uint64_t reserve_bytes;
+	const uint32_t *stop;       /* Not 0: no more is unpacked; or NULL. */
 };
 /* ${work} NULL: such a file is refused. */
 TN_MUST_USE enum tn_status tn_inbox_source_open(struct tn_inbox_source **out,

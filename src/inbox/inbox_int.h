@@ -66,10 +66,13 @@ struct load {
 	struct tn_governance_digest *digest;
 	struct tn_inflate *inflate;  /* Is the compressed file whole? */
 	struct tn_buf buf;
+	struct tn_slice rest;        /* Of buf: not inflated yet. */
+	bool full;                   /* The inflater may hold more of it. */
 	uint64_t at;
 	char hash[65];
 	bool known;                  /* The content was loaded before. */
 	struct record record;
+	char moved[256];             /* Its name in done or rejected. */
 	struct tn_inbox_source *source;
 	enum tn_status read_status;
 	struct tn_diag read_diag;
@@ -105,6 +108,9 @@ struct recent {
 	uint64_t bytes, accepted, quarantined, duplicates;
 	int64_t at_us;
 	char why[TN_INBOX_WHY];
+	char moved[256];             /* Its name in done; "": not there. */
+	uint64_t size;               /* As it was taken. */
+	bool grown;                  /* That was told. */
 };
 
 /* A file under a name that is not yet its own. */
@@ -116,7 +122,7 @@ struct place {
 	struct tn_net_folder *watch;
 	struct partial *partials;    /* Of the last scan. */
 	uint32_t partial_count;
-	struct tn_counter *done, *rejected, *repeated, *bytes;
+	struct tn_counter *done, *rejected, *repeated, *grown, *bytes;
 };
 
 struct tn_inbox {
@@ -179,6 +185,8 @@ void tn_inbox_again(void *arg);
 
 /* The end of a dropped file. */
 void tn_inbox_finish(struct load *l);
+/* Tells of files in done that grew after they were taken: the last hundred. */
+void tn_inbox_look_back(struct tn_inbox *in);
 /* Is the file of a dropped one's name still what it was when it was queued? */
 bool tn_inbox_is_unchanged(const struct load *l);
 TN_MUST_USE enum tn_status tn_inbox_record_get(struct tn_inbox *in,

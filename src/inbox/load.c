@@ -22,6 +22,7 @@
 
 #define HASH_PIECE (1u << 20)
 #define FEED_BYTES (64u << 10)
+#define TURN_BYTES ((size_t)64 << 20)    /* Inflated at once. */
 #define AGAIN_MS 100
 #define OPTIONS_BYTES_MAX (64u << 10)
 #define COPIES_MAX 8
@@ -81,6 +82,14 @@ gone(struct tn_net_job *job)
 	tn_inbox_poke(in);
 }
 
+/* What was on its way when the loop stopped is settled after the actor went. */
+static bool
+post(struct tn_inbox *in, struct tn_net_job *job)
+{
+	return in->actor != NULL && tn_net_actor_post_internal(in->actor,
+	    job);
+}
+
 /* To the thread that is named; when it takes no more, the load ends. */
 static void
 to_loop(struct load *l, void (*run)(struct tn_net_job *job))
@@ -93,7 +102,7 @@ static void
 to_actor(struct load *l, void (*run)(struct tn_net_job *job))
 {
 	l->job.run = run;
-	if (!tn_net_actor_post_internal(l->in->actor, &l->job))
+	if (!post(l->in, &l->job))
 		to_loop(l, gone);
 }
 
@@ -139,18 +148,26 @@ find_options(struct load *l)
 	return tn_os_kind(all) == TN_OS_FILE ? read_options(l, all) : TN_OK;
 }
 
-/* Inflate and throw away: is it whole? */
+static bool
+has_more(const struct load *l)
+{
+	return l->rest.n > 0 || l->full;
+}
+
+/* Inflate and throw away: is it whole? A few bytes may unpack to very many, so
+ * this is no more than a turn of it: others, and the stop, wait for us. */
 static enum tn_status
-try_inflate(struct load *l, struct tn_slice in)
+try_inflate(struct load *l)
 {
 	struct tn_buf out = { 0 };
 	enum tn_status st = TN_OK;
-	bool full = false;
 
-	while (st == TN_OK && (in.n > 0 || full)) {
+	for (size_t done = 0; st == TN_OK && has_more(l) &&
+	    done < TURN_BYTES; done += out.n) {
 		tn_buf_clear(&out);
-		st = tn_inflate_step(l->inflate, &in, &out, FEED_BYTES * 4);
-		full = out.n >= FEED_BYTES * 4;
+		st = tn_inflate_step(l->inflate, &l->rest, &out,
+		    FEED_BYTES * 4);
+		l->full = out.n >= FEED_BYTES * 4;
 		if (st == TN_END)
 			st = TN_OK;
 	}
@@ -166,7 +183,7 @@ static void
 open_source(struct load *l)
 {
 	const struct tn_inbox_work work = { l->in->work,
-	    l->in->o.reserve_bytes };
+	    l->in->o.reserve_bytes, &l->in->draining };
 	enum tn_status st = tn_inbox_source_open(&l->source, l->path, l->name,
 	    &l->options, &work, &l->diag);
 
@@ -194,7 +211,9 @@ hash_end(struct load *l)
 
 	tn_governance_digest_end(l->digest, l->hash);
 	l->digest = NULL;
-	if (l->inflate != NULL && !tn_inflate_done(l->inflate))
+	/* Not of one that we left in the midst. */
+	if (l->status == TN_OK && l->inflate != NULL &&
+	    !tn_inflate_done(l->inflate))
 		fail(l, TN_ECORRUPT, "bad_encoding",
 		    "the compressed file is cut off");
 	tn_inflate_free(l->inflate);
@@ -228,6 +247,11 @@ hash_step(struct tn_net_job *job)
 
 	if (tn_inbox_draining(l->in))
 		fail(l, TN_ECLOSED, "stopping", "tarn stops");
+	if (l->status == TN_OK && has_more(l)) {
+		l->status = try_inflate(l);
+		to_actor(l, hash_step);
+		return;
+	}
 	if (l->status != TN_OK || n == 0) {
 		hash_end(l);
 		return;
@@ -241,7 +265,7 @@ hash_step(struct tn_net_job *job)
 		tn_governance_digest_add(l->digest, p, n);
 		l->at += n;
 		if (l->inflate != NULL)
-			l->status = try_inflate(l, (struct tn_slice){ p, n });
+			l->rest = (struct tn_slice){ p, n };
 	}
 	__atomic_store_n(&l->permille, (uint32_t)(l->at * 1000 / l->bytes),
 	    __ATOMIC_RELAXED);
@@ -371,7 +395,7 @@ refill(struct piece *p)
 	p->ready = false;
 	p->job.run = piece_fill;
 	p->load->out++;
-	if (tn_net_actor_post_internal(p->load->in->actor, &p->job))
+	if (post(p->load->in, &p->job))
 		return;
 	p->load->out--;
 	p->last = true;

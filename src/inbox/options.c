@@ -25,9 +25,13 @@ bad(struct tn_diag *d, struct tn_slice name, const char *why)
 static struct tn_slice
 kept(struct tn_arena *a, struct tn_buf *b)
 {
-	struct tn_slice s = { (const uint8_t *)tn_arena_strndup(a,
-	    b->n > 0 ? (const char *)b->p : "", b->n), b->n };
+	uint8_t *p = tn_arena_alloc(a, b->n + 1);
+	struct tn_slice s = { p, b->n };
 
+	/* A text of JSON may have a NUL in it. */
+	if (b->n > 0)
+		memcpy(p, b->p, b->n);
+	p[b->n] = '\0';
 	tn_buf_fini(b);
 	return s;
 }

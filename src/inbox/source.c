@@ -225,6 +225,15 @@ look_for_room(const struct tn_inbox_work *work, struct tn_diag *d)
 	    "the disk is too full to unpack it");
 }
 
+static enum tn_status
+look_for_stop(const struct tn_inbox_work *work, struct tn_diag *d)
+{
+	if (work->stop == NULL ||
+	    __atomic_load_n(work->stop, __ATOMIC_ACQUIRE) == 0)
+		return TN_OK;
+	return tn_diag_set(d, TN_ECLOSED, "stopping", "tarn stops");
+}
+
 /* The whole file, inflated, to ${to}. */
 static enum tn_status
 inflate_to(struct tn_inbox_source *s, struct tn_os_file *to,
@@ -237,8 +246,9 @@ inflate_to(struct tn_inbox_source *s, struct tn_os_file *to,
 	enum tn_status st = TN_OK;
 
 	while (st == TN_OK && (left.n > 0 || out.n > 0 || s->at < s->bytes)) {
+		st = look_for_stop(work, d);
 		tn_buf_clear(&out);
-		if (left.n == 0 && s->at < s->bytes) {
+		if (st == TN_OK && left.n == 0 && s->at < s->bytes) {
 			tn_buf_clear(&in);
 			st = tn_inbox_source_read(s, &in, d);
 			left = (struct tn_slice){ in.p, in.n };

@@ -236,6 +236,7 @@ tn_inbox_scan(struct tn_inbox *in)
 			tn_inbox_forget(in, it);
 	}
 	tn_net_lock_drop(in->lock);
+	tn_inbox_look_back(in);
 	tn_inbox_start(in);
 	tn_inbox_count(in);
 }

@@ -170,8 +170,8 @@ report_unknown(const struct decoder *d, struct tn_ingest *g, struct kept *k)
 
 /* ---- chunks ---------------------------------------------------------- */
 
-static enum tn_status
-pack(struct chunk *c, const struct tn_codec_rows *rows)
+enum tn_status
+tn_ingest_pack(struct chunk *c, const struct tn_codec_rows *rows)
 {
 	struct tn_log_block block;
 	enum tn_status st;
@@ -231,7 +231,7 @@ pass_gate(struct decoder *d, struct chunk *c,
 	report_unknown(d, c->g, k);
 	c->source = tn_strdup(source);
 	if (c->rows != NULL)
-		st = pack(c, rows);
+		st = tn_ingest_pack(c, rows);
 	if (st != TN_OK) {
 		tn_governance_rows_unref(c->rows);
 		c->rows = NULL;

@@ -23,7 +23,7 @@ tn_ingest_recall(struct tn_ingest *g, const struct tn_governance_rows *r)
 	if (k == NULL)
 		return TN_OK;
 	for (uint32_t i = 0; i < r->batch->rows && st == TN_OK; i++)
-		if (r->marks[i] == TN_MARK_ACCEPTED)
+		if (tn_governance_holds_key(r, i))
 			st = tn_ingest_keyset_add(k, r->keys[i], r->lsn,
 			    &fresh);
 	return st;

@@ -125,6 +125,29 @@ void tn_ingest_abort(struct tn_ingest_body *b);
 void tn_ingest_key_release(struct tn_ingest *g, uint32_t stream,
     struct tn_slice key);
 
+/* ---- quarantined rows tried again; see again.c ------------------------- */
+
+/* At the start, when a definition changed: those that pass now are committed
+ * as new rows. Main thread, after recall, before the loop runs. */
+struct tn_ingest_again;
+struct tn_ingest_again_counts {
+	uint64_t tried, accepted, duplicates;
+};
+struct tn_ingest_again *tn_ingest_again_new(struct tn_ingest *g,
+    uint32_t stream);
+/* Rows of a block with a non-zero byte in ${want}. After a failure only free
+ * follows; what was committed stays. */
+TN_MUST_USE enum tn_status tn_ingest_again_block(struct tn_ingest_again *x,
+    const struct tn_log_block *b, const uint8_t *want, struct tn_diag *d);
+/* The last rows, too, are committed. */
+TN_MUST_USE enum tn_status tn_ingest_again_end(struct tn_ingest_again *x,
+    struct tn_ingest_again_counts *out, struct tn_diag *d);
+void tn_ingest_again_free(struct tn_ingest_again *x);
+/* Is this row (by its source and line) one that was taken again? Then *offset
+ * is that of the row that had been quarantined. */
+bool tn_ingest_again_origin(struct tn_slice source, int64_t line,
+    uint64_t *offset);
+
 /* ---- messages of a broker -------------------------------------------- */
 
 /* A way from topics to a stream: pattern and stream, made at start. Messages

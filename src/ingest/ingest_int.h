@@ -242,6 +242,9 @@ struct chunk *tn_ingest_decode_small(struct decoder *d,
     struct small_group *s);
 struct chunk *tn_ingest_decode_messages(struct decoder *d,
     struct message_batch *b);
+/* Raw rows, their lengths and lines, as the log takes them. */
+TN_MUST_USE enum tn_status tn_ingest_pack(struct chunk *c,
+    const struct tn_codec_rows *rows);
 void tn_ingest_decoder_free(struct decoder *d);
 /* ${writes}: of the writer, not of a decoder's thread. */
 struct decoder *tn_ingest_decoder_new(bool writes);
@@ -253,6 +256,9 @@ void tn_ingest_write(struct tn_net_job *job);
 void tn_ingest_write_messages(struct tn_net_job *job);
 void tn_ingest_write_small(struct tn_net_job *job);
 void tn_ingest_chunk_free(struct chunk *c);
+/* One chunk of nobody's body, by itself; it stays the caller's. Writer. */
+TN_MUST_USE enum tn_status tn_ingest_commit(struct tn_ingest *g,
+    struct chunk *c);
 
 /* ---- ingest.c -------------------------------------------------------- */
 

@@ -552,6 +552,12 @@ tn_ingest_chunk_free(struct chunk *c)
 	tn_free(c);
 }
 
+enum tn_status
+tn_ingest_commit(struct tn_ingest *g, struct chunk *c)
+{
+	return try_commit(g, &c, 1);
+}
+
 /* ---- the queue ------------------------------------------------------- */
 
 /* Jobs of one commit, in order. What was not decoded on the way (it was little)

@@ -325,6 +325,10 @@ put(struct op *op)
 		return st;
 	if (!tn_objects_if_holds(&op->must, has ? &old : NULL))
 		return refused(op);
+	if (op->must.same && has &&
+	    memcmp(old.sha, op->name.sha, SHA_BYTES) != 0)
+		return tn_diag_set(&op->r.diag, TN_EDENIED, "overwrite",
+		    "another content stands under this name");
 	op->name.uploaded_us = tn_os_wall_us();
 	/* Later than what it replaces, whatever the clock does. */
 	if (has && op->name.uploaded_us <= old.uploaded_us)

@@ -41,6 +41,8 @@ struct tn_objects_opts {
 	uint64_t reserve_bytes;     /* Of the disk, kept free. */
 	uint32_t uploads_max;       /* At once; 0: 32. */
 	int64_t keep_us;            /* A content without names stays so long. */
+	int64_t wait_us;            /* Nothing is old for so long after the
+	                             * clock leapt by days; 0: it is. */
 	/* "photos=30 days, *=400 days"; "" or NULL: for ever. */
 	const char *retention;
 	/* Take one row, a JSON object (copied), as by another door. told()
@@ -108,6 +110,7 @@ TN_MUST_USE enum tn_status tn_objects_name_check(struct tn_slice bucket,
 /* What must hold of the present object of a name. */
 struct tn_objects_if {
 	bool absent;                /* There is none. */
+	bool same;                  /* None, or one of the put's content. */
 	struct tn_slice match;      /* Its ETag is in this list, or "*";
 	                             * p NULL: do not look. */
 };
@@ -130,7 +133,8 @@ struct tn_objects_put {
 };
 struct tn_objects_upload;
 /* TN_EINVAL: name or type. TN_ELIMIT: too large. TN_ENOSPC. TN_EFULL: too
- * many at once, or memory. TN_ECLOSED. Loop thread, as all below. */
+ * many at once, or memory. TN_ECLOSED. The end: TN_ECONFLICT, TN_EDENIED
+ * (must.same). Loop thread, as all below. */
 TN_MUST_USE enum tn_status tn_objects_put_begin(struct tn_objects *o,
     const struct tn_objects_put *p, struct tn_objects_upload **out,
     struct tn_diag *d);

@@ -142,6 +142,9 @@ struct tn_objects {
 	struct tn_net_job tick;  /* The periodic work. */
 	bool ticking;
 	int64_t next_expire_us;
+	/* See tidy.c: the clocks at the last look, and (monotonic) until when
+	 * the wall clock is not believed. */
+	int64_t seen_wall_us, seen_mono_us, distrust_us;
 	bool crowded;            /* UNTOLD_MAX wait: nothing expires. Set by
 	                          * the loop for each tick. */
 	uint32_t sweep_at;       /* Folder 0..255 to look at; 256: done. */

@@ -8,6 +8,9 @@
  *   sweep     once after the start: files whose content the index does not
  *             know are removed; a crash between place and name leaves one
  *
+ * The clock may lie: when it has gone on by two days more than the program has
+ * run between two looks, no garbage and no name goes for wait_us.
+ *
  * What can go wrong: each of them fails by itself, is said when it fails in a
  * new way, and is tried again a second later. */
 #include "objects/objects_int.h"
@@ -22,6 +25,7 @@
 #define EXPIRE_LEAST_US INT64_C(1000000)
 #define EXPIRE_MOST_US INT64_C(60000000)
 #define SWEEP_US INT64_C(20000)
+#define LEAP_US (INT64_C(2) * 86400 * 1000000)
 
 /* ---- forget ------------------------------------------------------------ */
 
@@ -61,6 +65,24 @@ tn_objects_forget(struct tn_objects *o)
 	while (o->forget_count > 0)
 		if (forget(o) != TN_OK)
 			return;         /* They are told twice: no harm. */
+}
+
+/* ---- the clock --------------------------------------------------------- */
+
+static bool
+is_believed(struct tn_objects *o)
+{
+	int64_t wall = tn_os_wall_us(), mono = tn_os_mono_us();
+	int64_t leap = (wall - o->seen_wall_us) - (mono - o->seen_mono_us);
+
+	if (o->seen_wall_us != 0 && leap > LEAP_US && o->opt.wait_us > 0) {
+		o->distrust_us = mono + o->opt.wait_us;
+		tn_say(TN_WARN, "objects", "the clock went on by days more "
+		    "than this program has run: retention waits");
+	}
+	o->seen_wall_us = wall;
+	o->seen_mono_us = mono;
+	return mono >= o->distrust_us;
 }
 
 /* ---- garbage ----------------------------------------------------------- */
@@ -286,9 +308,13 @@ tn_objects_tidy(struct tn_objects *o)
 		{ expire, "taking away what is too old" },
 		{ sweep, "looking for files without a name" },
 	};
+	bool believed = is_believed(o);
 
 	for (size_t i = 0; i < TN_COUNT(acts); i++) {
-		enum tn_status st = acts[i].act(o);
+		bool by_clock = acts[i].act == remove_garbage ||
+		    acts[i].act == expire;
+		enum tn_status st = by_clock && !believed ? TN_OK :
+		    acts[i].act(o);
 		if (st != TN_OK && st != o->tidy_said)
 			tn_say(TN_WARN, "objects", "%s: %s", acts[i].words,
 			    tn_status_text(st));

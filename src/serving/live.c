@@ -11,6 +11,10 @@
  * asked for again after a second. Rows carry whole values, not differences,
  * so a repeated row does no harm.
  *
+ * When a definition changes its subscribers go over to the new one and begin
+ * with a snapshot; when the view is dropped, or does not take their filters,
+ * {"type":"gone"} is the last they hear.
+ *
  * A view whose groups outgrew holistic_state_bytes is computed from rows anew
  * for each patch. After that took d, the view rests for 10 d, so that a feed
  * takes a tenth of a processor at most. */
@@ -46,23 +50,32 @@ struct live_view {
 };
 
 static void tick(void *arg);
+static void follow_changes(struct tn_serving *s);
 
 void
 tn_serving_live_start(struct tn_serving *s)
 {
-	s->live = tn_zalloc((s->o.model->view_count + 1) * sizeof *s->live);
+	s->live = tn_zalloc((tn_serving_view_slots(s->o.model) + 1) *
+	    sizeof *s->live);
 	s->live_timer = tn_net_timer_new(s->o.loop, tick, s);
+}
+
+static void
+free_all(struct tn_serving_live **list)
+{
+	while (*list != NULL) {
+		struct tn_serving_live *l = *list;
+		*list = l->next;
+		tn_arena_free(l->arena);
+	}
 }
 
 void
 tn_serving_live_stop(struct tn_serving *s)
 {
 	for (uint32_t v = 0; v < s->o.model->view_count; v++)
-		while (s->live[v].subscribers != NULL) {
-			struct tn_serving_live *l = s->live[v].subscribers;
-			s->live[v].subscribers = l->next;
-			tn_arena_free(l->arena);
-		}
+		free_all(&s->live[v].subscribers);
+	free_all(&s->left);
 	tn_net_timer_free(s->live_timer);
 	tn_free(s->live);
 }
@@ -212,6 +225,7 @@ tn_serving_live_open(struct tn_serving *s,
 	l->message = message;
 	l->arg = arg;
 	copy_request(l, q);
+	follow_changes(s);
 	l->next = s->live[view].subscribers;
 	s->live[view].subscribers = l;
 	if (s->live_count++ == 0) {
@@ -224,6 +238,17 @@ tn_serving_live_open(struct tn_serving *s,
 	return l;
 }
 
+static bool
+take_out(struct tn_serving_live **at, const struct tn_serving_live *l)
+{
+	while (*at != NULL && *at != l)
+		at = &(*at)->next;
+	if (*at == NULL)
+		return false;
+	*at = l->next;
+	return true;
+}
+
 void
 tn_serving_live_close(struct tn_serving_live *l)
 {
@@ -232,12 +257,8 @@ tn_serving_live_close(struct tn_serving_live *l)
 	if (l == NULL)
 		return;
 	s = l->s;
-	for (struct tn_serving_live **at = &s->live[l->view].subscribers;
-	    *at != NULL; at = &(*at)->next)
-		if (*at == l) {
-			*at = l->next;
-			break;
-		}
+	if (!take_out(&s->live[l->view].subscribers, l))
+		(void)take_out(&s->left, l);
 	if (--s->live_count == 0)
 		tn_net_timer_stop(s->live_timer);
 	if (l->waiting)
@@ -408,6 +429,51 @@ tell_cut(struct tn_serving *s)
 	tn_catalog_snapshot_put(now);
 }
 
+/* Its view has another definition, or none: from now on it listens to that
+ * one, beginning with a snapshot; or is told that it is gone. */
+static void
+move_subscriber(struct tn_serving_live *l)
+{
+	struct tn_serving *s = l->s;
+	struct tn_diag d = { .line = 0 };
+	struct tn_buf b = { 0 };
+	int view = tn_serving_view_find(s->o.model, l->q.view);
+
+	if (view >= 0 && try_filters(s, view, &l->q, &d) == TN_OK) {
+		l->view = view;
+		l->retry_us = 1;         /* With the next tick. */
+		l->next = s->live[view].subscribers;
+		s->live[view].subscribers = l;
+		return;
+	}
+	l->next = s->left;
+	s->left = l;
+	l->retry_us = 0;
+	tn_buf_printf(&b, "{\"type\":\"gone\",\"view\":\"%.*s\"}",
+	    (int)l->q.view.n, (const char *)l->q.view.p);
+	l->message(l->arg, (struct tn_slice){ b.p, b.n });
+	tn_buf_fini(&b);
+}
+
+static void
+follow_changes(struct tn_serving *s)
+{
+	const struct tn_serving_model *m = s->o.model;
+	uint64_t changes = __atomic_load_n(&m->changes, __ATOMIC_ACQUIRE);
+
+	if (changes == s->live_changes)
+		return;
+	s->live_changes = changes;
+	for (uint32_t v = 0; v < m->view_count; v++) {
+		while (!tn_serving_view_live(m, v) &&
+		    s->live[v].subscribers != NULL) {
+			struct tn_serving_live *l = s->live[v].subscribers;
+			s->live[v].subscribers = l->next;
+			move_subscriber(l);
+		}
+	}
+}
+
 static void
 retry_snapshots(struct live_view *w)
 {
@@ -426,6 +492,7 @@ tick(void *arg)
 	uint64_t lsn = tn_serving_lsn(s);
 	uint64_t now = __atomic_load_n(&s->sequence, __ATOMIC_ACQUIRE);
 
+	follow_changes(s);
 	for (uint32_t v = 0; v < s->o.model->view_count; v++) {
 		struct live_view *w = &s->live[v];
 		if (w->subscribers != NULL && !w->asking && w->lsn != lsn &&

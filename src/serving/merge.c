@@ -215,8 +215,9 @@ list_filters(const struct tn_sql_view *v, struct tn_diag *d)
 			    "%s, ",
 			    v->select->outputs[v->group_output[g]].name);
 	text[n] = '\0';
-	tn_diag_hint(d, "filters of this view: %sfrom, to (on its time "
-	    "bucket), limit, layer, format, order", text);
+	tn_diag_hint(d, "filters of this view: %s%slimit, layer, format, "
+	    "order, as_of", text, v->select->bucket_group < 0 ? "" :
+	    "from, to (on its time bucket), ");
 }
 
 static enum tn_status

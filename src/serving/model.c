@@ -1,8 +1,10 @@
 /* The model: what the pipeline's definitions are called in the catalog, and
- * what the engine needs to run them. Made once at start, then immutable. */
-#include "serving/serving.h"
+ * what the engine needs to run them. Made at the start; change.c adds views. */
+#include "serving/serving_int.h"
 
 #include <string.h>
+
+#define VIEWS_MORE 256       /* Definitions that can come while it runs. */
 
 static const struct tn_schema *
 silver_schema(const struct tn_sql_table *t)
@@ -46,52 +48,56 @@ add_stream(struct tn_serving_model *m, const struct tn_sql_table *t,
 
 /* What a view's states depend on: its own text and that of the tables it
  * reads. A generated column that becomes another one changes them too. */
-static void
-whole_definition(const struct tn_serving_model *m,
+void
+tn_serving_view_text(const struct tn_sql_pipeline *p,
     const struct tn_sql_view *def, struct tn_buf *out)
 {
 	const struct tn_sql_select *s = def->select;
 
 	tn_buf_str(out, def->definition);
 	for (uint32_t i = 0; i <= s->join_count; i++) {
-		const char *name = i == 0 ? s->source :
-		    s->joins[i - 1].table;
-		int at = tn_serving_stream_find(m, tn_slice_of(name));
-		tn_assert(at >= 0);     /* Tables come first. */
-		tn_buf_printf(out, "\n-- reads: %s",
-		    m->streams[at].table->definition);
+		const struct tn_sql_table *t = tn_sql_table(p, tn_slice_of(
+		    i == 0 ? s->source : s->joins[i - 1].table));
+		tn_assert(t != NULL);   /* Views read tables only. */
+		tn_buf_printf(out, "\n-- reads: %s", t->definition);
 	}
 }
 
-static enum tn_status
-add_view(struct tn_serving_model *m, const struct tn_sql_view *def,
-    struct tn_catalog *cat)
+enum tn_status
+tn_serving_view_name(struct tn_serving_view *v,
+    const struct tn_sql_pipeline *p, struct tn_catalog *cat)
 {
-	struct tn_serving_view *v = &m->views[m->view_count];
 	struct tn_catalog_object o;
 	struct tn_buf text = { 0 };
 	enum tn_status st;
-	int stream = tn_serving_stream_find(m,
-	    tn_slice_of(def->select->source));
 
-	tn_assert(stream >= 0);
-	whole_definition(m, def, &text);
-	st = tn_catalog_define(cat, TN_CATALOG_VIEW, def->name,
-	    tn_buf_cstr(&text), def->comment, &o);
+	tn_serving_view_text(p, v->def, &text);
+	st = tn_catalog_define(cat, TN_CATALOG_VIEW, v->def->name,
+	    tn_buf_cstr(&text), v->def->comment, &o);
 	tn_buf_fini(&text);
 	if (st != TN_OK)
 		return st;
-	v->def = def;
 	v->id = o.id;
 	v->version = o.version;
 	v->fresh = o.changed;
+	return TN_OK;
+}
+
+void
+tn_serving_view_make(struct tn_serving_model *m,
+    const struct tn_sql_view *def)
+{
+	struct tn_serving_view *v = &m->views[m->view_count];
+	int stream = tn_serving_stream_find(m,
+	    tn_slice_of(def->select->source));
+
+	tn_assert(stream >= 0 && m->view_count < m->slots);
+	v->def = def;
 	v->stream = (uint32_t)stream;
 	/* A cut writes anew the partitions of the buckets that it touched: that
 	 * is a day's hours, not a month's. */
 	v->by_month = def->select->bucket_us > INT64_C(86400) * 1000000;
 	v->program = tn_exec_program_new(def->select);
-	m->view_count++;
-	return TN_OK;
 }
 
 enum tn_status
@@ -103,12 +109,15 @@ tn_serving_model_new(struct tn_serving_model **out,
 
 	*out = NULL;
 	m->pipeline = p;
+	m->slots = p->view_count + VIEWS_MORE;
 	m->streams = tn_zalloc((p->table_count + 1) * sizeof *m->streams);
-	m->views = tn_zalloc((p->view_count + 1) * sizeof *m->views);
+	m->views = tn_zalloc(m->slots * sizeof *m->views);
 	for (uint32_t i = 0; st == TN_OK && i < p->table_count; i++)
 		st = add_stream(m, p->tables[i], cat);
-	for (uint32_t i = 0; st == TN_OK && i < p->view_count; i++)
-		st = add_view(m, p->views[i], cat);
+	for (uint32_t i = 0; st == TN_OK && i < p->view_count; i++) {
+		tn_serving_view_make(m, p->views[i]);
+		st = tn_serving_view_name(&m->views[m->view_count++], p, cat);
+	}
 	if (st != TN_OK) {
 		tn_serving_model_free(m);
 		return tn_diag_set(d, st, "catalog",
@@ -122,6 +131,7 @@ tn_serving_model_new(struct tn_serving_model **out,
 void
 tn_serving_model_state_max(struct tn_serving_model *m, size_t bytes)
 {
+	m->state_max = bytes;
 	for (uint32_t i = 0; i < m->view_count; i++)
 		tn_exec_program_state_max(m->views[i].program, bytes);
 }
@@ -138,6 +148,9 @@ tn_serving_model_free(struct tn_serving_model *m)
 	tn_free(m->streams);
 	tn_free(m->views);
 	tn_sql_pipeline_free((struct tn_sql_pipeline *)m->pipeline);
+	for (uint32_t i = 0; i < m->older_count; i++)
+		tn_sql_pipeline_free(m->older[i]);
+	tn_free(m->older);
 	tn_free(m);
 }
 
@@ -154,10 +167,31 @@ tn_serving_stream_find(const struct tn_serving_model *m,
 int
 tn_serving_view_find(const struct tn_serving_model *m, struct tn_slice name)
 {
-	for (uint32_t i = 0; i < m->view_count; i++)
-		if (tn_slice_is(name, m->views[i].def->name))
+	/* The newest: for an instant of a swap two of a name are live. */
+	for (uint32_t i = m->view_count; i-- > 0; )
+		if (tn_slice_is(name, m->views[i].def->name) &&
+		    tn_serving_view_live(m, i))
 			return (int)i;
 	return -1;
+}
+
+bool
+tn_serving_view_live(const struct tn_serving_model *m, uint32_t view)
+{
+	return __atomic_load_n(&m->views[view].state, __ATOMIC_ACQUIRE) ==
+	    TN_VIEW_LIVE;
+}
+
+uint32_t
+tn_serving_view_slots(const struct tn_serving_model *m)
+{
+	return m->slots > m->view_count ? m->slots : m->view_count;
+}
+
+const struct tn_sql_pipeline *
+tn_serving_pipeline(const struct tn_serving_model *m)
+{
+	return __atomic_load_n(&m->pipeline, __ATOMIC_ACQUIRE);
 }
 
 int

@@ -333,9 +333,12 @@ lsn_of_time(struct request *r, struct tn_diag *d)
 	enum tn_status st;
 
 	time_text(x.us, text);
-	if (x.us > tn_os_wall_us())
+	if (x.us > tn_os_wall_us()) {
+		tn_diag_hint(d, "leave as_of out for the present; the newest "
+		    "LSN is %llu", (unsigned long long)r->ask.last);
 		return tn_diag_set(d, TN_EINVAL, "as_of_ahead",
 		    "as of %s: that is still to come", text);
+	}
 	st = date_tail(r, &x, d);
 	if (st == TN_OK && x.best == 0)
 		st = date_bronze(r, &x, d);

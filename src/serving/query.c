@@ -121,9 +121,9 @@ used_columns(const struct run *x, const struct tn_governance_stream *s)
 	uint8_t *used = tn_arena_zalloc(x->r->arena, s->silver->count + 1);
 
 	memcpy(used, x->r->plan->used, s->silver->count);
-	/* Joins look up by LSN, ties are broken by offset. */
-	used[s->silver->count - 3] = 1;
-	used[s->silver->count - 2] = 1;
+	/* The past is cut by LSN. */
+	used[s->silver->count - 3] |= x->r->past.kind != PAST_NOT;
+	tn_exec_query_hidden(x->r->plan, used + s->silver->count - 3);
 	return used;
 }
 
@@ -142,8 +142,8 @@ scan_silver(struct run *x, const struct tn_governance_stream *s)
 	    i++) {
 		struct tn_lake_read read = { .path = base->files[i].path,
 		    .schema = s->silver, .used = used, .bounds = bounds,
-		    .bound_count = bound_count, .each = push_silver,
-		    .arg = x };
+		    .bound_count = bound_count, .keep_dictionary = true,
+		    .each = push_silver, .arg = x };
 		if (!file_may_match(s, &base->files[i], bounds, bound_count))
 			continue;
 		st = tn_serving_request_room(x->r,
@@ -171,7 +171,8 @@ scan_past(struct run *x, const struct tn_governance_stream *s)
 {
 	struct lsn_scan scan = { .stream = (uint32_t)x->r->stream,
 	    .silver = x->r->past.silver, .last = x->r->past.lsn,
-	    .used = used_columns(x, s), .bounds = x->bounds,
+	    .used = used_columns(x, s), .keep_dictionary = true,
+	    .bounds = x->bounds,
 	    .before = before_past, .each = push_past, .arg = x };
 
 	x->bound_count = scan.bound_count = source_bounds(x, x->bounds);
@@ -358,9 +359,8 @@ work_run(struct request *r)
 
 /* COPY (...) TO, or a SELECT. */
 static enum tn_status
-make_plan(struct request *r)
+make_plan(struct request *r, const struct tn_sql_pipeline *p)
 {
-	const struct tn_sql_pipeline *p = r->s->o.model->pipeline;
 	const struct tn_sql_copy *copy;
 	enum tn_status st;
 
@@ -375,11 +375,24 @@ make_plan(struct request *r)
 	return st;
 }
 
+/* The view of a plan; -1: its definition changed since the plan was made. */
+static int
+view_of(const struct tn_serving_model *m, const struct tn_sql_pipeline *p,
+    const char *name)
+{
+	int at = tn_serving_view_find(m, tn_slice_of(name));
+	const struct tn_sql_view *def = tn_sql_view(p, tn_slice_of(name));
+
+	return at >= 0 && strcmp(m->views[at].def->definition,
+	    def->definition) == 0 ? at : -1;
+}
+
 static void
 work_plan(struct request *r)
 {
 	const struct tn_serving_model *m = r->s->o.model;
-	enum tn_status st = make_plan(r);
+	const struct tn_sql_pipeline *p = tn_serving_pipeline(m);
+	enum tn_status st = make_plan(r, p);
 
 	if (st != TN_OK) {
 		r->answer->status = st;
@@ -387,11 +400,17 @@ work_plan(struct request *r)
 		return;
 	}
 	if (r->plan->source != NULL) {
-		struct tn_slice name = tn_slice_of(r->plan->source);
 		if (r->plan->source_kind == TN_SQL_VIEW)
-			r->view = tn_serving_view_find(m, name);
+			r->view = view_of(m, p, r->plan->source);
 		else
-			r->stream = tn_serving_stream_find(m, name);
+			r->stream = tn_serving_stream_find(m,
+			    tn_slice_of(r->plan->source));
+		if (r->plan->source_kind == TN_SQL_VIEW && r->view < 0) {
+			tn_serving_request_fail(r, TN_EFULL, "view_changed",
+			    "the definition of the view has just changed",
+			    "ask again");
+			return;
+		}
 	}
 	r->work = work_run;
 	r->ask.view = r->view;

@@ -56,7 +56,7 @@ tn_serving_new(const struct tn_serving_opts *o)
 	    sizeof *s->floors);
 	for (uint32_t i = 0; i < o->model->stream_count; i++)
 		s->floors[i] = INT64_MIN;
-	s->recomputed = tn_zalloc((o->model->view_count + 1) *
+	s->recomputed = tn_zalloc((tn_serving_view_slots(o->model) + 1) *
 	    sizeof *s->recomputed);
 	tn_serving_live_start(s);
 	return s;
@@ -276,6 +276,10 @@ asked(struct tn_serving_ask *ask)
 		    "the program is stopping", "ask again when it runs");
 	else if (ask->refused)
 		refuse(r);
+	else if (ask->gone)
+		tn_serving_request_fail(r, TN_EFULL, "view_changed",
+		    "the definition of the view has just changed",
+		    "ask again");
 	else
 		tn_serving_request_pool(r);
 }

@@ -22,6 +22,9 @@
 
 /* ---- the model: what runs -------------------------------------------- */
 
+/* BUILT: its gold is being made, nobody sees it; GONE: another definition of
+ * its name took its place, or none. Requests that began before still end. */
+enum tn_serving_state { TN_VIEW_LIVE, TN_VIEW_BUILT, TN_VIEW_GONE };
 struct tn_serving_view {
 	const struct tn_sql_view *def;
 	uint32_t id;             /* Catalog's. */
@@ -29,15 +32,23 @@ struct tn_serving_view {
 	uint32_t stream;         /* Index into streams. */
 	bool by_month;           /* Gold partition: month, else day. */
 	bool fresh;              /* New or changed: gold must be computed. */
+	uint32_t state;          /* Atomic: ask tn_serving_view_live. */
 	struct tn_exec_program *program;
 };
-/* Immutable after start. */
+/* Streams are as they were at the start. Views are added behind the others
+ * while it runs (change.c), and none moves or goes before the end: an index
+ * and a pointer stay good. Tables by view have tn_serving_view_slots rows. */
 struct tn_serving_model {
-	const struct tn_sql_pipeline *pipeline;
+	const struct tn_sql_pipeline *pipeline;  /* Atomic: of the newest. */
 	struct tn_governance_stream *streams;  /* References among them. */
 	uint32_t stream_count;
 	struct tn_serving_view *views;
-	uint32_t view_count;
+	_Atomic uint32_t view_count;           /* Those of all states. */
+	uint32_t slots;
+	struct tn_sql_pipeline **older;        /* Of views that were. */
+	uint32_t older_count;
+	uint64_t changes;                      /* Atomic: swaps so far. */
+	size_t state_max;
 };
 /* Registers every definition in the catalog. Takes the pipeline. */
 TN_MUST_USE enum tn_status tn_serving_model_new(
@@ -50,8 +61,52 @@ void tn_serving_model_state_max(struct tn_serving_model *m, size_t bytes);
 int tn_serving_stream_find(const struct tn_serving_model *m,
     struct tn_slice name);                      /* Index or -1. */
 int tn_serving_view_find(const struct tn_serving_model *m,
-    struct tn_slice name);
+    struct tn_slice name);                      /* A live one. */
+bool tn_serving_view_live(const struct tn_serving_model *m, uint32_t view);
+/* Most views that there can be. */
+uint32_t tn_serving_view_slots(const struct tn_serving_model *m);
+/* That of the newest definitions. Any thread. */
+const struct tn_sql_pipeline *tn_serving_pipeline(
+    const struct tn_serving_model *m);
+/* What a view's version covers: its own text and that of its tables. */
+void tn_serving_view_text(const struct tn_sql_pipeline *p,
+    const struct tn_sql_view *def, struct tn_buf *out);
 int tn_serving_stream_by_id(const struct tn_serving_model *m, uint32_t id);
+
+/* ---- definitions that change while it runs ---------------------------- */
+
+/* Views on their way in and out. Made by one thread at a time; the swap is
+ * speed's, between two answers. */
+struct tn_serving_change {
+	struct tn_serving_model *model;
+	struct tn_sql_pipeline *pipeline;      /* The model's after the swap. */
+	struct tn_serving_built {
+		uint32_t view;                 /* Index; BUILT until then. */
+		int old;                       /* That it takes the place of;
+		                                  -1: it is new. */
+		struct tn_exec_fold *states;   /* Of rows up to lsn; owned. */
+		uint64_t lsn;
+		struct tn_exec_fold *tail;     /* Of those after the cut. */
+	} *built;
+	uint32_t built_count;
+	uint32_t *gone;                        /* Indexes: changed, dropped. */
+	uint32_t gone_count;
+};
+/* A slot for a definition of c->pipeline, which is the model's to free from then
+ * on. TN_ELIMIT: no slot is left. */
+TN_MUST_USE enum tn_status tn_serving_change_add(
+    struct tn_serving_change *c, const struct tn_sql_view *def,
+    struct tn_diag *d);
+/* That view is on its way out. */
+void tn_serving_change_drop(struct tn_serving_change *c, uint32_t view);
+/* Registers the built ones in the catalog: new versions. Before gold. */
+TN_MUST_USE enum tn_status tn_serving_change_name(
+    struct tn_serving_change *c, struct tn_catalog *cat, struct tn_diag *d);
+/* The built ones are live, the others gone. Thread: speed. */
+void tn_serving_change_swap(struct tn_serving_change *c);
+/* Frees what is left of it; slots that were not swapped in are gone. The
+ * pipeline stays with the model in any case. */
+void tn_serving_change_fini(struct tn_serving_change *c);
 
 /* ---- what speed gives ------------------------------------------------ */
 
@@ -85,6 +140,7 @@ struct tn_serving_ask {
 	struct tn_exec_fold *touched;
 	bool lost;
 	bool refused;                   /* No memory for the fold. */
+	bool gone;                      /* The view is, for a while. */
 	struct tn_budget_share held;    /* What fold and touched have. */
 	struct tn_serving_refs refs;    /* Owned. */
 };
@@ -315,6 +371,7 @@ bool tn_serving_rows_of(const struct tn_governance_stream *s,
 /* Rows of a stream before that event time may be gone (retention): groups
  * that reach below it are not settled any more. INT64_MIN: none. Any thread. */
 void tn_serving_floor_set(struct tn_serving *s, uint32_t stream, int64_t us);
+int64_t tn_serving_floor(const struct tn_serving *s, uint32_t stream);
 /* Groups of a view settled since the start. Any thread. */
 uint64_t tn_serving_recomputed(const struct tn_serving *s, uint32_t view);
 size_t tn_serving_query_bytes(const struct tn_serving *s);

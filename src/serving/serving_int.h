@@ -26,6 +26,8 @@ struct tn_serving {
 	struct tn_net_timer *live_timer;
 	uint32_t live_count;
 	uint64_t live_sequence;      /* Subscribers were told of. */
+	uint64_t live_changes;       /* Swaps of definitions that they know. */
+	struct tn_serving_live *left;    /* Whose view is gone. */
 
 	struct tn_counter *cache_hits, *cache_misses;
 	struct tn_histogram *seconds;
@@ -79,6 +81,15 @@ struct request {
 
 #define REQUEST_OF(job_pointer) ((struct request *)((char *)(job_pointer) - \
 	offsetof(struct request, job)))
+
+/* ---- model.c --------------------------------------------------------- */
+
+/* In the slot behind the last one; the caller counts it. It has its catalog's
+ * id and version when it was named. */
+void tn_serving_view_make(struct tn_serving_model *m,
+    const struct tn_sql_view *def);
+TN_MUST_USE enum tn_status tn_serving_view_name(struct tn_serving_view *v,
+    const struct tn_sql_pipeline *p, struct tn_catalog *cat);
 
 /* ---- request.c ------------------------------------------------------- */
 

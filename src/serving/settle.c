@@ -314,6 +314,12 @@ tn_serving_floor_set(struct tn_serving *s, uint32_t stream, int64_t us)
 	__atomic_store_n(&s->floors[stream], us, __ATOMIC_RELAXED);
 }
 
+int64_t
+tn_serving_floor(const struct tn_serving *s, uint32_t stream)
+{
+	return __atomic_load_n(&s->floors[stream], __ATOMIC_RELAXED);
+}
+
 /* Rows that retention has removed cannot be asked. */
 static enum tn_status
 check_floor(const struct settling *x, const struct tn_exec_fold *f,

@@ -88,6 +88,20 @@ count_answer(struct tail *t, struct tn_serving_ask *ask)
 		tn_budget_set(&t->held, t->cut_bytes);  /* Changed is gone. */
 }
 
+/* A definition that is gone answers as of the end of it, for a while. */
+static void
+as_it_was(struct tn_speed *s, struct tn_serving_ask *ask)
+{
+	const struct tail *t = &s->tails[ask->view];
+
+	ask->gone = t->open == NULL;
+	if (t->was == NULL)
+		return;
+	tn_catalog_snapshot_put(ask->base);
+	ask->base = tn_catalog_snapshot_again(t->was);
+	ask->last = t->was_last;
+}
+
 static void
 run_ask(struct tn_net_job *job)
 {
@@ -97,7 +111,9 @@ run_ask(struct tn_net_job *job)
 	/* Not the newest snapshot: that may be ahead of the tails. */
 	ask->base = tn_catalog_snapshot_again(s->base);
 	ask->last = s->last;
-	if (ask->want_fold && ask->view >= 0) {
+	if (ask->view >= 0)
+		as_it_was(s, ask);
+	if (ask->want_fold && ask->view >= 0 && !ask->gone) {
 		struct tail *t = &s->tails[ask->view];
 		if (ask->changed_only)
 			changed_tail(t, ask);
@@ -126,6 +142,7 @@ tn_speed_ask(void *speed, struct tn_serving_ask *ask)
 	ask->touched = NULL;
 	ask->lost = false;
 	ask->refused = false;
+	ask->gone = false;
 	ask->held = (struct tn_budget_share){ .class = TN_BUDGET_QUERIES };
 	ask->answerer = s;
 	tn_net_lock_take(s->lock);

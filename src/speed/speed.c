@@ -5,6 +5,7 @@
  *   seal       open -> sealed, a new open      (a cut begins)
  *   published  sealed dropped, new base        (the cut is public)
  *   unseal     sealed + open -> open           (the cut failed)
+ *   adopt      an open fold for a new view     (see adopt.c)
  *
  * Messages are handled in order of posting, so a seal lies exactly between
  * two blocks, and an answer's base and states always fit each other.
@@ -26,14 +27,6 @@ struct push {
 	struct tn_governance_rows *rows;
 	size_t bytes;
 };
-struct order {
-	struct tn_net_job job;
-	struct tn_speed *speed;
-	struct tn_net_latch *done;
-	uint64_t lsn;
-	struct tn_serving_refs *refs;
-};
-
 static void
 count_refs(struct tn_speed *s)
 {
@@ -56,24 +49,32 @@ count_refs(struct tn_speed *s)
 	}
 }
 
+void
+tn_speed_open(struct tn_speed *s, uint32_t view)
+{
+	const struct tn_serving_view *v = &s->o.model->views[view];
+	char labels[128];
+
+	s->tails[view].open = tn_exec_fold_new(v->program);
+	snprintf(labels, sizeof labels, "view=\"%s\"", v->def->name);
+	s->errors[view] = tn_counter_get(TN_COUNTER,
+	    "tarn_view_row_errors_total", labels,
+	    "Expressions of a view that failed and gave null.");
+}
+
 struct tn_speed *
 tn_speed_new(const struct tn_speed_opts *o)
 {
 	struct tn_speed *s = tn_zalloc(sizeof *s);
 	const struct tn_serving_model *m = o->model;
-	char labels[128];
 
 	s->o = *o;
-	s->tails = tn_zalloc((m->view_count + 1) * sizeof *s->tails);
-	s->errors = tn_zalloc((m->view_count + 1) * sizeof *s->errors);
-	for (uint32_t i = 0; i < m->view_count; i++) {
-		s->tails[i].open = tn_exec_fold_new(m->views[i].program);
-		snprintf(labels, sizeof labels, "view=\"%s\"",
-		    m->views[i].def->name);
-		s->errors[i] = tn_counter_get(TN_COUNTER,
-		    "tarn_view_row_errors_total", labels,
-		    "Expressions of a view that failed and gave null.");
-	}
+	s->tails = tn_zalloc((tn_serving_view_slots(m) + 1) *
+	    sizeof *s->tails);
+	s->errors = tn_zalloc((tn_serving_view_slots(m) + 1) *
+	    sizeof *s->errors);
+	for (uint32_t i = 0; i < m->view_count; i++)
+		tn_speed_open(s, i);
 	count_refs(s);
 	s->reserve.class = TN_BUDGET_CUT_RESERVE;
 	tn_speed_count_all(s);
@@ -102,17 +103,24 @@ tn_speed_stop(struct tn_speed *s)
 }
 
 void
+tn_speed_drop(struct tail *t)
+{
+	tn_exec_fold_free(t->sealed);
+	tn_exec_fold_free(t->open);
+	tn_exec_fold_free(t->changed);
+	tn_catalog_snapshot_put(t->was);
+	tn_budget_set(&t->held, 0);
+	memset(t, 0, sizeof *t);
+}
+
+void
 tn_speed_free(struct tn_speed *s)
 {
 	if (s == NULL)
 		return;
 	tn_speed_stop(s);
-	for (uint32_t i = 0; i < s->o.model->view_count; i++) {
-		tn_exec_fold_free(s->tails[i].sealed);
-		tn_exec_fold_free(s->tails[i].open);
-		tn_exec_fold_free(s->tails[i].changed);
-		tn_budget_set(&s->tails[i].held, 0);
-	}
+	for (uint32_t i = 0; i < s->o.model->view_count; i++)
+		tn_speed_drop(&s->tails[i]);
 	tn_budget_set(&s->reserve, 0);
 	for (uint32_t i = 0; i < s->ref_count; i++) {
 		tn_exec_ref_free(s->refs[i]);
@@ -166,6 +174,12 @@ tn_speed_count_all(struct tn_speed *s)
 	count_reserve(s);
 }
 
+bool
+tn_speed_follows(const struct tail *t)
+{
+	return t->open != NULL && t->was == NULL;
+}
+
 void
 tn_speed_count_refs(struct tn_speed *s)
 {
@@ -216,7 +230,8 @@ tn_speed_fold(struct tn_speed *s, struct tn_governance_rows *r)
 		tn_speed_count_refs(s);
 	}
 	for (uint32_t v = 0; v < m->view_count; v++)
-		if (&m->streams[m->views[v].stream] == r->stream) {
+		if (&m->streams[m->views[v].stream] == r->stream &&
+		    tn_speed_follows(&s->tails[v])) {
 			fold_view(s, v, &rows);
 			count_tail(&s->tails[v]);
 		}
@@ -281,8 +296,8 @@ tn_speed_rows(const struct tn_speed *s)
 
 /* ---- orders that wait ------------------------------------------------ */
 
-static void
-give_order(struct tn_speed *s, struct order *o,
+void
+tn_speed_order(struct tn_speed *s, struct order *o,
     void (*run)(struct tn_net_job *job))
 {
 	o->job.run = run;
@@ -341,6 +356,8 @@ run_seal(struct tn_net_job *job)
 
 	for (uint32_t v = 0; v < s->o.model->view_count; v++) {
 		struct tail *t = &s->tails[v];
+		if (!tn_speed_follows(t))
+			continue;
 		tn_assert(t->sealed == NULL);
 		t->sealed = t->open;
 		t->open = tn_exec_fold_new(s->o.model->views[v].program);
@@ -361,7 +378,7 @@ tn_speed_seal(struct tn_speed *s, uint64_t *lsn,
 	struct order o = { .refs = refs };
 
 	memset(refs, 0, sizeof *refs);
-	give_order(s, &o, run_seal);
+	tn_speed_order(s, &o, run_seal);
 	*lsn = o.lsn;
 }
 
@@ -376,7 +393,7 @@ tn_speed_flush(struct tn_speed *s)
 {
 	struct order o = { .refs = NULL };
 
-	give_order(s, &o, run_flush);
+	tn_speed_order(s, &o, run_flush);
 }
 
 static void
@@ -387,7 +404,7 @@ run_unseal(struct tn_net_job *job)
 
 	for (uint32_t v = 0; v < s->o.model->view_count; v++) {
 		struct tail *t = &s->tails[v];
-		if (t->sealed == NULL)
+		if (t->sealed == NULL || !tn_speed_follows(t))
 			continue;
 		/* The young one into the old: it is small, and only its
 		 * groups are marked as changed (again, which does no harm). */
@@ -407,20 +424,20 @@ tn_speed_unseal(struct tn_speed *s)
 {
 	struct order o = { .refs = NULL };
 
-	give_order(s, &o, run_unseal);
+	tn_speed_order(s, &o, run_unseal);
 }
 
-static void
-run_published(struct tn_net_job *job)
+void
+tn_speed_rebase(struct tn_speed *s)
 {
-	struct order *o = (struct order *)job;
-	struct tn_speed *s = o->speed;
 	const struct tn_catalog_snapshot *old = s->base;
 
 	s->base = tn_catalog_snapshot(s->o.catalog);
 	/* A recompute or compaction publishes at the cut in force: then
 	 * nothing is sealed and the tails stay as they are. */
 	for (uint32_t v = 0; v < s->o.model->view_count; v++) {
+		if (s->tails[v].was != NULL)
+			tn_speed_drop(&s->tails[v]);
 		tn_exec_fold_free(s->tails[v].sealed);
 		s->tails[v].sealed = NULL;
 	}
@@ -430,6 +447,14 @@ run_published(struct tn_net_job *job)
 	__atomic_store_n(&s->rows, s->rows_open, __ATOMIC_RELAXED);
 	if (s->o.serving != NULL)
 		tn_serving_published(s->o.serving);
+}
+
+static void
+run_published(struct tn_net_job *job)
+{
+	struct order *o = (struct order *)job;
+
+	tn_speed_rebase(o->speed);
 	tn_net_latch_open(o->done);
 }
 
@@ -438,5 +463,5 @@ tn_speed_published(struct tn_speed *s)
 {
 	struct order o = { .refs = NULL };
 
-	give_order(s, &o, run_published);
+	tn_speed_order(s, &o, run_published);
 }

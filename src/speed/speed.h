@@ -50,5 +50,13 @@ void tn_speed_unseal(struct tn_speed *s);
 /* The newest catalog snapshot is the new base; waits until it is. */
 void tn_speed_published(struct tn_speed *s);
 uint64_t tn_speed_rows(const struct tn_speed *s);      /* Since the cut. */
+/* Views that come and go (see tn_serving_change), as batch asks for them:
+ * rows after *lsn are folded into the built ones, refs are frozen at it; after
+ * the publication they take over, with the rows in their tails; or not. Each
+ * waits; not on the loop or the speed thread. */
+void tn_speed_adopt(struct tn_speed *s, struct tn_serving_change *c,
+    uint64_t *lsn, struct tn_serving_refs *refs);
+void tn_speed_swap(struct tn_speed *s, struct tn_serving_change *c);
+void tn_speed_abandon(struct tn_speed *s, struct tn_serving_change *c);
 
 #endif

@@ -15,6 +15,10 @@ struct tail {
 	uint32_t unasked;               /* Seals since the last question. */
 	struct tn_budget_share held;    /* Of all three. */
 	size_t cut_bytes;               /* What a cut folds again. */
+	/* Its definition is gone: what is left of it is for requests that had
+	 * found it, until the next publication. */
+	const struct tn_catalog_snapshot *was;
+	uint64_t was_last;
 };
 
 struct tn_speed {
@@ -38,6 +42,24 @@ struct tn_speed {
 	struct tn_budget_share reserve; /* For the cut to come. */
 };
 
+/* A message that somebody waits for. */
+struct order {
+	struct tn_net_job job;
+	struct tn_speed *speed;
+	struct tn_net_latch *done;
+	uint64_t lsn;
+	struct tn_serving_refs *refs;
+	struct tn_serving_change *change;
+};
+void tn_speed_order(struct tn_speed *s, struct order *o,
+    void (*run)(struct tn_net_job *job));
+/* An empty fold for a view; all of a tail away. */
+void tn_speed_open(struct tn_speed *s, uint32_t view);
+void tn_speed_drop(struct tail *t);
+/* Whether rows that come are folded into it. */
+bool tn_speed_follows(const struct tail *t);
+/* The newest snapshot is the base: what was sealed is in it. */
+void tn_speed_rebase(struct tn_speed *s);
 /* Fold one block into every view of its stream, or into its reference
  * table. */
 void tn_speed_fold(struct tn_speed *s, struct tn_governance_rows *rows);

@@ -33,6 +33,8 @@ static const struct proc procs[] = {
 	    { { "path", TEXT | NEEDED } } },
 	{ "cancel", "end a recompute that is under way; the old numbers stay",
 	    { { "run", INT | NEEDED } } },
+	{ "compact", "merge the young files of every day now, not when it is "
+	    "quiet; answers when it is begun", { { NULL, 0 } } },
 	{ "expire_snapshots", "drop snapshots of before a time, an age or an "
 	    "LSN; as_of stays exact, only kept files go",
 	    { { "older_than", TIME | INTERVAL | INT | NEEDED } } },
@@ -165,6 +167,10 @@ take_literal(const struct calling *c, uint32_t slot,
 		return bad_kind(c, slot, e);
 	e = tn_sql_const_parse(c->b, tn_record_type(TN_T_TIMESTAMPTZ), text,
 	    e->at);
+	if (e == NULL && (want & INTERVAL) != 0)
+		tn_diag_hint(c->b->d, "Write an age without months like "
+		    "'2 days', a time like '2026-03-01 08:00:00+00', or an "
+		    "LSN.");
 	if (e == NULL)
 		return false;
 	out->kind = TIME;

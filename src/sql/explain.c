@@ -83,6 +83,13 @@ explain_stream(const struct tn_sql_table *t, struct tn_buf *out)
 			tn_buf_str(out, "for ever");
 	}
 	tn_buf_char(out, '\n');
+	if (t->cold_after_us == INT64_MAX) {
+		tn_buf_str(out, "  to the cold folder: never\n");
+	} else if (t->cold_after_us >= 0) {
+		tn_buf_str(out, "  to the cold folder: after ");
+		print_span(out, t->cold_after_us);
+		tn_buf_char(out, '\n');
+	}
 }
 
 static void

@@ -105,7 +105,9 @@ unknown_table(struct tn_sql_bind *b, struct tn_slice name, uint32_t at)
 	for (i = 0; i < b->pipe->view_count; i++)
 		tn_sql_near_try(&near, b->pipe->views[i]->name);
 	(void)tn_sql_fail(b, at, "unknown_table",
-	    tn_sql_near_hint(b, &near, "Make it with CREATE TABLE."),
+	    tn_sql_near_hint(b, &near, b->mode == TN_SQL_IN_QUERY ?
+	    "GET /api/v1/streams and /api/v1/views list what there is." :
+	    "Make it with CREATE TABLE."),
 	    "relation \"%.*s\" does not exist", (int)name.n,
 	    (const char *)name.p);
 	return false;

@@ -262,6 +262,9 @@ struct tn_sql_table {
 	int64_t max_future_skew_us;        /* Default 1 hour; 0: no limit. */
 	int64_t retention_us;              /* Of silver; 0: for ever. */
 	int64_t bronze_retention_us;       /* 0: for ever; >= retention_us. */
+	/* Age of what is moved to the cold folder; -1: as the setting says,
+	 * INT64_MAX: never. */
+	int64_t cold_after_us;
 	/* WITH (sort_by = 'a, b'): columns that silver files are sorted by,
 	 * before their time; none: by their time. */
 	const uint32_t *sort_by;

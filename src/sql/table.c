@@ -626,11 +626,17 @@ option_event_time(struct making *m, const struct tn_sql_opt *o)
 static bool
 option_retention(struct making *m, const struct tn_sql_opt *o, int64_t *us)
 {
-	if (tn_slice_is(o->value, "forever")) {
-		*us = 0;
-		return true;
-	}
-	return option_interval(m->b, o, us);
+	*us = 0;
+	return tn_slice_is(o->value, "forever") || option_interval(m->b, o,
+	    us);
+}
+
+static bool
+option_cold(struct making *m, const struct tn_sql_opt *o)
+{
+	m->t->cold_after_us = INT64_MAX;
+	return tn_slice_is(o->value, "never") ||
+	    option_interval(m->b, o, &m->t->cold_after_us);
 }
 
 /* Silver is made of bronze and can always be made anew: so bronze stays as
@@ -656,14 +662,14 @@ static bool
 set_option(struct making *m, const struct tn_sql_opt *o)
 {
 	static const char *const names[] = { "event_time", "dedupe_window",
-	    "max_future_skew", "retention", "bronze_retention", "mqtt",
-	    "kind", "sort_by" };
+	    "max_future_skew", "retention", "bronze_retention", "cold_after",
+	    "mqtt", "kind", "sort_by" };
 	struct tn_sql_table *t = m->t;
 
 	if (tn_slice_is(o->name, "kind"))
 		return true;
 	if (t->kind == TN_SQL_REFERENCE)
-		for (size_t i = 0; i < 5; i++)
+		for (size_t i = 0; i < 6; i++)
 			if (tn_slice_is(o->name, names[i])) {
 				(void)tn_sql_fail(m->b, o->at, "bad_option",
 				    "Leave it out.",
@@ -680,6 +686,8 @@ set_option(struct making *m, const struct tn_sql_opt *o)
 		return option_retention(m, o, &t->retention_us);
 	if (tn_slice_is(o->name, "bronze_retention"))
 		return option_retention(m, o, &m->bronze_us);
+	if (tn_slice_is(o->name, "cold_after"))
+		return option_cold(m, o);
 	if (tn_slice_is(o->name, "max_future_skew"))
 		return option_interval(m->b, o, &t->max_future_skew_us);
 	if (!tn_slice_is(o->name, "dedupe_window"))
@@ -723,6 +731,7 @@ bind_options(struct making *m, const struct tn_json *body)
 
 	m->t->event_time = -1;
 	m->bronze_us = -1;
+	m->t->cold_after_us = -1;
 	m->t->dedupe_window_us = 7 * US_PER_DAY;
 	m->t->max_future_skew_us = INT64_C(3600000000);
 	for (uint32_t i = 0; i < n; i++) {

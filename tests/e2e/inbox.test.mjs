@@ -3,8 +3,8 @@
 // uploads left alone.
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { DuckDBInstance } from '@duckdb/node-api';
@@ -185,6 +185,44 @@ test('a file that takes the name of one that is being loaded is loaded, too; lon
   await t.stop();
 });
 
+test('a writer that goes on after a pause: what comes too late is told', { timeout: 60000 }, async () => {
+  const t = await new Tarn({ sql }).start();
+  const dir = join(t.data, 'inbox', 'room'), name = 'slow.ndjson';
+  const [first, second] = [ndjson('slow', 20), ndjson('late', 10)];
+  const fd = openSync(join(dir, name), 'w');
+  writeSync(fd, first);
+  assert.equal(await ended(t, 'room', name), 'done');
+  const recent = async () => (await t.ok('GET', '/api/v1/inbox')).recent.find((f) => f.file === name);
+  assert.equal((await until(recent)).why, '');
+  writeSync(fd, second);
+  closeSync(fd);
+  const told = await until(async () => { const r = await recent(); return r.why !== '' && r; });
+  assert.equal(told.result, 'done');
+  assert.ok(told.why.startsWith(`${Buffer.byteLength(second)} bytes were written to done/${name} after it was taken`), told.why);
+  assert.match(await (await t.fetch('/metrics')).text(), /tarn_inbox_files_total\{stream="room",result="grown"\} 1\n/);
+  assert.deepEqual([await count(t, 'slow'), await count(t, 'late')], [20, 0]);
+  await t.stop();
+  assert.match(t.err, /room: \d+ bytes were written to done\/slow\.ndjson/);
+});
+
+test('a stop that the disk holds up longer than it waits ends in order', { skip: spawnSync('strace', ['-V']).error !== undefined && 'no strace', timeout: 60000 }, async () => {
+  const t = await new Tarn({ sql }).start();
+  const tasks = `/proc/${t.child.pid}/task`;
+  const actor = readdirSync(tasks).find((x) => readFileSync(join(tasks, x, 'comm'), 'utf8').trim() === 'inbox');
+  // One read of a piece takes longer than a stop waits for what is under way (10 s).
+  const strace = spawn('strace', ['-p', actor, '-o', '/dev/null', '-e', 'trace=pread64', '-e', 'inject=pread64:delay_enter=11500000:when=6'], { stdio: ['ignore', 'ignore', 'pipe'] });
+  let told = '';
+  strace.stderr.on('data', (d) => { told += d; });
+  await until(() => /attached/.test(told));
+  drop(t, 'room', 'held.ndjson', ndjson('held', 30000));
+  await until(async () => (await t.ok('GET', '/api/v1/inbox')).files.some((f) => f.state === 'loading'), 30000);
+  assert.deepEqual(await t.stop(), { code: 0, signal: null }, t.err);
+  await t.start();
+  assert.equal(await ended(t, 'room', 'held.ndjson'), 'done');
+  assert.equal(await count(t, 'held'), 30000);
+  await t.stop();
+});
+
 test('kill -9 at each step and in the middle of a file loses and doubles nothing', { timeout: 180000 }, async () => {
   const seed = baseSeed, r = rng(seed);
   console.log(`seed ${seed}`);
@@ -229,4 +267,22 @@ test('kill -9 at each step and in the middle of a file loses and doubles nothing
   await t.cut();
   assert.equal((await t.verify()).equal, true);
   await t.stop();
+});
+
+test('a small file that unpacks to very much holds up neither others nor the stop', { timeout: 60000 }, async () => {
+  /* Blocks of 128 KiB of one byte, four bytes each (zstd's RLE): 16 GiB. */
+  const block = Buffer.from([0, 0, 0, 0x7b]);
+  block.writeUIntLE((131072 << 3) | 2, 0, 3);
+  const bomb = Buffer.concat([Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58]), ...Array(131072).fill(block)]);
+  const t = await new Tarn({ sql: "ALTER SYSTEM SET inbox_settle = '20 ms'; CREATE TABLE badge (id text PRIMARY KEY, ts timestamptz NOT NULL) WITH (event_time = 'ts');" }).start();
+  const drop = (name, body) => { writeFileSync(join(t.data, `inbox/badge/.${name}`), body); renameSync(join(t.data, `inbox/badge/.${name}`), join(t.data, `inbox/badge/${name}`)); };
+  const inbox = () => t.ok('GET', '/api/v1/inbox');
+  drop('bomb.ndjson.zst', bomb);
+  await until(async () => (await inbox()).files.some((f) => f.file === 'bomb.ndjson.zst' && f.state === 'hashing'));
+  drop('small.csv', 'id,ts\n1,2026-03-01T00:00:00Z\n');
+  await until(async () => (await inbox()).recent.some((f) => f.file === 'small.csv'), 20000);
+  assert.deepEqual((await inbox()).files.map((f) => [f.file, f.state]), [['bomb.ndjson.zst', 'hashing']]);
+  assert.deepEqual(await t.stop(), { code: 0, signal: null });
+  /* It was not loaded: it waits for the next start. */
+  assert.equal(existsSync(join(t.data, 'inbox/badge/bomb.ndjson.zst')), true);
 });

@@ -232,6 +232,16 @@ test('who may, and how large', async () => {
     }
   }
   assert.equal((await t.call('PUT', path('files/a'), 'x', { cookie: admin.cookie, origin: 'http://evil.example' })).status, 403, 'no foreign page puts');
+  // Who sends events adds and repeats; other content under a taken name, and a delete, are the administrator's.
+  await put(t, 'files/a', 'x', token.admin);
+  assert.equal((await put(t, 'files/a', 'x', token.ingest)).status, 200, 'repeated');
+  const over = await put(t, 'files/a', 'other', token.ingest);
+  assert.deepEqual([over.status, over.body.type], [403, '/problems/overwrite']);
+  assert.match(over.body.hint, /scope admin/);
+  assert.equal((await put(t, 'files/a', 'other', { ...token.ingest, 'if-match': '*' })).status, 403, 'nor with a condition');
+  assert.equal(await (await t.fetch(path('files/a'), { headers: token.read })).text(), 'x');
+  assert.equal((await put(t, 'files/ours', 'other', token.ingest)).status, 201);
+  assert.equal((await put(t, 'files/a', 'other', token.admin)).status, 200);
   assert.equal((await put(t, 'files/l', Buffer.alloc(102400), token.admin)).status, 201);
   assert.equal((await put(t, 'files/l', Buffer.alloc(102401), token.admin)).status, 413);
   // Without a length: refused when the bytes have come.

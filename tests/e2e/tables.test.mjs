@@ -1,10 +1,12 @@
 // Open table formats: after every step of a random life (posts, duplicates,
-// bad rows, cuts, compactions, recomputes, changed definitions, restarts,
-// kills at every named step) the Iceberg and Delta tables of bronze, silver
-// and gold say what Tarn's SQL says: the same rows, and for each column the
-// same nulls, sum and hash; newest and older snapshots; over HTTP, from disk,
-// and with Tarn stopped. INTEROP=1 (make interop) asks pyiceberg, deltalake
-// and DuckDB's iceberg and delta, too. SOAK=1: a longer life.
+// bad rows, cuts, compactions, recomputes, rollbacks, expiries, changed
+// definitions back and forth, restarts, kills at every named step) the Iceberg
+// and Delta tables of bronze, silver and gold, and the Parquet files themselves
+// (DuckDB with hive partitions, hyparquet) say what Tarn's SQL says: the same
+// rows, and for each column the same nulls, sum and hash; newest and older
+// snapshots; over HTTP, from disk, and with Tarn stopped. INTEROP=1 (make
+// interop) asks pyiceberg, deltalake, DuckDB's iceberg and delta, and Spark with
+// the jars of both, too. SOAK=1: a longer life.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
@@ -12,7 +14,7 @@ import { existsSync, readFileSync, readdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { Tarn, baseSeed, rng, root, tempDir } from './lib.mjs';
 import { Judge } from './differential/judge.mjs';
-import { Python, delta, deltaRows, digest, iceberg, python } from './tables/readers.mjs';
+import { Python, delta, deltaRows, digest, iceberg, parquet, python, spark } from './tables/readers.mjs';
 
 const avro = createRequire(import.meta.url)('avsc');
 const seed = baseSeed;
@@ -25,14 +27,19 @@ CREATE TABLE ev (id text PRIMARY KEY, ts timestamptz NOT NULL, office text, n in
 CREATE TABLE note (id int, body text);
 CREATE MATERIALIZED VIEW hourly AS SELECT office, date_bin('1 hour', ts, 'epoch') AS hour, count(*) AS c, sum(n) AS s, max(f) AS top FROM ev GROUP BY office, hour;
 CREATE MATERIALIZED VIEW busy AS SELECT office, count(*) AS c FROM ev GROUP BY office HAVING count(*) > 20;`;
-// A new column, a wider one, another time column for the partitions of note; a view with another column.
+// What it changes to: a new column, a wider one, another one in a view; a column
+// with a default, one that is gone, other rules; and what it was at first.
 const second = first.replace('n int,', 'n bigint, extra text,').replace('max(f) AS top', 'max(f) AS top, min(f) AS low');
+const third = first.replace('n int,', "n bigint, extra text DEFAULT 'none',").replace(' price numeric(12,2),', '').replace('big >= 0', 'big >= 0 AND big < 900000000000').replace('> 20', '> 10');
+const definitions = [first, second, third, first];
 
 const silver = { id: 'text', ts: 'time', office: 'text', n: 'number', big: 'number', ok: 'bool', f: 'number', price: 'number', day: 'date', _lsn: 'number', _offset: 'number', _received_at: 'time' };
-const tablesOf = (changed) => ({
-  'silver/ev': { types: changed ? { ...silver, extra: 'text' } : silver, name: 'ev' },
-  'silver/note': { types: { id: 'number', body: 'text', _lsn: 'number', _offset: 'number', _received_at: 'time' }, name: 'note' },
-  'gold/hourly': { types: { office: 'text', hour: 'time', c: 'number', s: 'number', top: 'number', ...(changed ? { low: 'number' } : {}) }, view: 'hourly' },
+const { price: _, ...cheap } = silver;
+/** The tables and their columns by definition. */
+const tablesOf = (at) => ({
+  'silver/ev': { types: [silver, { ...silver, extra: 'text' }, { ...cheap, extra: 'text' }, silver][at], name: 'ev', time: 'ts' },
+  'silver/note': { types: { id: 'number', body: 'text', _lsn: 'number', _offset: 'number', _received_at: 'time' }, name: 'note', time: '_received_at' },
+  'gold/hourly': { types: { office: 'text', hour: 'time', c: 'number', s: 'number', top: 'number', ...(at === 1 ? { low: 'number' } : {}) }, view: 'hourly' },
   'gold/busy': { types: { office: 'text', c: 'number' }, view: 'busy', visible: true },
   'bronze/ev': { types: { _lsn: 'number', _offset: 'number', raw: 'bytes', status: 'number' }, raw: 'ev' },
 });
@@ -50,17 +57,19 @@ class Life {
   async open(judge) {
     this.judge = judge;
     this.data = tempDir('tables');
-    this.changed = false;
+    this.at = 0;                             // Of definitions.
     this.t = await new Tarn({ sql: first, data: this.data }).start();
     return this;
   }
+
+  call(text) { return this.t.call('POST', '/api/v1/sql', text, { 'content-type': 'application/sql' }); }
 
   lake(table = '') { return join(this.data, 'lake', table); }
 
   row(i) {
     const { random: r } = this, ts = Date.UTC(2026, 2, 1) + r.int(6) * DAY + r.int(DAY);
     return { id: r.int(20) === 0 && i > 0 ? `e${r.int(i)}` : `e${i}`, ts: new Date(ts).toISOString(), office: [null, 'berlin', 'köln', 'a"b\\c'][r.int(4)], n: r.int(9) === 0 ? null : r.int(1000) - 500,
-      big: r.int(15) === 0 ? -1 : r.int(1e9) * 1000, ok: [true, false, null][r.int(3)], f: r.int(6) === 0 ? null : r.int(1e6) / 7, price: `${r.int(1000)}.${String(r.int(100)).padStart(2, '0')}`, day: new Date(ts).toISOString().slice(0, 10), ...(this.changed ? { extra: `x${r.int(5)}` } : {}) };
+      big: r.int(15) === 0 ? -1 : r.int(1e9) * 1000, ok: [true, false, null][r.int(3)], f: r.int(6) === 0 ? null : r.int(1e6) / 7, price: `${r.int(1000)}.${String(r.int(100)).padStart(2, '0')}`, day: new Date(ts).toISOString().slice(0, 10), ...(r.int(3) ? { extra: `x${r.int(5)}` } : {}) };
   }
 
   async post(count = 1 + this.random.int(40)) {
@@ -88,7 +97,8 @@ class Life {
 
   /** Newest versions against Tarn; keeps what each snapshot said. ${over}: how to reach them. */
   async check(where, over = { base: `${this.t.url}/lake` }) {
-    for (const [table, o] of Object.entries(tablesOf(this.changed))) {
+    this.checks = (this.checks ?? 0) + 1;
+    for (const [table, o] of Object.entries(tablesOf(this.at))) {
       if (!existsSync(this.lake(`${table}/metadata/version-hint.text`))) { assert.ok(!existsSync(this.lake(table)) || !readdirSync(this.lake(table)).some((n) => /=/.test(n)), `${where}: ${table} has files and no metadata`); continue; }
       const m = over.rest ? await iceberg.rest(over.rest, table) : await iceberg.metadata(over.base, table);
       const id = m['current-snapshot-id'];
@@ -101,10 +111,20 @@ class Life {
       assert.deepEqual(this.digestOf(o, del), want, `${where}: ${table}, Delta version ${state.version}`);
       // A compaction may have been published in between: files change, rows do not.
       assert.ok(state.txn === id || over.digests || where === 'moved' || where === 'expired' || (await iceberg.metadata(over.base, table))['current-snapshot-id'] > id, `${where}: ${table}: both are of one publication`);
+      if (!over.digests) await this.files(where, table, o, want);
       this.remember(table, id, state.version, want, o);
       this.now = { ...this.now, [table]: want };
       if (this.python) await this.foreign(where, table, o, want, over);
     }
+  }
+
+  /** The files in force as they lie there, in folders by day. */
+  async files(where, table, o, want) {
+    const [tier, name] = table.split('/'), types = this.types(o);
+    const list = (await this.t.ok('GET', `/api/v1/files?tier=${tier}&table=${name}`)).files.map((f) => this.lake(f.path));
+    const by = { hyparquet: () => parquet.hyparquet(list, types), 'DuckDB, hive partitions': () => parquet.duckdb(this.judge, list, types, o.time) };
+    for (const [reader, rows] of Object.entries(by))
+      assert.deepEqual(this.digestOf(o, this.shown(o, await rows())), want, `${where}: files of ${table} by ${reader}`);
   }
 
   remember(table, id, version, want, o) {
@@ -116,13 +136,17 @@ class Life {
     const path = this.lake(table), types = this.types(o);
     const asks = [{ reader: 'pyiceberg', path }, { reader: 'deltalake', path }, { reader: 'duckdb-iceberg', path }, { reader: 'duckdb-delta', path },
       ...(over.digests ? [] : [{ reader: 'pyiceberg', path, rest: `${this.t.url}/iceberg` }, { reader: 'duckdb-iceberg', path, rest: `${this.t.url}/iceberg` }])];
+    // A JVM takes its time.
+    if (spark && this.checks % 3 === 0)
+      asks.push({ reader: 'spark-iceberg', path }, { reader: 'spark-delta', path }, ...(over.digests ? [] : [{ reader: 'spark-iceberg', path, rest: `${this.t.url}/iceberg` }]));
     for (const a of asks)
       assert.deepEqual(this.digestOf(o, this.shown(o, await this.python.rows({ ...a, types }))), want, `${where}: ${table} by ${a.reader}${a.rest ? ' over REST' : ''}`);
     if (o.name !== 'ev') return;
     // Bounds and partitions leave out no file that has a row.
     const all = await this.python.rows({ reader: 'deltalake', path, types });
     const from = Date.UTC(2026, 2, 3, 7), to = Date.UTC(2026, 2, 4, 7), inside = digest(typed(all.filter((r) => r.ts >= from && r.ts < to && r.n > 0), o.types), o.types);
-    for (const [reader, stamp] of [['pyiceberg', "'2026-03-0_T07:00:00+00:00'"], ['deltalake', "TIMESTAMP '2026-03-0_ 07:00:00'"], ['duckdb-iceberg', "TIMESTAMPTZ '2026-03-0_ 07:00:00+00'"], ['duckdb-delta', "TIMESTAMPTZ '2026-03-0_ 07:00:00+00'"]]) {
+    for (const [reader, stamp] of [['pyiceberg', "'2026-03-0_T07:00:00+00:00'"], ['deltalake', "TIMESTAMP '2026-03-0_ 07:00:00'"], ['duckdb-iceberg', "TIMESTAMPTZ '2026-03-0_ 07:00:00+00'"], ['duckdb-delta', "TIMESTAMPTZ '2026-03-0_ 07:00:00+00'"],
+      ...(spark && this.checks % 3 === 0 ? [['spark-iceberg', "TIMESTAMP '2026-03-0_ 07:00:00'"], ['spark-delta', "TIMESTAMP '2026-03-0_ 07:00:00'"]] : [])]) {
       const filter = `ts >= ${stamp.replace('_', 3)} AND ts < ${stamp.replace('_', 4)} AND n > 0`;
       assert.deepEqual(digest(typed(await this.python.rows({ reader, path, types, filter }), o.types), o.types), inside, `${where}: ${table} by ${reader}, filtered`);
     }
@@ -141,7 +165,7 @@ class Life {
         assert.deepEqual(this.digestOf(o, this.shown(o, await deltaRows(this.judge, this.lake(table), state, this.types(o)))), want, `${where}: ${table} at version ${version}`);
         if (this.python && id !== m['current-snapshot-id']) {
           const path = this.lake(table), types = this.types(o);
-          for (const a of [{ reader: 'pyiceberg', snapshot: id }, { reader: 'duckdb-iceberg', snapshot: id }, { reader: 'deltalake', snapshot: version }])
+          for (const a of [{ reader: 'pyiceberg', snapshot: id }, { reader: 'duckdb-iceberg', snapshot: id }, { reader: 'deltalake', snapshot: version }, ...(spark && looked % 5 === 0 ? [{ reader: 'spark-iceberg', snapshot: id }, { reader: 'spark-delta', snapshot: version }] : [])])
             assert.deepEqual(this.digestOf(o, this.shown(o, await this.python.rows({ ...a, path, types }))), want, `${where}: ${table} at ${a.snapshot} by ${a.reader}`);
         }
         looked++;
@@ -179,22 +203,33 @@ const withJudge = (body) => async (x) => {
   try { await body(x, judge); } finally { judge.close(); }
 };
 
-test('tables of other engines say what Tarn says, after every step', { timeout: 600000 }, withJudge(async (x, judge) => {
-  const random = dice(rng(seed)), life = await new Life(random).open(judge), steps = process.env.SOAK || process.env.INTEROP ? 40 : 9;
+test('tables of other engines say what Tarn says, after every step', { timeout: 1800000 }, withJudge(async (x, judge) => {
+  const random = dice(rng(seed)), life = await new Life(random).open(judge), steps = Number(process.env.STEPS ?? (process.env.SOAK ? 40 : process.env.INTEROP ? 20 : 9));
   x.diagnostic(`seed ${seed}`);
   if (python) life.python = new Python();
   await x.test('pyiceberg, deltalake, DuckDB\'s iceberg and delta read along', { skip: python ? false : process.env.INTEROP ? 'they could not be installed, see build/interop.log' : 'make interop' }, () => {});
+  await x.test('Spark with the jars of Iceberg and Delta reads along', { skip: spark ? false : process.env.INTEROP ? 'it could not be installed, see build/interop-spark.log' : 'make interop' }, () => {});
   const act = {
     cut: async () => { await life.post(); await life.t.cut(); },
     empty: () => life.t.cut(),
     twice: async () => { for (let i = 0; i < 3; i++) { await life.post(8); await life.t.cut(); } },
     recompute: () => life.t.recompute('hourly'),
     restart: async () => { await life.t.restart(random.int(2) ? 'kill' : 'stop'); life.restarted = true; },
+    rollback: async () => {
+      const { snapshots } = await life.t.ok('GET', '/api/v1/snapshots');
+      const a = await life.call(`CALL rollback('hourly', snapshot => ${snapshots[random.int(snapshots.length)].sequence})`);
+      assert.ok(a.status === 200 || a.body.type === '/problems/other-definition', JSON.stringify(a.body));
+    },
+    expire: async () => {
+      const { snapshots } = await life.t.ok('GET', '/api/v1/snapshots');
+      const a = await life.call(`CALL expire_snapshots(older_than => ${snapshots[random.int(snapshots.length)].lsn})`);
+      assert.equal(a.status, 200, JSON.stringify(a.body));
+    },
     change: async () => {
       await life.t.stop();
-      life.changed = true;
+      life.at = (life.at + 1 + random.int(2)) % definitions.length;
       life.restarted = true;
-      life.t = await new Tarn({ sql: second, data: life.data }).start();
+      life.t = await new Tarn({ sql: definitions[life.at], data: life.data }).start();
       await life.post(3);
       await life.t.cut();
     },
@@ -202,13 +237,13 @@ test('tables of other engines say what Tarn says, after every step', { timeout: 
   await act.cut();
   await life.check('first cut');
   for (let i = 0; i < steps; i++) {
-    const kinds = ['cut', 'cut', 'twice', 'empty', 'recompute', 'restart'];
-    const kind = i === Math.floor(steps / 2) ? 'change' : kinds[random.int(kinds.length)];
+    const kinds = ['cut', 'cut', 'twice', 'empty', 'recompute', 'restart', 'rollback', 'expire', ...(steps > 20 ? ['change'] : [])];
+    const kind = [Math.floor(steps / 3), Math.floor(steps / 3 * 2)].includes(i) ? 'change' : kinds[random.int(kinds.length)];
     await act[kind]();
     if (kind === 'restart') await life.t.cut();      // The start writes them in the background.
     await life.check(`seed ${seed}, step ${i} (${kind})`, i % 3 === 1 ? { base: `${life.t.url}/lake`, rest: life.t.url } : undefined);
   }
-  assert.ok(await life.past('at the end') > 15);
+  assert.ok(await life.past('at the end') > 3);
   await life.tidy('at the end');
 
   await life.t.stop();
@@ -218,14 +253,14 @@ test('tables of other engines say what Tarn says, after every step', { timeout: 
   const moved = `${life.data}-moved`;
   renameSync(life.data, moved);
   life.data = moved;
-  life.t = await new Tarn({ sql: second, data: moved }).start();
+  life.t = await new Tarn({ sql: definitions[life.at], data: moved }).start();
   await life.t.cut();
   await life.check('moved');
   for (let i = 0; i < 3; i++) { await life.post(4); await life.t.cut(); }
   await life.check('moved');
-  await life.t.sql("CALL expire_snapshots(older_than => '0 s')").catch(() => life.t.ok('POST', '/api/v1/sql', "CALL expire_snapshots(older_than => '0 s')", { 'content-type': 'application/sql' }));
+  assert.equal((await life.call("CALL expire_snapshots(older_than => '0 s')")).status, 200);
   await life.tidy('expired');
-  for (const table of Object.keys(tablesOf(true))) assert.equal((await iceberg.metadata(`${life.t.url}/lake`, table)).snapshots.length, 1, `${table}: one snapshot after expiry`);
+  for (const table of Object.keys(tablesOf(0))) assert.equal((await iceberg.metadata(`${life.t.url}/lake`, table)).snapshots.length, 1, `${table}: one snapshot after expiry`);
   await life.check('expired');
   await life.t.stop();
   life.python?.end();
@@ -253,7 +288,7 @@ test('killed at every step of writing tables', { timeout: 300000 }, withJudge(as
     }
     assert.equal(life.t.exit?.signal, 'SIGKILL', `${point} was not reached`);
     // What stands is whole: each table is as it was, or as it will be.
-    for (const [table, o] of Object.entries(tablesOf(false))) {
+    for (const [table, o] of Object.entries(tablesOf(0))) {
       if (!life.now[table]) continue;     // It had no row yet.
       const m = await iceberg.metadata(`file://${life.lake()}`, table), state = await delta(life.lake(table));
       const ice = (await iceberg.rows(`file://${life.lake()}`, table, m)).length, del = await deltaRows(judge, life.lake(table), state, life.types(o));

@@ -1,4 +1,4 @@
-"""Python's readers of Tarn's tables, for tests/e2e/tables.test.mjs: a request
+"""Readers of Tarn's tables from Python, Spark among them, for tests/e2e/tables.test.mjs: a request
 a line on standard input, its rows a line on standard output, in the form of
 tests/e2e/tables/readers.mjs. Set up by tests/tools/interop.sh."""
 import datetime
@@ -7,6 +7,7 @@ import glob
 import json
 import os
 import sys
+import time
 import warnings
 
 warnings.filterwarnings('ignore')
@@ -94,7 +95,58 @@ def duck_delta(q):
     return duckdb(q, f"delta_scan('file://{q['path']}')")
 
 
-readers = {'pyiceberg': pyiceberg, 'deltalake': deltalake, 'duckdb-iceberg': duck_iceberg, 'duckdb-delta': duck_delta}
+spark = None
+
+
+def spark_frame(q, table):
+    """Spark's rows in the form of the others."""
+    have = [n for n in q['types'] if n in table.columns]
+    if 'filter' in q:
+        table = table.where(q['filter'])
+    return have, [[plain(v) for v in r] for r in table.select(*have).collect()]
+
+
+def spark_session():
+    global spark
+    if spark is None:
+        os.environ.update(TZ='UTC', SPARK_LOCAL_IP='127.0.0.1')
+        time.tzset()
+        from pyspark.sql import SparkSession
+        jars = ','.join(glob.glob(os.path.join(sys.prefix, 'jars/*.jar')))
+        spark = (SparkSession.builder.master('local[1]').config('spark.jars', jars).config('spark.ui.enabled', 'false')
+                 .config('spark.sql.session.timeZone', 'UTC').config('spark.sql.shuffle.partitions', '1').config('spark.driver.memory', '1g')
+                 .config('spark.sql.extensions', 'io.delta.sql.DeltaSparkSessionExtension,org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions')
+                 .config('spark.sql.catalog.spark_catalog', 'org.apache.spark.sql.delta.catalog.DeltaCatalog').getOrCreate())
+        spark.sparkContext.setLogLevel('OFF')
+    return spark
+
+
+def spark_iceberg(q):
+    s = spark_session()
+    if 'rest' in q:
+        name = 'tarn_' + ''.join(c if c.isalnum() else '_' for c in q['rest'])
+        for k, v in {'': 'org.apache.iceberg.spark.SparkCatalog', '.type': 'rest', '.uri': q['rest'], '.warehouse': 'disk', '.cache-enabled': 'false',
+                     '.io-impl': 'org.apache.iceberg.hadoop.HadoopFileIO'}.items():
+            s.conf.set(f'spark.sql.catalog.{name}{k}', v)
+        ns, table = q['path'].split('/')[-2:]
+        return spark_frame(q, s.table(f'{name}.{ns}.`{table}`'))
+    r = s.read.format('iceberg')
+    if 'snapshot' in q:
+        r = r.option('snapshot-id', q['snapshot'])
+    return spark_frame(q, r.load(q['path']))
+
+
+def spark_delta(q):
+    s = spark_session()
+    s._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
+    r = s.read.format('delta')
+    if 'snapshot' in q:
+        r = r.option('versionAsOf', q['snapshot'])
+    return spark_frame(q, r.load(q['path']))
+
+
+readers = {'pyiceberg': pyiceberg, 'deltalake': deltalake, 'duckdb-iceberg': duck_iceberg, 'duckdb-delta': duck_delta,
+           'spark-iceberg': spark_iceberg, 'spark-delta': spark_delta}
 for line in sys.stdin:
     try:
         q = json.loads(line)

@@ -282,6 +282,8 @@ export function start({ port = 0, empty = false, root = null } = {}) {
 			asked.push(req.url);
 			return json(res, 200, explain(why[1], u.searchParams));
 		}
+		if (p === '/api/v1/settings')
+			return json(res, 200, { settings: [['cut_interval', '60 s'], ['snapshot_keep', '1 hour']].map(([name, value]) => ({ name, value, default: value, doc: '' })) });
 		if (p === '/api/v1/lake')
 			return json(res, 200, lake(u.searchParams.get('table')));
 		if (p === '/api/v1/files')

@@ -6,7 +6,7 @@ import { ago, bytes, cell, interval, number, parseTime, seconds, time } from '..
 import { csv, curl, example } from '../../web/lib/example.js';
 import { find, fit } from '../../web/lib/find.js';
 import { cellOf, explainUrl, plainView, sqlOf } from '../../web/lib/cell.js';
-import { lakeFolder, smallScore } from '../../web/lib/lake.js';
+import { lakeFolder, pastQuery, runOf, smallScore } from '../../web/lib/lake.js';
 import { unpack } from '../../web/lib/unpack.js';
 import { csvOf, markdownOf, sorted } from '../../web/ui/more.js';
 
@@ -127,6 +127,15 @@ test('small files count beyond the eight young ones of each table', () => {
 	assert.equal(smallScore([{ files: 8, small_files: 8 }, { files: 8, small_files: 8 }]), 0);
 	assert.equal(smallScore([{ files: 16, small_files: 16 }]), 50);
 	assert.equal(smallScore([{ files: 16, small_files: 16 }, { files: 84, small_files: 0 }]), 8);
+	/* A file a day cannot be fewer. */
+	assert.equal(smallScore([{ files: 14, small_files: 14, partitions: 14 }]), 0);
+	assert.equal(smallScore([{ files: 40, small_files: 40, partitions: 20 }]), 50);
+	assert.equal(runOf('silver/t/date=2026-03-01/000000000042-17-0.parquet'), 17);
+	assert.equal(runOf('silver/t/other.parquet'), null);
+	assert.equal(pastQuery("ulm's", ' 42 '), "SELECT * FROM as_of('ulm''s', 42) LIMIT 100");
+	assert.equal(pastQuery('t', '2026-03-01 08:00'), "SELECT * FROM as_of('t', timestamptz '2026-03-01 08:00') LIMIT 100");
+	for (const bad of ['', '0', '-1', 'gestern', "1') --", '2026-03'])
+		assert.equal(pastQuery('t', bad), null, bad);
 });
 
 test("the lake's folder is what stands before the tier", () => {

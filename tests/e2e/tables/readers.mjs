@@ -122,10 +122,36 @@ export async function deltaRows(judge, folder, state, types) {
   return rows.map((r) => Object.fromEntries(names.map((n, i) => [n, types[n] === 'bytes' && r[i] !== null ? Buffer.from(r[i], 'hex') : r[i]])));
 }
 
+/* ---- the files themselves ---------------------------------------------- */
+
+export const parquet = {
+  async hyparquet(paths, types) {
+    const out = [];
+    for (const path of paths) {
+      const buf = readFileSync(path), file = { byteLength: buf.length, slice: (a, b) => buf.buffer.slice(buf.byteOffset + a, buf.byteOffset + (b ?? buf.length)) };
+      for (const r of await parquetReadObjects({ file, compressors, utf8: false }))
+        out.push(Object.fromEntries(Object.keys(types).map((n) => [n, r[n] ?? null])));
+    }
+    return out;
+  },
+  /** All as one table; the folder of a row is the day of its ${time}. */
+  async duckdb(judge, paths, types, time) {
+    if (!paths.length) return [];
+    const names = Object.keys(types), from = `read_parquet([${paths.map((p) => `'${p}'`).join(', ')}], hive_partitioning = ${Boolean(time)}, union_by_name = true)`;
+    if (time) {
+      const [[wrong]] = await judge.rows(`SELECT count(*) FROM ${from} WHERE "date"::DATE <> ("${time}" AT TIME ZONE 'UTC')::DATE`);
+      if (Number(wrong)) throw new Error(`${wrong} rows are in the folder of another day`);
+    }
+    const rows = await judge.rows(`SELECT ${names.map((n) => `${duckForm[types[n]](`"${n}"`)} AS "${n}"`).join(', ')} FROM ${from}`);
+    return rows.map((r) => Object.fromEntries(names.map((n, i) => [n, types[n] === 'bytes' && r[i] !== null ? Buffer.from(r[i], 'hex') : r[i]])));
+  },
+};
+
 /* ---- Python's readers -------------------------------------------------- */
 
 const venv = join(root, 'build/interop');
 export const python = existsSync(join(venv, 'ready')) && process.env.INTEROP ? join(venv, 'bin/python') : null;
+export const spark = python && existsSync(join(venv, 'spark'));
 
 export class Python {
   constructor() {

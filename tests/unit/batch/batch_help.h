@@ -36,6 +36,7 @@ struct rig {
 	struct tn_exec_ref *ref;     /* Given to who seals; NULL: none. */
 	const char *ref_name;
 	int64_t received_us;         /* Of blocks; 0: one moment. */
+	int64_t keep_us;             /* Of snapshots; 0: next to nothing. */
 };
 
 static void
@@ -93,9 +94,10 @@ rig_open(struct rig *g)
 	char path[100];
 	struct tn_log_opts lo = { .dir = path, .segment_bytes = 16 << 20 };
 	struct tn_serving_opts so = { .speed = { no_tail, g } };
-	struct tn_batch_opts bo = { .speed = { seal, unseal, published, g },
+	struct tn_batch_opts bo = { .speed = { .seal = seal,
+	    .unseal = unseal, .published = published, .speed = g },
 	    .published = told, .arg = g, .young_files_max = 2,
-	    .garbage_us = 1, .corrections_max = g->corrections_max };
+	    .garbage_us = g->keep_us > 0 ? g->keep_us : 1, .corrections_max = g->corrections_max };
 
 	assert_int_equal(tn_sql_load(&p, &source, 1, &d), TN_OK);
 	(void)snprintf(path, sizeof path, "%s/catalog.db", g->dir);

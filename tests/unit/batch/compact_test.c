@@ -4,6 +4,7 @@
  * and with readers of old snapshots. */
 #include "test.h"
 
+#include "batch/compact_int.h"
 #include "batch_help.h"
 
 #define HALF_DAY INT64_C(43200000000)
@@ -504,6 +505,50 @@ test_overtaken(void **state)
 	rig_drop(&g);
 }
 
+/* Goal: young files that would wait until their day is quiet are merged when a
+ * person asks, all of them and once; asked again there is nothing to do. */
+static void
+test_asked(void **state)
+{
+	struct rig g;
+	struct tn_batch_request q = { .kind = TN_BATCH_COMPACT,
+	    .reason = "request" };
+	struct tn_batch_report r;
+	const struct tn_catalog_snapshot *s;
+
+	(void)state;
+	make(&g, 1 << 27);
+	for (int i = 0; i < 2; i++) {
+		append(&g, 60);
+		assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	}
+	for (int i = 0; i < 2; i++) {
+		uint32_t young = 0, first, n;
+		memset(&r, 0, sizeof r);
+		assert_int_equal(tn_batch_run(g.batch, &q, &r), TN_OK);
+		/* Three days of silver and one of bronze, of two streams. */
+		assert_int_equal(r.files, i == 0 ? 16 : 0);
+		assert_non_null(strstr(tn_buf_cstr(&r.text), i == 0 ?
+		    "16 young files of 8 partitions" : "nothing to do"));
+		tn_buf_fini(&r.text);
+		s = tn_catalog_snapshot(g.catalog);
+		for (uint32_t k = 0; k < 2; k++) {
+			n = tn_catalog_snapshot_find(s, TN_TIER_SILVER,
+			    g.model->streams[k].id, &first);
+			young += n;
+		}
+		assert_int_equal(young, 6);
+		check_snapshot(&g, s, g.rows);
+		tn_catalog_snapshot_put(s);
+	}
+	/* What comes later waits again. */
+	append(&g, 60);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	assert_false(g.batch->compaction->asked);
+	check_folder(&g);
+	rig_drop(&g);
+}
+
 /* Goal: who holds an old snapshot reads it as it was, however often its files
  * were merged since; when it lets go their space returns. */
 static void
@@ -557,6 +602,7 @@ main(void)
 		cmocka_unit_test(test_stopped),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_overtaken),
+		cmocka_unit_test(test_asked),
 		cmocka_unit_test(test_readers),
 	};
 	const char *seed = getenv("TARN_SEED");

@@ -182,6 +182,13 @@ ask_cost(struct rig *g)
 	tn_buf_fini(&r.text);
 }
 
+static int64_t
+paused_since(void)
+{
+	return tn_counter_read(tn_counter_get(TN_GAUGE,
+	    "tarn_batch_paused_since_timestamp_seconds", NULL, ""));
+}
+
 static void
 test_pause(void **state)
 {
@@ -197,6 +204,7 @@ test_pause(void **state)
 	wait_parked(&g);
 	tn_batch_progress(g.batch, &w);
 	assert_int_equal(w.paused, 1);
+	assert_true(paused_since() > 0);
 	assert_int_equal(w.total, g.rows);
 	assert_true(w.rows > 0 && w.rows < w.total);
 	/* Cuts and a verify pass it. */
@@ -225,6 +233,7 @@ test_pause(void **state)
 	tn_batch_progress(g.batch, &w);
 	assert_int_equal(w.run, 0);
 	assert_int_equal(w.paused, 0);
+	assert_int_equal(paused_since(), 0);
 	drop(&g);
 }
 
@@ -273,6 +282,44 @@ test_cancel(void **state)
 	word.g = NULL;
 	assert_int_equal(run(&g, TN_BATCH_RECOMPUTE), TN_OK);
 	assert_int_equal(gold_sum(&g, &after), g.rows);
+	drop(&g);
+}
+
+/* Goal: a recompute that somebody left paused, and more behind it than may wait,
+ * keep no cut away: the ones too many are refused and say what to do. */
+static void
+test_line(void **state)
+{
+	struct rig g;
+	struct outcome first, others[40];
+	struct tn_batch_work w;
+	uint32_t refused = 0;
+
+	(void)state;
+	make(&g);
+	word.then = PAUSE;
+	begin(&g, &first);
+	wait_parked(&g);
+	for (size_t i = 0; i < TN_COUNT(others); i++)
+		begin(&g, &others[i]);
+	word.reads = 1;
+	three(&g);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	for (size_t i = 0; i < TN_COUNT(others); i++) {
+		if (__atomic_load_n(&others[i].done, __ATOMIC_ACQUIRE) == 0)
+			continue;
+		refused++;
+		assert_int_equal(others[i].r.status, TN_EFULL);
+		assert_string_equal(others[i].r.diag.code, "overloaded");
+		assert_non_null(strstr(others[i].r.diag.hint, "resume"));
+	}
+	assert_int_equal(refused, 8);
+	tn_batch_progress(g.batch, &w);
+	assert_int_equal(tn_batch_pause(g.batch, w.run, false), TN_OK);
+	for (size_t i = 0; i < TN_COUNT(others); i++)
+		wait_for(&others[i].done);
+	wait_for(&first.done);
+	assert_int_equal(first.r.status, TN_OK);
 	drop(&g);
 }
 
@@ -340,6 +387,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pause),
+		cmocka_unit_test(test_line),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_range),
 	};

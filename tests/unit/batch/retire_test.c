@@ -93,6 +93,17 @@ rows_of(struct rig *g, enum tn_catalog_tier tier)
 	return rows;
 }
 
+static uint64_t
+newest(struct rig *g)
+{
+	const struct tn_catalog_snapshot *s = tn_catalog_snapshot(
+	    g->catalog);
+	uint64_t sequence = s->sequence;
+
+	tn_catalog_snapshot_put(s);
+	return sequence;
+}
+
 /* The sum of n over a view's gold files, and its rows. */
 static uint64_t
 counted(struct rig *g, const char *view, uint32_t *groups)
@@ -300,6 +311,140 @@ test_definition(void **state)
 	drop(&g);
 }
 
+/* Another definition of the table, whose silver is made anew from bronze,
+ * which is kept longer: days that are gone stay away. */
+static void
+test_rebuild(void **state)
+{
+	struct rig g;
+	struct tn_diag d = { .line = 0 };
+
+	(void)state;
+	make(&g);
+	days(&g, 1, 6);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	pass(7 * DAY);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	assert_int_equal(rows_of(&g, TN_TIER_SILVER), 12);
+	rig_close(&g);
+	g.sql = "CREATE TABLE ev (n int8 PRIMARY KEY, ts timestamptz NOT NULL,"
+	    " more text) WITH (event_time = 'ts', retention = '10 days',"
+	    " bronze_retention = '20 days');"
+	    "CREATE MATERIALIZED VIEW total AS SELECT count(*) AS n FROM ev;";
+	rig_open(&g);
+	assert_int_equal(tn_batch_rebuild(g.batch, &d), TN_OK);
+	assert_int_equal(rows_of(&g, TN_TIER_SILVER), 12);
+	assert_int_equal(rows_of(&g, TN_TIER_BRONZE), 18);
+	drop(&g);
+}
+
+/* Late rows of days that are gone count, also in a view that goes back to a
+ * snapshot from before they came. */
+static void
+test_rollback(void **state)
+{
+	struct rig g;
+	struct tn_batch_report r;
+	struct tn_batch_request q = { .kind = TN_BATCH_ROLLBACK,
+	    .reason = "request", .view = "days" };
+	struct tn_diag d = { .line = 0 };
+
+	(void)state;
+	make(&g);
+	assert_int_equal(tn_batch_whole(g.batch), TN_OK);
+	rig_close(&g);
+	g.keep_us = 3650 * DAY;
+	rig_open(&g);
+	days(&g, 1, 6);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	pass(7 * DAY);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	q.snapshot = newest(&g);
+	for (uint32_t day = 1; day <= 3; day++) {
+		days(&g, day, day);
+		assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	}
+	days(&g, 12, 12);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	assert_int_equal(rows_of(&g, TN_TIER_SILVER), 18);
+	check_views(&g, 30, 7);
+	for (int i = 0; i < 2; i++) {
+		memset(&r, 0, sizeof r);
+		assert_int_equal(tn_batch_run(g.batch, &q, &r), TN_OK);
+		tn_buf_fini(&r.text);
+		check_views(&g, 30, 7);
+		q.snapshot = newest(&g);         /* Nothing came since. */
+	}
+	assert_int_equal(tn_batch_mend(g.batch, &d), TN_OK);
+	assert_int_equal(run(&g, TN_BATCH_VERIFY), TN_OK);
+	drop(&g);
+}
+
+static uint32_t
+snapshots(struct rig *g)
+{
+	struct tn_arena *a = tn_arena_new(1024);
+	struct tn_catalog_cut *cuts;
+	uint32_t count;
+
+	assert_int_equal(tn_catalog_cuts(g->catalog, 0, 1000, a, &cuts,
+	    &count), TN_OK);
+	tn_arena_free(a);
+	return count;
+}
+
+/* A day's row, and what is published of it. */
+static void
+one_more(struct rig *g, uint32_t day)
+{
+	days(g, day, day);
+	assert_int_equal(run(g, TN_BATCH_CUT), TN_OK);
+}
+
+/* No snapshot goes because the clock leapt, also not over a restart; they do
+ * when they have been kept by the new clock. */
+static void
+test_snapshots_stay(void **state)
+{
+	struct rig g;
+	uint32_t n;
+
+	(void)state;
+	make(&g);
+	rig_close(&g);
+	g.keep_us = DAY / 24;
+	rig_open(&g);
+	for (uint32_t day = 1; day <= 4; day++)
+		one_more(&g, day);
+	n = snapshots(&g);
+	assert_true(n >= 4);
+	wall += 3650 * DAY;                      /* It leaps, */
+	one_more(&g, 5);
+	assert_true(snapshots(&g) > n);
+	pass(TEN_MINUTES);
+	rig_close(&g);                           /* and a restart forgets not, */
+	rig_open(&g);
+	one_more(&g, 6);
+	assert_true(snapshots(&g) > n + 1);
+	rig_close(&g);
+	wall += 365 * DAY;                       /* nor while it stood still, */
+	rig_open(&g);
+	one_more(&g, 7);
+	n = snapshots(&g);
+	assert_true(n >= 7);
+	wall -= 4000 * DAY;                      /* nor back. */
+	one_more(&g, 8);
+	assert_true(snapshots(&g) > n);
+	n = snapshots(&g);
+	pass(5 * TEN_MINUTES);
+	one_more(&g, 9);
+	assert_true(snapshots(&g) > n);
+	pass(7 * TEN_MINUTES);                   /* An hour since the last. */
+	one_more(&g, 10);
+	assert_true(snapshots(&g) < 6);
+	drop(&g);
+}
+
 int
 main(void)
 {
@@ -309,6 +454,9 @@ main(void)
 		cmocka_unit_test(test_leap),
 		cmocka_unit_test(test_range_gone),
 		cmocka_unit_test(test_definition),
+		cmocka_unit_test(test_rebuild),
+		cmocka_unit_test(test_rollback),
+		cmocka_unit_test(test_snapshots_stay),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

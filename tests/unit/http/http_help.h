@@ -180,8 +180,9 @@ rig_layers(struct rig *g)
 	rig_must(tn_speed_replay(g->speed, rig_recall, g, &d), &d,
 	    "replay");
 	bo.serving = g->serving;
-	bo.speed = (struct tn_batch_speed){ rig_seal, rig_unseal,
-	    rig_speed_published, g->speed };
+	bo.speed = (struct tn_batch_speed){ .seal = rig_seal,
+	    .unseal = rig_unseal, .published = rig_speed_published,
+	    .speed = g->speed };
 	g->batch = tn_batch_new(&bo);
 	rig_must(tn_batch_mend(g->batch, &d), &d, "mend");
 }

@@ -162,6 +162,9 @@ bad_options_are_refused(void **state)
 		{ "{\"delimiter\":null}", TN_INBOX_CSV },
 		{ "{\"columns\":[[1]]}", TN_INBOX_CSV },
 		{ "{\"rename\":{\"a\":{}}}", TN_INBOX_CSV },
+		/* Not read beyond a NUL in front of a long rest. */
+		{ "{\"rename\":{\"\\u0000aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\":"
+		    "\"bbbbbbbbbbbbbbbbbbbbbbbbbb\"}}", TN_INBOX_CSV },
 		{ "{\"delimiter\":\";\"}", TN_INBOX_NDJSON },
 		{ "{\"null\":\"x\"}", TN_INBOX_JSON },
 		{ "{\"columns\":\"a\"}", TN_INBOX_PARQUET },
@@ -188,6 +191,7 @@ bad_options_are_refused(void **state)
 }
 
 static uint64_t reserve;
+static uint32_t stop;
 
 static enum tn_status
 read_all(const char *path, const char *name, struct tn_buf *out,
@@ -195,7 +199,7 @@ read_all(const char *path, const char *name, struct tn_buf *out,
 {
 	struct tn_inbox_options none = { .count = 0 };
 	struct tn_inbox_source *s = NULL;
-	const struct tn_inbox_work work = { dir, reserve };
+	const struct tn_inbox_work work = { dir, reserve, &stop };
 	enum tn_status st = tn_inbox_source_open(&s, path, name, &none, &work,
 	    d);
 
@@ -297,6 +301,13 @@ parquet_comes_as_json(void **state)
 	    TN_ENOSPC);
 	assert_int_equal(b.n, 0);
 	reserve = 0;
+	memset(&d, 0, sizeof d);
+	/* Nor when the program stops. */
+	stop = 1;
+	assert_int_equal(read_all(put("p.gz", z.p, z.n), "p.gz", &b, &d),
+	    TN_ECLOSED);
+	assert_int_equal(b.n, 0);
+	stop = 0;
 	memset(&d, 0, sizeof d);
 	/* Cut off: told, not taken. */
 	assert_int_equal(read_all(put("c.gz", z.p, z.n - 9), "c.gz", &b, &d),

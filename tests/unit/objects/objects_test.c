@@ -746,6 +746,54 @@ test_contents(void **state)
 	assert_content(find("two/bbb").path, tn_slice_of("other"));
 }
 
+static _Atomic int64_t ahead;            /* The wall clock. */
+
+static int64_t
+wall_ahead(void)
+{
+	return tn_os_real.wall_us() + ahead;
+}
+
+/* Goal: a clock that leaps by years makes nothing old; one that goes on by
+ * hours does. */
+static void
+test_clock_leaps(void **state)
+{
+	static struct tn_os_table table;
+
+	(void)state;
+	table = tn_os_real;
+	table.wall_us = wall_ahead;
+	tn_os_use(&table);
+	ahead = 0;
+	opts.retention = "photos=30 days";
+	opts.wait_us = INT64_C(600000000);
+	store_open();
+	put_text("photos/a", "kept");
+	put_text("files/b", "garbage soon");
+	drop("files/b", false);
+	tn_objects_tidy(store);
+	ahead += INT64_C(40) * 365 * 86400 * 1000000;
+	for (int i = 0; i < 3; i++) {
+		store->next_expire_us = 0;
+		tn_objects_tidy(store);
+	}
+	assert_int_equal(find("photos/a").status, TN_OK);
+	assert_int_equal(count_files(""), 2);
+	ahead = 0;
+	store->distrust_us = 0;
+	tn_objects_tidy(store);
+	for (int i = 0; i < 20; i++) {           /* 38 hours a look. */
+		ahead += INT64_C(38) * 3600 * 1000000;
+		store->next_expire_us = 0;
+		tn_objects_tidy(store);
+	}
+	tn_net_loop_settle(loop);
+	assert_int_equal(find("photos/a").status, TN_ENOTFOUND);
+	store_close();
+	tn_os_use(NULL);
+}
+
 /* Goal: an event that is refused for now is told later, once; one that fails
  * is said, stays, and is told after the next opening. */
 static void
@@ -1010,6 +1058,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_refused, begin, end),
 		cmocka_unit_test_setup_teardown(test_abort, begin, end),
 		cmocka_unit_test_setup_teardown(test_contents, begin, end),
+		cmocka_unit_test_setup_teardown(test_clock_leaps, begin, end),
 		cmocka_unit_test_setup_teardown(test_events, begin, end),
 		cmocka_unit_test_setup_teardown(test_sweep, begin, end),
 		cmocka_unit_test_setup_teardown(test_faults, begin, end),

@@ -356,6 +356,137 @@ test_changes(void **state)
 	tn_free(g);
 }
 
+/* ---- definitions that change ------------------------------------------ */
+
+static const char new_sql[] =
+    "CREATE TABLE ev (n int8 NOT NULL, g text NOT NULL);"
+    "CREATE TABLE names (g text PRIMARY KEY, name text)"
+    " WITH (kind = 'reference');"
+    "CREATE MATERIALIZED VIEW total AS SELECT count(*) AS n, max(n) AS m"
+    " FROM ev;"
+    "CREATE MATERIALIZED VIEW named AS SELECT o.name, count(*) AS n FROM ev e"
+    " LEFT JOIN names o ON o.g = e.g GROUP BY o.name;"
+    "CREATE MATERIALIZED VIEW fresh AS SELECT g, count(*) AS n FROM ev"
+    " GROUP BY g;";
+
+/* Slots for total and fresh; groups goes. Adopted right after a cut, so that
+ * no row is missing in their tails. */
+static void
+adopt(struct rig *g, struct tn_serving_change *c)
+{
+	struct tn_sql_source source = { "new.sql", tn_slice_of(new_sql) };
+	struct tn_serving_refs refs;
+	struct tn_diag d = { .line = 0 };
+	struct tn_sql_pipeline *p = NULL;
+	uint64_t lsn;
+
+	tn_speed_seal(g->speed, &lsn, &refs);
+	tn_serving_refs_fini(&refs);
+	publish(g, lsn);
+	assert_int_equal(tn_sql_load(&p, &source, 1, &d), TN_OK);
+	*c = (struct tn_serving_change){ .model = g->model, .pipeline = p };
+	assert_int_equal(tn_serving_change_add(c, tn_sql_view(p,
+	    tn_slice_of("total")), &d), TN_OK);
+	assert_int_equal(tn_serving_change_add(c, tn_sql_view(p,
+	    tn_slice_of("fresh")), &d), TN_OK);
+	tn_serving_change_drop(c, (uint32_t)tn_serving_view_find(g->model,
+	    tn_slice_of("groups")));
+	tn_speed_adopt(g->speed, c, &lsn, &refs);
+	assert_int_equal(lsn, g->lsn);
+	tn_serving_refs_fini(&refs);
+	for (uint32_t i = 0; i < c->built_count; i++)
+		c->built[i].tail = tn_exec_fold_new(g->model->views[
+		    c->built[i].view].program);
+}
+
+static void
+ask_slot(struct rig *g, struct question *q, int slot)
+{
+	memset(q, 0, sizeof *q);
+	q->latch = tn_net_latch_new();
+	q->ask.view = slot;
+	q->ask.want_fold = true;
+	q->ask.done = asked;
+	tn_speed_ask(g->speed, &q->ask);
+	tn_net_latch_wait(q->latch);
+	tn_net_latch_free(q->latch);
+}
+
+/* Goal: until the swap the old definitions answer and nobody finds the new
+ * ones; from the swap on the new ones have all rows above the base; who found an
+ * old one gets it as it was at the swap, and after the next publication is
+ * told that it is gone. */
+static void
+test_change(void **state)
+{
+	struct rig *g = tn_zalloc(sizeof *g);
+	struct tn_serving_change c;
+	struct tn_catalog_publication p = { .now_us = 1 };
+	struct tn_diag d = { .line = 0 };
+	struct question q;
+	uint64_t swapped;
+	int old;
+
+	(void)state;
+	rig_open(g);
+	for (int i = 0; i < 5; i++)
+		push(g);
+	old = tn_serving_view_find(g->model, tn_slice_of("groups"));
+	adopt(g, &c);
+	for (int i = 0; i < 3; i++)
+		push(g);
+	assert_true(sum_holds(g, "total") && sum_holds(g, "groups"));
+	assert_int_equal(tn_serving_view_find(g->model,
+	    tn_slice_of("fresh")), -1);
+	assert_int_equal(tn_serving_change_name(&c, g->catalog, &d), TN_OK);
+	p.lsn = g->lsn - 3;
+	assert_int_equal(tn_catalog_publish(g->catalog, &p), TN_OK);
+	tn_speed_swap(g->speed, &c);
+	swapped = g->lsn;
+	tn_serving_change_fini(&c);
+	assert_int_equal(tn_serving_view_find(g->model,
+	    tn_slice_of("groups")), -1);
+	push(g);
+	assert_true(sum_holds(g, "total") && sum_holds(g, "fresh") &&
+	    sum_holds(g, "named"));
+	ask_slot(g, &q, old);
+	assert_false(q.ask.gone);
+	assert_int_equal(q.ask.last, swapped);
+	assert_int_equal(tn_exec_fold_groups(q.ask.fold) > 0, 1);
+	answered(&q);
+	recompute(g);
+	ask_slot(g, &q, old);
+	assert_true(q.ask.gone && q.ask.fold == NULL);
+	answered(&q);
+	rig_close(g);
+	tn_free(g);
+}
+
+/* Goal: a change that is given up leaves the old definitions as they are, and
+ * its slots are not found. */
+static void
+test_abandon(void **state)
+{
+	struct rig *g = tn_zalloc(sizeof *g);
+	struct tn_serving_change c;
+
+	(void)state;
+	rig_open(g);
+	push(g);
+	adopt(g, &c);
+	push(g);
+	tn_speed_abandon(g->speed, &c);
+	tn_serving_change_fini(&c);
+	push(g);
+	cut(g);
+	assert_true(sum_holds(g, "total") && sum_holds(g, "groups") &&
+	    sum_holds(g, "named"));
+	assert_int_equal(tn_serving_view_find(g->model,
+	    tn_slice_of("fresh")), -1);
+	rig_close(g);
+	tn_free(g);
+}
+
 /* Goal: after stop a question is answered without a base, a push is dropped. */
 static void
 test_stopped(void **state)
@@ -383,6 +514,8 @@ main(void)
 		cmocka_unit_test(test_orders),
 		cmocka_unit_test(test_readers),
 		cmocka_unit_test(test_changes),
+		cmocka_unit_test(test_change),
+		cmocka_unit_test(test_abandon),
 		cmocka_unit_test(test_stopped),
 	};
 

@@ -1,0 +1,45 @@
+/* What a pipeline's text would change of what a data folder holds. */
+#ifndef TN_APP_PLAN_INT_H
+#define TN_APP_PLAN_INT_H
+
+#include "app/app.h"
+#include "catalog/catalog.h"
+#include "lake/lake.h"
+
+enum tn_app_change { TN_PLAN_SAME, TN_PLAN_NEW, TN_PLAN_CHANGED,
+	TN_PLAN_DROPPED };
+struct tn_app_planned {
+	enum tn_app_change change;
+	enum tn_catalog_kind kind;
+	const char *name;
+	const char *what;        /* Of a change: parts, or "". */
+	const char *restart;     /* Why not while it runs; NULL: it can be. */
+	/* To be read for it: bronze of a table, silver of a view. */
+	uint64_t rows, bytes;
+	uint32_t files;
+	uint64_t quarantined;    /* Rows that are tried again. */
+};
+struct tn_app_plan {
+	struct tn_arena *arena;
+	struct tn_app_planned *all;
+	uint32_t count;
+	uint32_t changes;
+	bool restart;            /* Some of them need one. */
+};
+/* Reads bronze's statuses of changed tables. Free with fini, also after a
+ * failure. Not on the loop. */
+TN_MUST_USE enum tn_status tn_app_plan_make(struct tn_app_plan *out,
+    const struct tn_sql_pipeline *p, struct tn_catalog *cat,
+    struct tn_lake *lake, struct tn_diag *d);
+void tn_app_plan_fini(struct tn_app_plan *p);
+/* Lines for people; an object {"changes":..,"objects":[..],"text":..}. */
+void tn_app_plan_text(const struct tn_app_plan *p, struct tn_buf *out);
+void tn_app_plan_json(const struct tn_app_plan *p, struct tn_buf *out);
+/* Which streams the catalog's data folder runs with; noted at the start. */
+TN_MUST_USE enum tn_status tn_app_streams_note(struct tn_catalog *cat,
+    const uint32_t *ids, uint32_t count);
+/* What differs between two definitions of a table, in words. */
+void tn_app_table_diff(const struct tn_sql_table *was,
+    const struct tn_sql_table *is, struct tn_buf *out);
+
+#endif

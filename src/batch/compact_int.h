@@ -1,0 +1,85 @@
+/* Shared by compaction: what is to be done (look.c, move.c), and doing it
+ * (compact.c). */
+#ifndef TN_BATCH_COMPACT_INT_H
+#define TN_BATCH_COMPACT_INT_H
+
+#include "batch/batch_int.h"
+
+#define ROUND_MERGES 64
+#define ROUND_BYTES (UINT64_C(32) << 20)
+#define UNPACKED 6                   /* Bytes of a row for each packed one. */
+
+/* Neighbours of one partition that become one. */
+struct merge {
+	const struct tn_governance_stream *s;
+	const struct tn_catalog_file *files;
+	uint32_t count;
+	uint64_t bytes;
+	bool cold;                       /* Into the cold folder. */
+};
+
+/* A partition with young files, and since when it has had no new one. */
+struct still {
+	enum tn_catalog_tier tier;
+	uint32_t object;
+	char partition[24];
+	uint64_t newest;                 /* Id of a file. */
+	int64_t since_us;
+};
+
+struct tn_batch_compaction {
+	/* What the last look found. */
+	uint64_t looked;                 /* Sequence of the snapshot. */
+	int64_t due_us;                  /* When one will have settled. */
+	struct still *still;
+	uint32_t still_count;
+	int64_t calm_us;                 /* Monotonic: nothing before then. */
+	int64_t cold_calm_us;            /* Nothing to the cold folder. */
+	bool cold_said;                  /* That it is not there, or full. */
+	bool asked;                      /* By a person: all is settled. */
+	/* How fast. */
+	int64_t ticked_us;
+	uint64_t log_bytes;
+	int64_t allowance;               /* Bytes that may be read. */
+	/* The round. */
+	const struct tn_catalog_snapshot *base;  /* NULL: none. */
+	struct merge merges[ROUND_MERGES];
+	uint32_t count, at;
+	struct change change;
+	struct tn_budget_share held;
+	struct tn_diag d;
+	/* The merge under way. */
+	const char **paths;
+	uint32_t sort[TN_BATCH_SORT_MAX];
+	uint32_t sort_count;
+	struct tn_parquet_write_opts parquet;
+	struct tn_lake_merge *in;
+	struct tn_lake_writer *out;
+	char label[64], partition[40];
+	uint32_t files;                  /* Of the round, to name them. */
+	uint64_t rows;                   /* Of the merge. */
+	uint64_t lsn_from, lsn_last;     /* Of the bronze file under way. */
+	struct tn_batch_chain *chain;    /* Of bronze; NULL. */
+	uint32_t chained;                /* Files that it has taken. */
+};
+
+/* Fills merges[] from ${base}. */
+void tn_batch_look(struct tn_batch_jobs *b,
+    const struct tn_catalog_snapshot *base);
+/* Files from ${i} on that are of one partition end before this one. */
+uint32_t tn_batch_partition_end(const struct tn_catalog_snapshot *s,
+    uint32_t i);
+
+/* ---- the cold folder; see move.c --------------------------------------- */
+
+/* Files of a partition that belongs there: false: not now, and not before
+ * *due_us (INT64_MAX: not by time alone). */
+bool tn_batch_is_due(const struct tn_batch_jobs *b, const struct merge *all,
+    int64_t now, int64_t *due_us);
+/* Of them, one that is to be moved as it is: its index; count: none. */
+uint32_t tn_batch_unmoved(const struct tn_batch_jobs *b,
+    const struct merge *all);
+/* The folder is there, and has room for the merge. */
+bool tn_batch_cold_takes(struct tn_batch_jobs *b, const struct merge *m);
+
+#endif

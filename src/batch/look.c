@@ -1,0 +1,231 @@
+/* What compaction is to do: a look over all partitions of a snapshot, in its
+ * order. Of each the files that tiers.c picks, or, where the partition is old
+ * enough for the cold folder, what is not there yet (move.c). Several small
+ * merges make one round; what does not fit is found by the next look. Merges
+ * to the cold folder are rounds of their own, so that its failures are no
+ * one else's. */
+#include "batch/compact_int.h"
+
+#include <string.h>
+
+#include "os/os.h"
+
+#define UNPACKED_MOST 40
+#define SMALL_BUDGET ((size_t)512 << 20)
+#define INPUT_PARTS 8                /* For unpacked row groups. */
+#define SETTLE_US INT64_C(300000000) /* Least time without new files. */
+#define SETTLE_RATE 16384            /* Bytes a second of waiting. */
+#define RETRY_US INT64_C(60000000)   /* The cold folder takes nothing now. */
+
+/* ---- what is to be done ---------------------------------------------- */
+
+struct tn_batch_tiers
+tn_batch_tiers_of(const struct tn_batch_jobs *b)
+{
+	return (struct tn_batch_tiers){ .full_bytes = b->o.compact_file_bytes,
+	    .young_max = b->o.young_files_max };
+}
+
+/* Since when the partition is still; from now on when it is not known. */
+static int64_t
+still_since(const struct tn_batch_compaction *x, uint32_t *at,
+    const struct tn_catalog_file *newest, int64_t now)
+{
+	for (; *at < x->still_count; (*at)++) {
+		const struct still *s = &x->still[*at];
+		int c = s->tier != newest->tier ? (int)s->tier -
+		    (int)newest->tier : s->object != newest->object ?
+		    (s->object < newest->object ? -1 : 1) :
+		    strcmp(s->partition, newest->partition);
+		if (c > 0)
+			break;
+		if (c == 0)
+			return s->newest >= newest->id && s->since_us <= now ?
+			    s->since_us : now;
+	}
+	return now;
+}
+
+/* A look over all partitions, in the order of the snapshot. */
+struct look {
+	struct tn_batch_jobs *b;
+	struct tn_batch_compaction *x;
+	const struct tn_catalog_snapshot *base;
+	int64_t now;
+	uint32_t old_at;                 /* In x->still. */
+	struct still *still;             /* The new list. */
+	uint32_t still_count, still_cap;
+	int64_t due_us;
+	uint64_t bytes;                  /* Of the round so far. */
+};
+
+static void
+note_still(struct look *l, const struct tn_catalog_file *newest,
+    int64_t since)
+{
+	struct still *s;
+
+	if (l->still_count == l->still_cap) {
+		l->still_cap = l->still_cap == 0 ? 16 : l->still_cap * 2;
+		l->still = tn_realloc(l->still,
+		    l->still_cap * sizeof *l->still);
+	}
+	s = &l->still[l->still_count++];
+	*s = (struct still){ .tier = newest->tier, .object = newest->object,
+	    .newest = newest->id, .since_us = since };
+	memcpy(s->partition, newest->partition, sizeof s->partition);
+}
+
+/* Bytes that a settled partition would write make it wait longer: late rows
+ * that trickle in do not write a large file anew each minute. What we moved to
+ * the cold folder is not news. */
+static bool
+is_settled(struct look *l, const struct tn_batch_tiers *t,
+    const struct tn_catalog_file *files, uint32_t n)
+{
+	const struct tn_catalog_file *newest = NULL;
+	uint64_t bytes = 0;
+	int64_t since, wait;
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (!tn_lake_is_cold(l->b->o.lake, files[i].path) &&
+		    (newest == NULL || files[i].id > newest->id))
+			newest = &files[i];
+		if (files[i].bytes < t->full_bytes)
+			bytes += files[i].bytes;
+	}
+	newest = newest == NULL ? &files[n - 1] : newest;
+	since = still_since(l->x, &l->old_at, newest, l->now);
+	note_still(l, newest, since);
+	wait = SETTLE_US + (int64_t)(bytes / SETTLE_RATE) * 1000000;
+	if (l->now - since >= wait)
+		return true;
+	if (since + wait < l->due_us)
+		l->due_us = since + wait;
+	return false;
+}
+
+/* Of each file a row group may be unpacked at once. How far wide rows shrink
+ * is not known, so a small budget expects the worst: then fewer files are
+ * merged at a time. */
+static uint32_t
+fit_memory(const struct tn_catalog_file *files, uint32_t count)
+{
+	size_t most = tn_batch_part(INPUT_PARTS), group = tn_batch_group_bytes();
+	size_t need = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		uint64_t wide = files[i].bytes * (tn_batch_part(1) <
+		    SMALL_BUDGET ? UNPACKED_MOST : UNPACKED);
+		need += wide < group ? (size_t)wide : group;
+		if (i >= 2 && need > most)
+			return i;
+	}
+	return count;
+}
+
+/* One merge more of the round, unless it is full or of the other kind. */
+static void
+add_merge(struct look *l, struct merge *m)
+{
+	struct tn_batch_compaction *x = l->x;
+
+	m->count = fit_memory(m->files, m->count);
+	m->bytes = 0;
+	for (uint32_t i = 0; i < m->count; i++)
+		m->bytes += m->files[i].bytes;
+	if (m->cold && !tn_batch_cold_takes(l->b, m)) {
+		if (l->now + RETRY_US < l->due_us)
+			l->due_us = l->now + RETRY_US;
+		return;
+	}
+	if (x->count == ROUND_MERGES || (x->count > 0 &&
+	    (l->bytes + m->bytes > ROUND_BYTES ||
+	    x->merges[0].cold != m->cold))) {
+		l->due_us = l->now;      /* In the next round. */
+		return;
+	}
+	l->bytes += m->bytes;
+	x->merges[x->count++] = *m;
+}
+
+/* Of an old partition all goes to the cold folder: its young files as one,
+ * others as they are. What comes late to it joins those that are there. */
+static void
+look_at(struct look *l, const struct tn_governance_stream *s,
+    const struct tn_catalog_file *files, uint32_t n)
+{
+	struct tn_batch_tiers t = tn_batch_tiers_of(l->b);
+	struct merge all = { s, files, n, 0, false }, m = all;
+	uint32_t from, unmoved = n;
+	int64_t due = INT64_MAX;
+
+	m.cold = tn_batch_is_due(l->b, &all, l->now, &due);
+	if (due < l->due_us)
+		l->due_us = due;
+	if (m.cold)
+		unmoved = tn_batch_unmoved(l->b, &all);
+	if (tn_batch_young(&t, files, n) < 2 && unmoved == n)
+		return;
+	t.settle = is_settled(l, &t, files, n);
+	t.settle = t.settle || l->x->asked;
+	if (tn_batch_pick(&t, files, n, &from, &m.count))
+		m.files = files + from;
+	else if (t.settle && unmoved < n)
+		m = (struct merge){ s, files + unmoved, 1, 0, true };
+	else
+		return;
+	add_merge(l, &m);
+}
+
+uint32_t
+tn_batch_partition_end(const struct tn_catalog_snapshot *s, uint32_t i)
+{
+	const struct tn_catalog_file *f = s->files;
+	uint32_t end = i;
+
+	while (end < s->count && f[end].tier == f[i].tier &&
+	    f[end].object == f[i].object && strcmp(f[end].partition,
+	    f[i].partition) == 0)
+		end++;
+	return end;
+}
+
+/* One partition, from file ${i} on; returns its end. Of silver only files of
+ * the definition in force are merged. */
+static uint32_t
+look_at_partition(struct look *l, uint32_t i)
+{
+	const struct tn_serving_model *m = l->b->o.model;
+	const struct tn_catalog_file *f = l->base->files;
+	int stream = tn_serving_stream_by_id(m, f[i].object);
+	bool ours = stream >= 0;
+	uint32_t end = tn_batch_partition_end(l->base, i);
+
+	for (uint32_t k = i; ours && k < end; k++)
+		ours = f[i].tier == TN_TIER_BRONZE ||
+		    f[k].version == m->streams[stream].version;
+	if (ours)
+		look_at(l, &m->streams[stream], f + i, end - i);
+	return end;
+}
+
+void
+tn_batch_look(struct tn_batch_jobs *b, const struct tn_catalog_snapshot *base)
+{
+	struct tn_batch_compaction *x = b->compaction;
+	struct look l = { .b = b, .x = x, .base = base,
+	    .now = tn_os_wall_us(), .due_us = INT64_MAX };
+	uint32_t i = 0;
+
+	x->count = x->at = 0;
+	/* Bronze and silver are the first tiers of a snapshot. */
+	while (i < base->count && base->files[i].tier <= TN_TIER_SILVER)
+		i = look_at_partition(&l, i);
+	tn_free(x->still);
+	x->still = l.still;
+	x->still_count = l.still_count;
+	x->looked = base->sequence;
+	x->due_us = l.due_us;
+}
+

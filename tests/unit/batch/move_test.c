@@ -1,0 +1,199 @@
+/* Moving to the cold folder: old partitions of bronze and silver go there
+ * whole, once they are still; readers, verify and the chain of bronze go
+ * through it; late rows follow; a folder that is gone takes nothing. The test
+ * owns the clocks. */
+#include "test.h"
+
+#include "batch_help.h"
+
+#define DAY INT64_C(86400000000)
+#define MINUTE INT64_C(60000000)
+
+static _Atomic int64_t wall, mono;       /* The batch thread looks, too. */
+static struct tn_os_table table;
+static char cold[100];
+
+static int64_t
+wall_us(void)
+{
+	return wall;
+}
+
+static int64_t
+mono_us(void)
+{
+	return mono;
+}
+
+static void
+pass(int64_t us)
+{
+	wall += us;
+	mono += us;
+}
+
+static const char sql[] =
+    "CREATE TABLE ev (n int8 PRIMARY KEY, ts timestamptz NOT NULL)"
+    " WITH (event_time = 'ts');"
+    "CREATE TABLE hot (n int8 PRIMARY KEY, ts timestamptz NOT NULL)"
+    " WITH (event_time = 'ts', cold_after = 'never');"
+    "CREATE MATERIALIZED VIEW days AS SELECT date_trunc('day', ts) AS d,"
+    " count(*) AS n FROM ev GROUP BY d;";
+
+static void
+make(struct rig *g)
+{
+	struct tn_diag d = { .line = 0 };
+	char mark[100];
+	struct tn_lake_cold_opts o = { cold, mark, NULL, 0 };
+	int64_t us = 0;
+
+	table = tn_os_real;
+	table.wall_us = wall_us;
+	table.mono_us = mono_us;
+	tn_os_use(&table);
+	mono = DAY;
+	assert_true(tn_serving_time(tn_slice_of("2026-03-06T13:00:00Z"), &us));
+	wall = us;
+	rig_make(g, sql);
+	(void)snprintf(cold, sizeof cold, "%s/disk", g->dir);
+	(void)snprintf(mark, sizeof mark, "%s/cold", g->dir);
+	assert_int_equal(tn_os_mkdirs(cold), TN_OK);
+	assert_int_equal(tn_lake_cold_open(g->lake, &o, &d), TN_OK);
+}
+
+static void
+drop(struct rig *g)
+{
+	rig_drop(g);
+	tn_os_use(NULL);
+}
+
+static void
+post(struct rig *g, uint32_t stream, uint32_t day)
+{
+	char text[200];
+
+	(void)snprintf(text, sizeof text,
+	    "{\"n\":%u,\"ts\":\"2026-03-%02uT01:00:00Z\"}\n"
+	    "{\"n\":%u,\"ts\":\"2026-03-%02uT02:00:00Z\"}\n", g->rows, day,
+	    g->rows + 1, day);
+	g->rows += 2;
+	append_text(g, stream, text);
+}
+
+/* Files of a tier of a stream, and how many of them are cold. */
+static uint32_t
+files_of(struct rig *g, enum tn_catalog_tier tier, uint32_t stream,
+    uint32_t *moved)
+{
+	const struct tn_catalog_snapshot *s = tn_catalog_snapshot(
+	    g->catalog);
+	uint32_t first, n = tn_catalog_snapshot_find(s, tier,
+	    g->model->streams[stream].id, &first);
+
+	*moved = 0;
+	for (uint32_t i = first; i < first + n; i++)
+		*moved += tn_lake_is_cold(g->lake, s->files[i].path);
+	tn_catalog_snapshot_put(s);
+	return n;
+}
+
+/* Goal: everything old moves, nothing else; what is said of it stays true. */
+static void
+old_partitions_move(void **state)
+{
+	struct rig g;
+	uint32_t n, moved;
+
+	(void)state;
+	make(&g);
+	for (uint32_t day = 1; day <= 3; day++) {
+		post(&g, 0, day);
+		post(&g, 1, day);
+		assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	}
+	pass(20 * DAY);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	pass(10 * MINUTE);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	(void)files_of(&g, TN_TIER_SILVER, 0, &moved);
+	assert_int_equal(moved, 0);              /* Not 30 days old yet. */
+	pass(20 * DAY);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	(void)files_of(&g, TN_TIER_SILVER, 0, &moved);
+	assert_int_equal(moved, 0);              /* Not still yet. */
+	for (uint32_t i = 0; i < 8; i++) {
+		pass(10 * MINUTE);
+		assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	}
+	n = files_of(&g, TN_TIER_SILVER, 0, &moved);
+	assert_int_equal(n, 3);
+	assert_int_equal(moved, 3);
+	n = files_of(&g, TN_TIER_BRONZE, 0, &moved);
+	assert_int_equal(n, 1);
+	assert_int_equal(moved, 1);
+	(void)files_of(&g, TN_TIER_SILVER, 1, &moved);
+	assert_int_equal(moved, 0);
+	(void)files_of(&g, TN_TIER_BRONZE, 1, &moved);
+	assert_int_equal(moved, 0);
+	assert_int_equal(run(&g, TN_BATCH_VERIFY), TN_OK);
+	/* A late row goes to the lake and follows. */
+	post(&g, 0, 2);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	n = files_of(&g, TN_TIER_SILVER, 0, &moved);
+	assert_int_equal(n, 4);
+	assert_int_equal(moved, 3);
+	for (uint32_t i = 0; i < 4; i++) {
+		pass(10 * MINUTE);
+		assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	}
+	n = files_of(&g, TN_TIER_SILVER, 0, &moved);
+	assert_int_equal(n, 3);
+	assert_int_equal(moved, 3);
+	assert_int_equal(run(&g, TN_BATCH_VERIFY), TN_OK);
+	drop(&g);
+}
+
+/* Goal: without its disk nothing moves and nothing fails; with it, it does. */
+static void
+folder_is_gone(void **state)
+{
+	struct rig g;
+	char away[110];
+	uint32_t moved;
+
+	(void)state;
+	make(&g);
+	(void)snprintf(away, sizeof away, "%s.away", cold);
+	post(&g, 0, 1);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	pass(40 * DAY);
+	assert_int_equal(tn_os_rename(cold, away), TN_OK);
+	for (uint32_t i = 0; i < 5; i++) {
+		assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+		pass(10 * MINUTE);
+	}
+	(void)files_of(&g, TN_TIER_SILVER, 0, &moved);
+	assert_int_equal(moved, 0);
+	assert_int_equal(tn_os_kind(cold), TN_OS_NONE);
+	assert_int_equal(tn_os_rename(away, cold), TN_OK);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	pass(2 * MINUTE);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	(void)files_of(&g, TN_TIER_SILVER, 0, &moved);
+	assert_int_equal(moved, 1);
+	assert_int_equal(run(&g, TN_BATCH_VERIFY), TN_OK);
+	drop(&g);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(old_partitions_move),
+		cmocka_unit_test(folder_is_gone),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
