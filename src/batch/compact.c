@@ -156,8 +156,11 @@ take_memory(struct tn_batch_jobs *b, const struct merge *m, bool must,
 	piece->bytes = most / HOLDS / m->count;
 	if (tn_budget_try(&x->held, need < all ? need : all))
 		return true;
-	/* Overdue: with as little as it can do with. */
-	piece->rows = PIECE_ROWS_MIN;
+	/* Overdue: inside a cut, whose reserve nobody else takes now; without
+	 * one, with as little as it can do with. Small pieces are slow, since
+	 * each unpacks its page anew. */
+	if (tn_budget_used(TN_BUDGET_CUT_RESERVE) < (need < all ? need : all))
+		piece->rows = PIECE_ROWS_MIN;
 	return must;
 }
 

@@ -281,6 +281,31 @@ drop_piece(struct tn_lake_cursor *c)
 	c->given = c->in = NULL;
 }
 
+/* Bytes of the rows themselves: what the batch holds is mostly the first
+ * blocks of its arena when the rows are few. */
+static size_t
+bytes_of_rows(const struct tn_batch *b)
+{
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < b->schema->count; i++) {
+		const struct tn_column *c = &b->columns[i], *texts = c;
+		const uint32_t *codes = NULL;
+
+		if (c->dict != NULL) {
+			texts = c->dict;
+			codes = c->values;
+		}
+		if (texts->offsets == NULL)
+			n += b->rows * (tn_record_type_width(c->type) + 1);
+		for (uint32_t row = 0; texts->offsets != NULL &&
+		    row < b->rows; row++)
+			n += 5 + tn_column_text(texts, codes != NULL ?
+			    codes[row] : row).n;
+	}
+	return n;
+}
+
 /* How wide rows are is known when some of them were read. */
 static void
 fit_piece(struct tn_lake_cursor *c)
@@ -289,7 +314,7 @@ fit_piece(struct tn_lake_cursor *c)
 
 	if (c->most.bytes == 0 || c->in == NULL || c->in->rows == 0)
 		return;
-	row = tn_record_batch_bytes(c->in) / c->in->rows + 1;
+	row = bytes_of_rows(c->in) / c->in->rows + 1;
 	rows = c->most.bytes / row;
 	if (rows > (size_t)c->o.batch_rows_max * GROWTH)
 		rows = (size_t)c->o.batch_rows_max * GROWTH;
