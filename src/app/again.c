@@ -1,4 +1,4 @@
-/* At the start: quarantined rows of tables whose definition changed are tried
+/* At the start: quarantined rows of streams whose definition changed are tried
  * again (src/ingest/again.c).
  *
  *   per table   is its version another one than was tried last ("tried:ID")?
@@ -253,8 +253,10 @@ tn_app_try_again(struct app *a)
 		last = tried(a, key);
 		if (last == s->version)
 			continue;
-		/* A new table has none. */
-		if (last != 0 || s->version > 1)
+		/* A new table has none. A reference table keeps no keys: a row
+		 * of then would replace a later one of its key. */
+		if ((last != 0 || s->version > 1) &&
+		    s->table->kind == TN_SQL_STREAM)
 			st = try_table(a, i, &d);
 		if (st == TN_OK)
 			st = tn_catalog_set(a->catalog, key, version);

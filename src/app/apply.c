@@ -11,7 +11,7 @@
  *
  * The old definitions serve until the swap. What a start does better is
  * refused before anything is done: tables that are new, changed or gone, and
- * views that publish to MQTT. A failure leaves the old definitions. The text is
+ * views that publish to MQTT, now or then. A failure leaves the old definitions. The text is
  * that of the configuration folder: it is what the next start reads, too. */
 #include "app/call_int.h"
 
@@ -206,6 +206,23 @@ build(struct work *w)
 
 /* ---- apply ----------------------------------------------------------- */
 
+/* What a view publishes now has its names and its order of columns, whether
+ * the new text publishes it or not. */
+static void
+hold_published(const struct tn_serving_model *m, struct tn_app_plan *plan)
+{
+	for (uint32_t i = 0; i < plan->count; i++) {
+		struct tn_app_planned *o = &plan->all[i];
+		int at = o->kind != TN_CATALOG_VIEW ||
+		    o->change == TN_PLAN_SAME || o->restart != NULL ? -1 :
+		    tn_serving_view_find(m, tn_slice_of(o->name));
+		if (at < 0 || !tn_app_publishes(m->views[at].def))
+			continue;
+		o->restart = "a view with publish";
+		plan->restart = true;
+	}
+}
+
 static enum tn_status
 refuse(struct work *w, const struct tn_app_plan *plan)
 {
@@ -343,6 +360,8 @@ run_work(struct tn_net_job *job)
 	if (w->st == TN_OK)
 		w->st = tn_app_plan_make(&plan, p, w->a->catalog, w->a->lake,
 		    &w->d);
+	if (w->st == TN_OK)
+		hold_published(w->a->model, &plan);
 	if (w->st == TN_OK && w->apply) {
 		w->st = apply(w, p, &plan);
 		p = NULL;

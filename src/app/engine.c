@@ -447,7 +447,9 @@ void
 tn_app_engine_close(struct app *a)
 {
 	/* Quiet from the top: after this nobody asks batch for a cut, and a
-	 * cut under way may still talk to the writer and to speed. */
+	 * cut under way may still talk to the writer and to speed. An apply may
+	 * wait behind a paused recompute: batch ends both first. */
+	tn_batch_stop(a->batch);
 	tn_app_apply_close(a);
 	tn_app_calls_close(a);
 	tn_app_backup_close(a);

@@ -136,6 +136,21 @@ kind_of(const struct tn_sql_table *t)
 	    TN_CATALOG_STREAM;
 }
 
+/* Did the last start have that table? */
+static bool
+ran_with(struct planning *x, uint32_t id)
+{
+	const char *list = NULL;
+	char word[16];
+	uint32_t first;
+
+	if (tn_catalog_get(x->cat, STREAMS, x->out->arena, &list) != TN_OK)
+		return tn_catalog_snapshot_find(x->now, TN_TIER_BRONZE, id,
+		    &first) > 0;
+	snprintf(word, sizeof word, " %u ", (unsigned)id);
+	return strstr(list, word) != NULL;
+}
+
 static enum tn_status
 plan_table(struct planning *x, const struct tn_sql_table *t)
 {
@@ -154,14 +169,19 @@ plan_table(struct planning *x, const struct tn_sql_table *t)
 	if (st != TN_OK)
 		return st;
 	if (strcmp(was, t->definition) == 0) {
-		(void)add(x, name.kind, t->name, TN_PLAN_SAME);
+		/* One that was left out for a while is not in the model. */
+		bool runs = ran_with(x, held.id);
+		o = add(x, name.kind, t->name, runs ? TN_PLAN_SAME :
+		    TN_PLAN_NEW);
+		o->restart = runs ? NULL : "a new table";
 		return TN_OK;
 	}
 	o = add(x, name.kind, t->name, TN_PLAN_CHANGED);
 	o->what = table_diff(x, was, t);
 	o->restart = "a table whose silver is made anew from bronze";
 	add_cost(x, o, TN_TIER_BRONZE, held.id);
-	return count_quarantine(x, held.id, &o->quarantined);
+	return t->kind == TN_SQL_STREAM ? count_quarantine(x, held.id,
+	    &o->quarantined) : TN_OK;
 }
 
 /* ---- views ----------------------------------------------------------- */
@@ -191,8 +211,8 @@ view_diff(const char *was, const char *is)
 	    "its SELECT";
 }
 
-static bool
-publishes(const struct tn_sql_view *v)
+bool
+tn_app_publishes(const struct tn_sql_view *v)
 {
 	for (uint32_t i = 0; i < v->option_count; i++)
 		if (strcmp(v->options[i].name, "publish") == 0)
@@ -221,8 +241,8 @@ view_restart(const struct planning *x, const struct tn_sql_view *v)
 
 	for (uint32_t i = 0; i < s->join_count; i++)
 		moved = moved || is_changed(x, s->joins[i].table);
-	return moved ? "a view of a table that changes" : publishes(v) ?
-	    "a view with publish" : NULL;
+	return moved ? "a view of a table that changes" :
+	    tn_app_publishes(v) ? "a view with publish" : NULL;
 }
 
 static void
@@ -302,21 +322,6 @@ tn_app_streams_note(struct tn_catalog *cat, const uint32_t *ids,
 	tn_buf_fini(&b);
 	tn_arena_free(a);
 	return st;
-}
-
-/* Did the last start have that table? */
-static bool
-ran_with(struct planning *x, uint32_t id)
-{
-	const char *list = NULL;
-	char word[16];
-	uint32_t first;
-
-	if (tn_catalog_get(x->cat, STREAMS, x->out->arena, &list) != TN_OK)
-		return tn_catalog_snapshot_find(x->now, TN_TIER_BRONZE, id,
-		    &first) > 0;
-	snprintf(word, sizeof word, " %u ", (unsigned)id);
-	return strstr(list, word) != NULL;
 }
 
 static bool

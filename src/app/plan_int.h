@@ -38,6 +38,8 @@ void tn_app_plan_json(const struct tn_app_plan *p, struct tn_buf *out);
 /* Which streams the catalog's data folder runs with; noted at the start. */
 TN_MUST_USE enum tn_status tn_app_streams_note(struct tn_catalog *cat,
     const uint32_t *ids, uint32_t count);
+/* Does it go to MQTT? The catalog does not know. */
+bool tn_app_publishes(const struct tn_sql_view *v);
 /* What differs between two definitions of a table, in words. */
 void tn_app_table_diff(const struct tn_sql_table *was,
     const struct tn_sql_table *is, struct tn_buf *out);

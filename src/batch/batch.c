@@ -87,12 +87,20 @@ tn_batch_new(const struct tn_batch_opts *o)
 }
 
 void
-tn_batch_free(struct tn_batch_jobs *b)
+tn_batch_stop(struct tn_batch_jobs *b)
 {
 	if (b == NULL)
 		return;
 	__atomic_store_n(&b->stopping, 1, __ATOMIC_RELAXED);
 	tn_batch_unpark(b);
+}
+
+void
+tn_batch_free(struct tn_batch_jobs *b)
+{
+	if (b == NULL)
+		return;
+	tn_batch_stop(b);
 	tn_net_actor_free(b->actor);
 	tn_net_lock_free(b->lock);
 	tn_batch_tables_free(b);
@@ -572,7 +580,7 @@ tn_batch_change_publish(struct change *c, uint64_t lsn,
 	};
 	struct tn_arena *a = tn_arena_new(4096);
 	struct tn_catalog_value *values = NULL;
-	enum tn_status st = tn_lake_sync(c->b->o.lake);
+	enum tn_status st = tn_lake_sync(c->b->o.lake, c->cold);
 
 	tn_os_crash_point("publish_before");
 	if (st == TN_OK)

@@ -50,8 +50,10 @@ struct tn_batch_opts {
 	int64_t corrections_keep_us;   /* 0: 30 days */
 };
 struct tn_batch_jobs *tn_batch_new(const struct tn_batch_opts *o);
-/* Waits for the running job: a cut ends, recompute and verify give up, as do
- * jobs that wait (TN_ECLOSED). */
+/* From now on recompute and verify give up, as do jobs that wait or come
+ * (TN_ECLOSED). NULL is nothing. */
+void tn_batch_stop(struct tn_batch_jobs *b);
+/* Stops, and waits for the running job: a cut ends. */
 void tn_batch_free(struct tn_batch_jobs *b);
 
 /* What a job says when it ends. */

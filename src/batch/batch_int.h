@@ -64,6 +64,7 @@ struct change {
 	uint32_t drop_count, drop_cap;
 	uint64_t rows;
 	bool same_rows;              /* In other files: no row is new or gone. */
+	bool cold;                   /* Its files are in the cold folder. */
 	/* For answers that states do not hold: silver before this change, and
 	 * reference tables; borrowed. */
 	const struct tn_catalog_snapshot *silver;

@@ -124,6 +124,7 @@ begin_round(struct tn_batch_jobs *b)
 	    x->merges[0].s->table->name : "", 0, base->lsn, &run);
 	tn_batch_change_begin(&x->change, b, base->lsn, run);
 	x->change.same_rows = true;
+	x->change.cold = x->merges[0].cold;
 	if (st != TN_OK)
 		give_up(b, st);
 	return st == TN_OK;

@@ -3,7 +3,7 @@
  * enough for the cold folder, what is not there yet (move.c). Several small
  * merges make one round; what does not fit is found by the next look. Merges
  * to the cold folder are rounds of their own, so that its failures are no
- * one else's. */
+ * one else's, and come when there is nothing else to merge. */
 #include "batch/compact_int.h"
 
 #include <string.h>
@@ -139,6 +139,12 @@ add_merge(struct look *l, struct merge *m)
 			l->due_us = l->now + RETRY_US;
 		return;
 	}
+	/* A backlog for the cold folder keeps nothing else waiting. */
+	if (x->count > 0 && x->merges[0].cold && !m->cold) {
+		x->count = 0;
+		l->bytes = 0;
+		l->due_us = l->now;
+	}
 	if (x->count == ROUND_MERGES || (x->count > 0 &&
 	    (l->bytes + m->bytes > ROUND_BYTES ||
 	    x->merges[0].cold != m->cold))) {
@@ -149,8 +155,19 @@ add_merge(struct look *l, struct merge *m)
 	x->merges[x->count++] = *m;
 }
 
-/* Of an old partition all goes to the cold folder: its young files as one,
- * others as they are. What comes late to it joins those that are there. */
+static bool
+any_cold(const struct tn_lake *lake, const struct merge *m)
+{
+	for (uint32_t i = 0; i < m->count; i++)
+		if (tn_lake_is_cold(lake, m->files[i].path))
+			return true;
+	return false;
+}
+
+/* Of an old partition that is still all goes to the cold folder: its young
+ * files as one, others as they are. What comes late to it joins those that are
+ * there. Until then too many young files become fewer in the lake, whether or
+ * not the folder takes any. */
 static void
 look_at(struct look *l, const struct tn_governance_stream *s,
     const struct tn_catalog_file *files, uint32_t n)
@@ -175,6 +192,8 @@ look_at(struct look *l, const struct tn_governance_stream *s,
 		m = (struct merge){ s, files + unmoved, 1, 0, true };
 	else
 		return;
+	if (!t.settle && m.cold)
+		m.cold = any_cold(l->b->o.lake, &m);
 	add_merge(l, &m);
 }
 

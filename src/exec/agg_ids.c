@@ -10,7 +10,7 @@
  * (agg_pile.c).
  *
  * A column may come as a dictionary from one file and plain from the next; a
- * dictionary with UUIDs is spelt out, another goes the way of texts.
+ * dictionary without UUIDs goes the way of texts as a whole.
  *
  * A text has one such value and a value one such text, so no text is in both
  * sets, and the answer is the sum of both counts. Only folds of queries have
@@ -80,19 +80,25 @@ sort_out(const struct tn_agg_run *r, uint8_t *is_id, uint8_t *is_text,
     uint64_t *words, uint64_t *hashes)
 {
 	const struct tn_column *c = r->args[0];
+	const struct tn_column *texts = c->dict != NULL ? c->dict : c;
+	const uint32_t *codes = c->dict != NULL ? c->values : NULL;
 	uint64_t seed = r->fold->program->keys.seed;
 	uint32_t found = 0;
 
 	for (uint32_t i = 0; i < r->rows; i++) {
 		uint64_t *w = words + i * 2ul;
-		uint32_t from = c->offsets[i];
-		bool kept = r->keep == NULL || r->keep[i];
-		bool id = id_words(c->bytes + from, c->offsets[i + 1] - from,
-		    w);
+		bool kept = r->keep == NULL || r->keep[i], id = false;
 
-		is_id[i] = kept && id;
+		if (kept) {
+			uint32_t row = codes != NULL ? codes[i] : i;
+			uint32_t from = texts->offsets[row];
+
+			id = id_words(texts->bytes + from,
+			    texts->offsets[row + 1] - from, w);
+		}
+		is_id[i] = id;
 		is_text[i] = kept && !id;
-		found += kept && id;
+		found += id;
 		hashes[i] = id ? tn_exec_words_hash(TN_FORM_UUID, w, NULL,
 		    seed) : 0;
 	}
@@ -125,24 +131,22 @@ add_to_pile(struct tn_exec_fold *f, struct ids *s,
 static void
 ids_apply(const struct tn_agg_run *r)
 {
-	struct tn_column plain = *r->args[0];
+	const struct tn_column *dict = r->args[0]->dict;
 	struct tn_agg of_ids = *r->agg;
 	struct tn_agg_run part = *r;
 	uint8_t *is_id, *is_text;
 	uint64_t *words, *hashes;
 	uint32_t found;
 
-	if (plain.dict != NULL && !has_ids(plain.dict)) {
+	if (dict != NULL && !has_ids(dict)) {
 		tn_exec_agg_distinct.apply(r);
 		return;
 	}
-	plain = tn_exec_column_plain(r->arena, &plain);
-	part.args[0] = &plain;
 	is_id = tn_arena_alloc(r->arena, r->rows);
 	is_text = tn_arena_alloc(r->arena, r->rows);
 	words = tn_arena_alloc(r->arena, r->rows * 16ul);
 	hashes = tn_arena_alloc(r->arena, r->rows * 8ul);
-	found = sort_out(&part, is_id, is_text, words, hashes);
+	found = sort_out(r, is_id, is_text, words, hashes);
 	if (found < r->rows) {
 		part.keep = is_text;
 		tn_exec_agg_distinct.apply(&part);

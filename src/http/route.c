@@ -117,7 +117,7 @@ const struct tn_http_route tn_http_routes[] = {
 	    tn_http_run_plan, "What the server's configuration folder, or "
 	    "{\"files\":[{\"name\":..,\"text\":..}]}, would change of what "
 	    "runs, and what that costs.", NULL },
-	{ TN_HTTP_POST, "/api/v1/apply", TN_NEED_ADMIN, TN_BODY_DROP,
+	{ TN_HTTP_POST, "/api/v1/apply", TN_NEED_ADMIN, TN_BODY_COLLECT,
 	    tn_http_run_apply, "Read the server's configuration folder and "
 	    "take over new, changed and dropped views: built beside the old, "
 	    "compared with the raw bytes, swapped at once.", NULL },

@@ -430,6 +430,18 @@ tn_lake_is_cold(const struct tn_lake *l, const char *path)
 }
 
 bool
+tn_lake_in_cold(const struct tn_lake *l, const char *folder)
+{
+	size_t n = strlen(l->root);
+	const char *at = strncmp(folder, l->root, n) == 0 ? folder + n : NULL;
+
+	/* "/silver/badge/cold-3f2a91bc..." */
+	for (int i = 0; i < 2 && at != NULL && at[0] != '\0'; i++)
+		at = strchr(at + 1, '/');
+	return at != NULL && at[0] != '\0' && is_link_name(at + 1);
+}
+
+bool
 tn_lake_cold_swept(const struct tn_lake *l, const char *name)
 {
 	for (uint32_t i = 0; is_link_name(name) && i < l->cold_count; i++)

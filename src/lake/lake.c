@@ -174,26 +174,33 @@ by_bytes(const void *a, const void *b)
 }
 
 enum tn_status
-tn_lake_sync(struct tn_lake *l)
+tn_lake_sync(struct tn_lake *l, bool cold)
 {
 	enum tn_status st = TN_OK;
-	uint32_t done = 0;
+	uint32_t done = 0, kept = 0;
 
 	if (l->dirty_count > 1)
 		qsort(l->dirty, l->dirty_count, sizeof *l->dirty, by_bytes);
 	while (st == TN_OK && done < l->dirty_count) {
-		if (done == 0 ||
-		    strcmp(l->dirty[done], l->dirty[done - 1]) != 0)
+		bool waits = !cold && tn_lake_in_cold(l, l->dirty[done]);
+		if (!waits && (done == 0 ||
+		    strcmp(l->dirty[done], l->dirty[done - 1]) != 0))
 			st = tn_os_sync_dir(l->dirty[done]);
 		tn_os_crash_point("lake_folder_synced");
 		if (st == TN_OK)
 			done++;
 	}
-	for (uint32_t i = 0; i < done; i++)
-		tn_free(l->dirty[i]);
-	for (uint32_t i = done; i < l->dirty_count; i++)
-		l->dirty[i - done] = l->dirty[i];
-	l->dirty_count -= done;
+	/* What failed or waits stays, once. */
+	for (uint32_t i = 0; i < l->dirty_count; i++) {
+		char *x = l->dirty[i];
+		bool synced = i < done && (cold || !tn_lake_in_cold(l, x));
+		if (synced || (kept > 0 &&
+		    strcmp(l->dirty[kept - 1], x) == 0))
+			tn_free(x);
+		else
+			l->dirty[kept++] = x;
+	}
+	l->dirty_count = kept;
 	return st;
 }
 

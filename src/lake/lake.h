@@ -119,8 +119,10 @@ size_t tn_lake_writer_bytes(const struct tn_lake_writer *w);
 TN_MUST_USE enum tn_status tn_lake_put_days(struct tn_lake *lake,
     const struct tn_lake_write *w, struct tn_batch *const *batches,
     uint32_t count, struct tn_lake_files *out);
-/* Sync every folder written to since the last call that succeeded. */
-TN_MUST_USE enum tn_status tn_lake_sync(struct tn_lake *lake);
+/* Sync every folder written to since the last call that succeeded. Without
+ * ${cold} those of cold folders wait for a call with it: a disk that dies
+ * there is not to stop what has no file on it. */
+TN_MUST_USE enum tn_status tn_lake_sync(struct tn_lake *lake, bool cold);
 /* Unlink one file; missing is fine. Empty folders stay. */
 TN_MUST_USE enum tn_status tn_lake_remove(struct tn_lake *lake,
     const char *path);

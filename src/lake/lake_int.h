@@ -64,6 +64,8 @@ void tn_lake_sort(const uint32_t *sort, uint32_t sort_count,
  * TN_ENOTFOUND: the folder is not there. */
 TN_MUST_USE enum tn_status tn_lake_cold_link(struct tn_lake *l,
     const struct tn_lake_place *at, char name[static 16]);
+/* An absolute path at or beneath such a link. */
+bool tn_lake_in_cold(const struct tn_lake *l, const char *folder);
 /* That link in a table's folder leads to what is ours. */
 bool tn_lake_cold_swept(const struct tn_lake *l, const char *name);
 void tn_lake_cold_close(struct tn_lake *l);

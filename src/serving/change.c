@@ -25,6 +25,18 @@ keep_pipeline(struct tn_serving_model *m, struct tn_sql_pipeline *p)
 	m->older[m->older_count++] = p;
 }
 
+/* Does the program run with the tables that it reads? */
+static bool
+has_tables(const struct tn_serving_model *m, const struct tn_sql_select *s)
+{
+	bool all = tn_serving_stream_find(m, tn_slice_of(s->source)) >= 0;
+
+	for (uint32_t i = 0; i < s->join_count; i++)
+		all = all && tn_serving_stream_find(m, tn_slice_of(
+		    s->joins[i].table)) >= 0;
+	return all;
+}
+
 enum tn_status
 tn_serving_change_add(struct tn_serving_change *c,
     const struct tn_sql_view *def, struct tn_diag *d)
@@ -38,6 +50,12 @@ tn_serving_change_add(struct tn_serving_change *c,
 		tn_diag_hint(d, "restart: the start computes what changed");
 		return tn_diag_set(d, TN_ELIMIT, "too_many_changes",
 		    "no more definitions are taken while it runs");
+	}
+	if (!has_tables(m, def->select)) {
+		tn_diag_hint(d, "restart: the start takes new tables");
+		return tn_diag_set(d, TN_ECONFLICT, "needs_restart",
+		    "%s reads a table that is new: that is done at a start",
+		    def->name);
 	}
 	keep_pipeline(m, c->pipeline);
 	tn_serving_view_make(m, def);

@@ -145,6 +145,14 @@ test('plan says what changed; apply swaps views under readers and writers', asyn
   await t.stop();
 });
 
+test('apply takes no text', async () => {
+  const { t } = await begun(rng(baseSeed + 3), before());
+  const a = await t.call('POST', '/api/v1/apply', JSON.stringify({ files: [{ name: 'x.sql', text: after() }] }));
+  assert.equal(a.status, 400, JSON.stringify(a.body));
+  assert.match(a.body.detail, /takes no text/);
+  await t.stop();
+});
+
 const points = ['apply_checked', 'apply_caught_up', 'apply_named', 'apply_written', 'publish_before',
   'publish_after', 'apply_swapped'];
 test('a kill at any step of apply: old or new, never a mixture', async () => {

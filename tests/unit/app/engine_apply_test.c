@@ -401,6 +401,136 @@ test_refused(void **state)
 	tn_free(w);
 }
 
+/* ---- what comes back, what goes --------------------------------------- */
+
+#define OFF "ALTER SYSTEM SET objects = 'off';"
+#define TWO OFF "CREATE TABLE e (g text, n int);" \
+	"CREATE MATERIALIZED VIEW a AS SELECT count(*) AS c FROM e;"
+#define MORE "CREATE TABLE x (g text, n int);"
+#define MORE_VIEW "CREATE MATERIALIZED VIEW v AS SELECT count(*) AS c FROM x;"
+
+static void
+nothing(struct fixture *f)
+{
+	struct applied x = ask(f, f->pipeline, false);
+
+	assert_int_equal(x.st, TN_OK);
+	assert_non_null(strstr(x.json, "{\"changes\":0,"));
+}
+
+static void
+come_back(struct fixture *f)
+{
+	static const char *const texts[] = { TWO MORE MORE_VIEW, TWO MORE,
+	    OFF MORE "CREATE TABLE e (g text, n int);" "CREATE MATERIALIZED VIEW "
+	    "a AS SELECT count(*) AS k FROM e;" };
+	struct tn_serving_change c = { .model = f->a.model };
+	struct tn_sql_source s = { "test.sql", tn_slice_of(texts[0]) };
+	struct tn_diag d = { .line = 0 };
+
+	for (size_t i = 0; i < TN_COUNT(texts); i++) {
+		struct applied x = ask(f, texts[i], true);
+		assert_int_equal(x.st, TN_ECONFLICT);
+		assert_string_equal(x.d.code, "needs_restart");
+		assert_non_null(strstr(x.d.message, "x is a new table"));
+	}
+	assert_int_equal(tn_sql_load(&c.pipeline, &s, 1, &d), TN_OK);
+	assert_int_equal(tn_serving_change_add(&c, tn_sql_view(c.pipeline,
+	    tn_slice_of("v")), &d), TN_ECONFLICT);
+	assert_int_equal(c.built_count, 0);
+	tn_serving_change_fini(&c);
+	nothing(f);
+}
+
+/* Goal: a table that was left out for a while and is put back with the same
+ * text is not in the model: it waits for a start, which takes it. */
+static void
+test_come_back(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	make_dir(&f);
+	f.pipeline = TWO MORE MORE_VIEW;
+	run_script(&f, nothing);
+	f.pipeline = TWO;
+	run_script(&f, come_back);
+	f.pipeline = TWO MORE MORE_VIEW;
+	run_script(&f, nothing);
+	remove_dir(&f);
+}
+
+#define ROOM(limit) "CREATE TABLE room (emp int PRIMARY KEY, team text " \
+	"CHECK (team <> '" limit "')) WITH (kind = 'reference');"
+
+static void
+move_team(struct fixture *f)
+{
+	struct call c = post(f, "room", "{\"emp\":7,\"team\":\"X\"}", NULL);
+
+	assert_int_equal(c.result.accepted, 0);
+	c = post(f, "room", "{\"emp\":7,\"team\":\"Y\"}", NULL);
+	assert_int_equal(c.result.accepted, 1);
+}
+
+static void
+team_stays(struct fixture *f)
+{
+	expect_sql(f, "SELECT emp, team FROM room", "emp,team\n7,Y\n");
+}
+
+/* Goal: a row of a reference table that a CHECK refused does not replace a
+ * later one of its key when the CHECK lets it. */
+static void
+test_reference(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	make_dir(&f);
+	f.pipeline = ROOM("X");
+	run_script(&f, move_team);
+	f.pipeline = ROOM("Z");
+	run_script(&f, team_stays);
+	remove_dir(&f);
+}
+
+#define SENT OFF "CREATE TABLE e (g text, n int);" \
+	"CREATE MATERIALIZED VIEW s WITH (publish = 'live/{g}') AS " \
+	"SELECT g, count(*) AS c FROM e GROUP BY g;"
+
+static void
+stop_publishing(struct fixture *f)
+{
+	static const char *const texts[] = { OFF "CREATE TABLE e (g text, n int);"
+	    "CREATE MATERIALIZED VIEW s AS SELECT count(*) AS k, g FROM e "
+	    "GROUP BY g;", OFF "CREATE TABLE e (g text, n int);" };
+
+	for (size_t i = 0; i < TN_COUNT(texts); i++) {
+		struct applied x = ask(f, texts[i], false);
+		assert_int_equal(x.st, TN_OK);
+		assert_non_null(strstr(x.json, "\"restart\":true"));
+		x = ask(f, texts[i], true);
+		assert_int_equal(x.st, TN_ECONFLICT);
+		assert_non_null(strstr(x.d.message, "s is a view with "
+		    "publish"));
+	}
+}
+
+/* Goal: a view that publishes waits for a start, too, when the new text
+ * publishes it no more or has it no more. */
+static void
+test_published(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	make_dir(&f);
+	f.pipeline = SENT;
+	run_script(&f, stop_publishing);
+	remove_dir(&f);
+}
+
 /* ---- quarantine ------------------------------------------------------ */
 
 static void
@@ -495,6 +625,9 @@ main(void)
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_late),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_come_back),
+		cmocka_unit_test(test_reference),
+		cmocka_unit_test(test_published),
 		cmocka_unit_test(test_quarantine),
 	};
 

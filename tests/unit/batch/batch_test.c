@@ -40,7 +40,7 @@ fails_now(enum part part)
 	}
 WRAP(PUBLISH, tn_catalog_publish, (struct tn_catalog *c,
     struct tn_catalog_publication *p), (c, p))
-WRAP(SYNC, tn_lake_sync, (struct tn_lake *l), (l))
+WRAP(SYNC, tn_lake_sync, (struct tn_lake *l, bool cold), (l, cold))
 WRAP(RUN, tn_catalog_run_begin, (struct tn_catalog *c,
     const struct tn_catalog_run *r, uint64_t *id), (c, r, id))
 WRAP(KEYS, tn_lake_keys_put, (struct tn_lake *l, const char *table,

@@ -48,7 +48,7 @@ WRAP(tn_lake_add, (struct tn_lake_writer *w, const struct tn_batch *b),
     (w, b))
 WRAP(tn_lake_merge_next, (struct tn_lake_merge *m,
     const struct tn_batch **out, struct tn_diag *d), (m, out, d))
-WRAP(tn_lake_sync, (struct tn_lake *l), (l))
+WRAP(tn_lake_sync, (struct tn_lake *l, bool cold), (l, cold))
 WRAP(tn_catalog_publish, (struct tn_catalog *c,
     struct tn_catalog_publication *p), (c, p))
 WRAP(tn_catalog_run_begin, (struct tn_catalog *c,

@@ -1,8 +1,10 @@
 /* Moving to the cold folder: old partitions of bronze and silver go there
  * whole, once they are still; readers, verify and the chain of bronze go
- * through it; late rows follow; a folder that is gone takes nothing. The test
- * owns the clocks. */
+ * through it; late rows follow; a folder that is gone or dies takes nothing
+ * and stops nothing. The test owns the clocks. */
 #include "test.h"
+
+#include <errno.h>
 
 #include "batch_help.h"
 
@@ -32,6 +34,16 @@ pass(int64_t us)
 	mono += us;
 }
 
+static _Atomic bool dead;                /* The cold disk. */
+
+static int
+dead_open(const char *path, int flags, int mode)
+{
+	return dead && strstr(path, "/cold-") != NULL &&
+	    tn_os_kind(path) == TN_OS_DIR ? -EIO :
+	    tn_os_real.open(path, flags, mode);
+}
+
 static const char sql[] =
     "CREATE TABLE ev (n int8 PRIMARY KEY, ts timestamptz NOT NULL)"
     " WITH (event_time = 'ts');"
@@ -51,6 +63,7 @@ make(struct rig *g)
 	table = tn_os_real;
 	table.wall_us = wall_us;
 	table.mono_us = mono_us;
+	table.open = dead_open;
 	tn_os_use(&table);
 	mono = DAY;
 	assert_true(tn_serving_time(tn_slice_of("2026-03-06T13:00:00Z"), &us));
@@ -187,12 +200,117 @@ folder_is_gone(void **state)
 	drop(&g);
 }
 
+/* Goal: while the folder is away, late rows of an old partition do not leave a
+ * file each. */
+static void
+late_rows_wait(void **state)
+{
+	struct rig g;
+	char away[110];
+	uint32_t moved;
+
+	(void)state;
+	make(&g);
+	(void)snprintf(away, sizeof away, "%s.away", cold);
+	pass(40 * DAY);
+	assert_int_equal(tn_os_rename(cold, away), TN_OK);
+	for (uint32_t i = 0; i < 6; i++) {
+		post(&g, 0, 1);
+		assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+		pass(MINUTE);
+		assert_in_range(files_of(&g, TN_TIER_SILVER, 0, &moved), 1, 2);
+		assert_in_range(files_of(&g, TN_TIER_BRONZE, 0, &moved), 1, 2);
+	}
+	assert_int_equal(tn_os_rename(away, cold), TN_OK);
+	for (uint32_t i = 0; i < 3; i++) {
+		pass(10 * MINUTE);
+		assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	}
+	assert_int_equal(files_of(&g, TN_TIER_SILVER, 0, &moved), 1);
+	assert_int_equal(moved, 1);
+	assert_int_equal(run(&g, TN_BATCH_VERIFY), TN_OK);
+	drop(&g);
+}
+
+/* Goal: what is to be moved does not keep new files from being merged. */
+static void
+new_files_first(void **state)
+{
+	struct rig g;
+	const struct tn_catalog_snapshot *s;
+	uint32_t first, n;
+	uint64_t old = 0, fresh = 0;
+
+	(void)state;
+	make(&g);
+	g.received_us = wall;
+	post(&g, 0, 1);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	pass(40 * DAY);
+	for (uint32_t i = 0; i < 3; i++) {
+		char text[100];
+		(void)snprintf(text, sizeof text,
+		    "{\"n\":%u,\"ts\":\"2026-04-15T01:00:00Z\"}\n", g.rows++);
+		g.received_us = wall;
+		append_text(&g, 0, text);
+		assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+		pass((i == 0 ? 2 : 10) * MINUTE);
+	}
+	s = tn_catalog_snapshot(g.catalog);
+	n = tn_catalog_snapshot_find(s, TN_TIER_SILVER,
+	    g.model->streams[0].id, &first);
+	for (uint32_t i = first; i < first + n; i++) {
+		if (tn_lake_is_cold(g.lake, s->files[i].path))
+			old = s->files[i].id;
+		else if (s->files[i].id > fresh)
+			fresh = s->files[i].id;
+	}
+	tn_catalog_snapshot_put(s);
+	assert_in_range(n, 2, 3);
+	assert_in_range(fresh, 1, old - 1);
+	drop(&g);
+}
+
+/* Goal: a disk that dies amid a move stops moves, not cuts. */
+static void
+disk_dies(void **state)
+{
+	struct rig g;
+	uint32_t moved;
+
+	(void)state;
+	make(&g);
+	post(&g, 0, 1);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	pass(40 * DAY);
+	dead = true;
+	for (uint32_t i = 0; i < 5; i++) {
+		post(&g, 1, 2);
+		assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+		pass(10 * MINUTE);
+	}
+	(void)files_of(&g, TN_TIER_SILVER, 0, &moved);
+	assert_int_equal(moved, 0);
+	dead = false;
+	for (uint32_t i = 0; i < 3; i++) {
+		assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+		pass(10 * MINUTE);
+	}
+	(void)files_of(&g, TN_TIER_SILVER, 0, &moved);
+	assert_int_equal(moved, 1);
+	assert_int_equal(run(&g, TN_BATCH_VERIFY), TN_OK);
+	drop(&g);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(old_partitions_move),
 		cmocka_unit_test(folder_is_gone),
+		cmocka_unit_test(late_rows_wait),
+		cmocka_unit_test(new_files_first),
+		cmocka_unit_test(disk_dies),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,8 @@
 
 #include "lake_help.h"
 
+#include "lake/lake_int.h"
+
 static char root[100], cold[100], mark[100];
 static struct tn_diag d;
 
@@ -44,7 +46,7 @@ put(struct tn_lake *lake, const char *label, bool to_cold,
 	enum tn_status st = tn_lake_put(lake, &w, &b, 1, f);
 
 	tn_record_batch_unref(b);
-	return st == TN_OK ? tn_lake_sync(lake) : st;
+	return st == TN_OK ? tn_lake_sync(lake, to_cold) : st;
 }
 
 static void
@@ -262,6 +264,50 @@ failing_disk(void **state)
 	assert_in_range(n, 15, 499);
 }
 
+static bool dead;
+
+static int
+dead_open(const char *path, int flags, int mode)
+{
+	return dead && strstr(path, "/cold-") != NULL &&
+	    tn_os_kind(path) == TN_OS_DIR ? -EIO :
+	    tn_os_real.open(path, flags, mode);
+}
+
+/* Goal: a cold disk that dies before its folders are synced does not stop the
+ * lake; nor are they forgotten. A table's name is no link's. */
+static void
+dying_disk(void **state)
+{
+	struct tn_lake *lake = NULL;
+	struct tn_lake_file a;
+	char path[200];
+
+	name_all(state);
+	assert_int_equal(open_cold(&lake, cold, NULL, 0), TN_OK);
+	assert_int_equal(put(lake, "a", true, &a), TN_OK);
+	table = tn_os_real;
+	table.open = dead_open;
+	tn_os_use(&table);
+	dead = true;
+	assert_int_equal(put(lake, "b", true, &a), TN_EIO);
+	assert_int_equal(put(lake, "c", false, &a), TN_OK);
+	assert_int_equal(put(lake, "d", true, &a), TN_EIO);
+	assert_int_equal(tn_lake_sync(lake, false), TN_OK);
+	assert_int_equal(tn_lake_sync(lake, true), TN_EIO);
+	assert_int_equal(lake->dirty_count, 1);
+	assert_true(tn_lake_in_cold(lake, lake->dirty[0]));
+	dead = false;
+	assert_int_equal(tn_lake_sync(lake, true), TN_OK);
+	assert_int_equal(lake->dirty_count, 0);
+	assert_false(tn_lake_in_cold(lake, root));
+	snprintf(path, sizeof path, "%s/silver/cold-00000000/date=x", root);
+	assert_false(tn_lake_in_cold(lake, path));
+	snprintf(path, sizeof path, "%s/silver/t/cold-00000000", root);
+	assert_true(tn_lake_in_cold(lake, path));
+	tn_lake_close(lake);
+}
+
 int
 main(void)
 {
@@ -270,6 +316,7 @@ main(void)
 		FOLDER_TEST(wrong_folders),
 		FOLDER_TEST(gone_meanwhile),
 		FOLDER_TEST(failing_disk),
+		FOLDER_TEST(dying_disk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,7 +26,7 @@ put_and_read(void **state)
 	uint64_t bytes;
 
 	assert_int_equal(tn_lake_put(lake, &w, b, 2, &f), TN_OK);
-	assert_int_equal(tn_lake_sync(lake), TN_OK);
+	assert_int_equal(tn_lake_sync(lake, false), TN_OK);
 	assert_string_equal(f.path, "silver/t/date=2026-03-01/a.parquet");
 	assert_string_equal(f.partition, "2026-03-01");
 	assert_int_equal(f.rows, 5);
@@ -480,7 +480,7 @@ put_and_sync(struct tn_lake *lake, struct tn_batch *b,
 		assert_int_equal(count_files(tn_lake_root(lake)), 0);
 		return st;
 	}
-	return tn_lake_sync(lake);
+	return tn_lake_sync(lake, false);
 }
 
 /* Goal: any single failing call of the disk while three days are put and
@@ -512,7 +512,7 @@ failing_disk(void **state)
 		if (files.count == 0)
 			assert_int_equal(put_and_sync(lake, b, &files), TN_OK);
 		else
-			assert_int_equal(tn_lake_sync(lake), TN_OK);
+			assert_int_equal(tn_lake_sync(lake, false), TN_OK);
 		assert_int_equal(files.count, 3);
 		assert_int_equal(tn_lake_sweep(lake, NULL, 0, &removed),
 		    TN_OK);
@@ -584,16 +584,16 @@ sync_remembers(void **state)
 	table.sync = noting_sync;
 	tn_os_use(&table);
 	sync_dirs_fail = true;
-	assert_int_equal(tn_lake_sync(lake), TN_EIO);
+	assert_int_equal(tn_lake_sync(lake, false), TN_EIO);
 	sync_dirs_fail = false;
 	synced_count = 0;
-	assert_int_equal(tn_lake_sync(lake), TN_OK);
+	assert_int_equal(tn_lake_sync(lake, false), TN_OK);
 	assert_int_equal(times_synced(*state, "silver/t/date=1970-01-01"), 1);
 	assert_int_equal(times_synced(*state, "silver/t/date=1970-01-02"), 1);
 	assert_int_equal(times_synced(*state, "silver/t"), 1);
 	assert_int_equal(times_synced(*state, "silver"), 1);
 	synced_count = 0;
-	assert_int_equal(tn_lake_sync(lake), TN_OK);
+	assert_int_equal(tn_lake_sync(lake, false), TN_OK);
 	assert_int_equal(synced_count, 0);
 	tn_lake_files_fini(&files);
 	tn_record_batch_unref(b);
