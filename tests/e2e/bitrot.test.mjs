@@ -119,7 +119,8 @@ test(`one bit of a file turns, ${flips} times for each kind: found or harmless`,
       try {
         const [what, text] = await outcome(data, want);
         counts[j.kind][what]++;
-        if (what !== 'harmless') assert.ok(text.includes(basename(file)), `${what}, but ${basename(file)} is not named: ${text.slice(-600)}`);
+        // A number of the catalog that no longer fits a file: which of both is wrong nobody can know.
+        if (what !== 'harmless' && !(what === 'verify' && j.kind === 'catalog')) assert.ok(text.includes(basename(file)), `${what}, but ${basename(file)} is not named: ${text.slice(-600)}`);
       } catch (e) {
         bad.push(`${file} byte ${at} bit ${bit}: ${e.message.slice(0, 900)}`);
       }
