@@ -270,7 +270,8 @@ tn_catalog_text(sqlite3_stmt *stmt, int col, struct tn_arena *a)
 {
 	const char *s = (const char *)sqlite3_column_text(stmt, col);
 
-	tn_assert(s != NULL);    /* Else memory is out. */
+	if (s == NULL)    /* No column that is read here may be NULL. */
+		tn_alloc_fail((size_t)sqlite3_column_bytes(stmt, col));
 	return tn_arena_strdup(a, s);
 }
 
