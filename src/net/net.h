@@ -195,9 +195,13 @@ struct tn_net_pool *tn_net_pool_new(const char *name, uint32_t threads,
     uint32_t jobs_max);
 TN_MUST_USE enum tn_status tn_net_pool_post(struct tn_net_pool *p,
     struct tn_net_job *job);
+/* The same, whose threads run after others that want the processor. */
+struct tn_net_pool *tn_net_pool_background(const char *name,
+    uint32_t threads, uint32_t jobs_max);
 /* Run ${count} tasks task(arg, i) on the pool's threads and this one; return
- * when all are done. May be called inside a task or job of the same pool.
- * Any thread but the running loop. */
+ * when all are done. May be called inside a task or job of the same pool. Of
+ * a background pool: on its threads alone, and not called inside it. Any
+ * thread but the running loop. */
 void tn_net_pool_each(struct tn_net_pool *p, uint32_t count,
     void (*task)(void *arg, uint32_t i), void *arg);
 void tn_net_pool_free(struct tn_net_pool *p);

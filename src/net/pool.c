@@ -3,12 +3,15 @@
  * A shared loop (tn_net_pool_each) is not a job: it stands in the pool's list
  * of loops while it has numbers to give away. Free threads look there first,
  * join, take numbers until none is left, and leave; the caller takes numbers
- * too and waits only for threads that are inside a task. So nothing is
+ * too (not those of a background pool, whose threads alone are of low priority)
+ * and waits only for threads that are inside a task. So nothing is
  * allocated, nothing is left behind in the queue, and a loop started inside a
  * task or with all threads busy makes progress by itself.
  *
  * Everything but the numbers is under the queue's lock. */
 #include "net/net_int.h"
+
+#include "os/os.h"
 
 enum { THREADS_MAX = 256 };
 
@@ -26,6 +29,7 @@ struct shared {
 struct tn_net_pool {
 	struct tn_net_queue queue;
 	struct shared *loops;
+	bool background;
 	uint32_t threads;
 	pthread_t thread[];
 };
@@ -89,6 +93,8 @@ work(void *arg)
 {
 	struct tn_net_pool *p = arg;
 
+	if (p->background)
+		tn_os_thread_background();
 	(void)pthread_mutex_lock(&p->queue.mutex);
 	for (;;) {
 		if (p->loops != NULL)
@@ -104,8 +110,8 @@ work(void *arg)
 	return NULL;
 }
 
-struct tn_net_pool *
-tn_net_pool_new(const char *name, uint32_t threads, uint32_t jobs_max)
+static struct tn_net_pool *
+make(const char *name, uint32_t threads, uint32_t jobs_max, bool background)
 {
 	struct tn_net_pool *p;
 
@@ -113,9 +119,23 @@ tn_net_pool_new(const char *name, uint32_t threads, uint32_t jobs_max)
 	p = tn_zalloc(sizeof *p + threads * sizeof p->thread[0]);
 	tn_net_queue_init(&p->queue, jobs_max);
 	p->threads = threads;
+	p->background = background;
 	for (uint32_t i = 0; i < threads; i++)
 		p->thread[i] = tn_net_thread_new(name, 0, work, p);
 	return p;
+}
+
+struct tn_net_pool *
+tn_net_pool_new(const char *name, uint32_t threads, uint32_t jobs_max)
+{
+	return make(name, threads, jobs_max, false);
+}
+
+struct tn_net_pool *
+tn_net_pool_background(const char *name, uint32_t threads,
+    uint32_t jobs_max)
+{
+	return make(name, threads, jobs_max, true);
 }
 
 enum tn_status
@@ -134,7 +154,7 @@ tn_net_pool_each(struct tn_net_pool *p, uint32_t count,
 	tn_assert(!tn_net_in_loop());
 	/* given passes count by one for each thread at most. */
 	tn_assert(count < UINT32_MAX - THREADS_MAX - 1);
-	if (count <= 1) {
+	if (count <= (p->background ? 0 : 1)) {
 		take_numbers(&s);
 		return;
 	}
@@ -143,11 +163,14 @@ tn_net_pool_each(struct tn_net_pool *p, uint32_t count,
 	(void)pthread_mutex_lock(&p->queue.mutex);
 	s.next = p->loops;
 	p->loops = &s;
-	tn_net_queue_leave(&p->queue, count - 1);
-	take_numbers(&s);
+	tn_net_queue_leave(&p->queue, p->background ? count : count - 1);
+	if (!p->background)
+		take_numbers(&s);
 	(void)pthread_mutex_lock(&p->queue.mutex);
-	unlist(p, &s);
-	while (s.helpers > 0)
+	if (!p->background)
+		unlist(p, &s);
+	while (s.helpers > 0 || atomic_load_explicit(&s.given,
+	    memory_order_relaxed) < count)
 		(void)pthread_cond_wait(&s.left, &p->queue.mutex);
 	(void)pthread_mutex_unlock(&p->queue.mutex);
 	(void)pthread_cond_destroy(&s.left);

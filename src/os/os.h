@@ -26,6 +26,7 @@ struct tn_os_table {
 	int (*mkdir)(const char *path, int mode);
 	int64_t (*wall_us)(void);        /* Microseconds since 1970, UTC. */
 	int64_t (*mono_us)(void);        /* Never steps back. */
+	int64_t (*boot_us)(void);        /* The same, also while it sleeps. */
 	int (*random)(void *p, size_t n);
 };
 /* The real table; tests copy it and change members. */
@@ -36,6 +37,15 @@ void tn_os_use(const struct tn_os_table *t);
 
 int64_t tn_os_wall_us(void);
 int64_t tn_os_mono_us(void);
+/* For how far time went on, also while the machine was suspended. */
+int64_t tn_os_boot_us(void);
+/* How much further the wall clock went since the last call than time did: set
+ * right, or wrong. The first call of a zeroed one, and one after the clock was
+ * set back, says so, too (0, less than 0). */
+struct tn_os_leap {
+	int64_t wall_us, boot_us;
+};
+int64_t tn_os_leap(struct tn_os_leap *l);
 /* Aborts when the system has no randomness. */
 void tn_os_random(void *p, size_t n);
 
@@ -131,6 +141,8 @@ void tn_os_memory_huge(void *p, size_t n);
 /* Give pages that the allocator keeps unused back to the system. Takes
  * milliseconds; not on the loop. */
 void tn_os_memory_trim(void);
+/* The calling thread runs after others that want the processor; for good. */
+void tn_os_thread_background(void);
 
 /* A crash point: aborts the process with SIGKILL when the environment names
  * it (TARN_CRASH=name or name:count for the count-th passage). Costs one

@@ -114,6 +114,16 @@ real_mono_us(void)
 	return clock_us(CLOCK_MONOTONIC);
 }
 
+static int64_t
+real_boot_us(void)
+{
+#ifdef CLOCK_BOOTTIME
+	return clock_us(CLOCK_BOOTTIME);
+#else
+	return clock_us(CLOCK_MONOTONIC);
+#endif
+}
+
 static int
 real_random(void *p, size_t n)
 {
@@ -143,6 +153,7 @@ const struct tn_os_table tn_os_real = {
 	.mkdir = real_mkdir,
 	.wall_us = real_wall_us,
 	.mono_us = real_mono_us,
+	.boot_us = real_boot_us,
 	.random = real_random,
 };
 
@@ -171,6 +182,23 @@ int64_t
 tn_os_mono_us(void)
 {
 	return in_force->mono_us();
+}
+
+int64_t
+tn_os_boot_us(void)
+{
+	return in_force->boot_us();
+}
+
+int64_t
+tn_os_leap(struct tn_os_leap *l)
+{
+	int64_t wall = tn_os_wall_us(), boot = tn_os_boot_us();
+	int64_t leap = l->wall_us == 0 ? 0 : (wall - l->wall_us) -
+	    (boot - l->boot_us);
+
+	*l = (struct tn_os_leap){ wall, boot };
+	return leap;
 }
 
 void

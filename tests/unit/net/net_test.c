@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "net/net.h"
@@ -554,6 +555,54 @@ test_pool_each(void **state)
 	tn_net_pool_free(NULL);
 }
 
+struct aside {
+	pthread_t caller;
+	_Atomic uint32_t cells[40], wrong;
+};
+
+static void
+work_aside(void *arg, uint32_t i)
+{
+	struct aside *a = arg;
+
+	if (pthread_equal(pthread_self(), a->caller) ||
+	    getpriority(PRIO_PROCESS, 0) < 10)
+		atomic_fetch_add(&a->wrong, 1);
+	atomic_fetch_add(&a->cells[i], 1);
+}
+
+/* Goal: a background pool's tasks run on its threads alone, which leave the
+ * processor to others; also a single one, also when two callers come. */
+static void *
+call_aside(void *pool)
+{
+	struct aside a = { .caller = pthread_self() };
+
+	for (uint32_t count = 0; count <= 40; count++) {
+		memset((void *)a.cells, 0, sizeof a.cells);
+		tn_net_pool_each(pool, count, work_aside, &a);
+		for (uint32_t i = 0; i < 40; i++)
+			assert_int_equal(a.cells[i], i < count);
+	}
+	assert_int_equal(a.wrong, 0);
+	return NULL;
+}
+
+static void
+test_pool_background(void **state)
+{
+	struct tn_net_pool *p = tn_net_pool_background("aside", 2, 4);
+	int before = getpriority(PRIO_PROCESS, 0);
+	pthread_t other;
+
+	(void)state;
+	assert_int_equal(pthread_create(&other, NULL, call_aside, p), 0);
+	(void)call_aside(p);
+	assert_int_equal(pthread_join(other, NULL), 0);
+	assert_int_equal(getpriority(PRIO_PROCESS, 0), before);
+	tn_net_pool_free(p);
+}
+
 struct meeting {
 	_Atomic uint32_t inside;
 	_Atomic uint32_t left;
@@ -826,6 +875,7 @@ main(void)
 		cmocka_unit_test(test_actor_many),
 		cmocka_unit_test(test_actor_closing),
 		cmocka_unit_test(test_pool_each),
+		cmocka_unit_test(test_pool_background),
 		cmocka_unit_test(test_pool_waits),
 		cmocka_unit_test(test_pool_busy),
 		cmocka_unit_test(test_pool_each_in_jobs),

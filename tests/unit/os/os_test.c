@@ -86,6 +86,12 @@ bad_mkdir(const char *path, int mode)
 }
 
 static int64_t
+later_us(void)
+{
+	return 1042;
+}
+
+static int64_t
 fixed_us(void)
 {
 	return 42;
@@ -552,6 +558,7 @@ test_facts(void **state)
 	uint64_t bytes = 0;
 	uint8_t a[300] = { 0 };
 	uint8_t b[300] = { 0 };
+	struct tn_os_leap leap = { 0, 0 };
 	int64_t before;
 
 	(void)state;
@@ -568,9 +575,18 @@ test_facts(void **state)
 	assert_int_equal(tn_os_disk_free("none", &bytes), TN_ENOTFOUND);
 	t.wall_us = fixed_us;
 	t.mono_us = fixed_us;
+	t.boot_us = fixed_us;
 	tn_os_use(&t);
 	assert_int_equal(tn_os_wall_us(), 42);
 	assert_int_equal(tn_os_mono_us(), 42);
+	assert_int_equal(tn_os_boot_us(), 42);
+	/* A leap is what the wall clock alone went on by. */
+	assert_int_equal(tn_os_leap(&leap), 0);
+	t.wall_us = later_us;
+	assert_int_equal(tn_os_leap(&leap), 1000);
+	assert_int_equal(tn_os_leap(&leap), 0);
+	t.boot_us = later_us;
+	assert_int_equal(tn_os_leap(&leap), -1000);
 }
 
 enum { KILLED = 100 };
