@@ -279,11 +279,18 @@ route(struct work *w)
 	bool sync = false;
 
 	w->routed = true;
-	if (w->status != TN_OK)
-		return;                 /* It comes again. */
+	if (w->status != TN_OK) {
+		/* A client's comes again, and a row of a view. */
+		if (w->conn == NULL && !w->message->derived)
+			tn_mqtt_will_failed(w->m, w->message, w->status);
+		return;
+	}
 	if (w->message != NULL) {
 		sync = retain(w);
 		tn_mqtt_tree_match(w->m->tree, w->message->topic, give, w);
+		/* In one commit with them. */
+		if (w->message->will != 0)
+			tn_mqtt_keep_will_less(w->m, w->message->will);
 	}
 	sync = keep_received(w) || sync;
 	if (!sync && !must_sync(w))
@@ -546,13 +553,8 @@ is_repeated(struct conn *c, const struct tn_codec_mqtt_packet *p)
 		tn_mqtt_session_receive(c->session, p->id, 0);
 		return false;
 	}
-	/* When the first one is still on its way, its PUBREC answers both. */
-	for (uint32_t i = 0; i < c->ack_count; i++) {
-		const struct ack *a = &c->acks[(c->ack_first + i) &
-		    (c->ack_cap - 1)];
-		if (a->type == TN_MQTT_PUBREC && a->packet == p->id)
-			return true;
-	}
+	/* Each has its own PUBREC (MQTT-4.3.3-10), behind that of the first one
+	 * when it is still on its way. */
 	tn_mqtt_conn_ack_end(c, tn_mqtt_conn_ack_begin(c, TN_MQTT_PUBREC,
 	    p->id), 0, NULL);
 	return true;
@@ -618,6 +620,9 @@ tn_mqtt_publish(struct conn *c, const struct tn_codec_mqtt_packet *p)
 	struct message *msg = NULL;
 	struct work *w;
 
+	/* Nor may an "online" come before the "offline" that waits. */
+	if (count > 0 && room == TN_OK && m->due_streams > 0)
+		room = TN_EFULL;
 	/* What came over an earlier connection is still on its way: it must
 	 * not be taken for done, nor be overtaken. */
 	if (room == TN_EFULL || (p->qos > 0 &&
@@ -718,6 +723,13 @@ tn_mqtt_publish_own(struct tn_mqtt *m, struct message *msg)
 	struct fresh f = { msg->topic, msg->payload, msg->retain, false };
 
 	w->qos = msg->qos;
-	/* Nobody waits for room here: a will is taken when it is due. */
 	begin(w, routes, count, &f);
+}
+
+bool
+tn_mqtt_streams_take(struct tn_mqtt *m, struct tn_slice topic)
+{
+	struct route **routes = NULL;
+
+	return find_routes(m, topic, &routes) > 0;
 }

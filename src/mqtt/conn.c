@@ -25,6 +25,7 @@
 #define RESEND_PAUSE_US INT64_C(5000000)
 #define ASKED_MAX 16             /* (UN)SUBSCRIBEs that wait for a sync. */
 #define PACKETS_A_TURN 4096      /* Of one call; the rest comes back. */
+#define PROGRESS_BYTES 1024      /* Of a long packet that is on its way. */
 
 /* ---- life ------------------------------------------------------------ */
 
@@ -91,12 +92,10 @@ stream_bytes(void *arg, struct tn_slice in)
 
 	if (c->step == CONN_CLOSING)
 		return;
-	/* What is sent again comes at once. */
-	if (c->resends > 0 && now_us - c->heard_us > RESEND_PAUSE_US)
+	/* What is sent again comes at once; drop by drop, if need be. */
+	if (c->resends > 0 && now_us - c->bytes_us > RESEND_PAUSE_US)
 		c->resends = 0;
-	/* A CONNECT has its time as a whole. */
-	if (c->step == CONN_OPEN)
-		c->heard_us = now_us;
+	c->bytes_us = now_us;
 	if (c->websocket)
 		tn_mqtt_ws_bytes(c, in);
 	else
@@ -125,13 +124,15 @@ tn_mqtt_conn_new(struct tn_mqtt *m, struct tn_net_stream *s, enum way way,
 {
 	struct conn *c = tn_zalloc(sizeof *c);
 
+	/* Before what clients say when they are back. */
+	tn_mqtt_wills_due(m);
 	c->m = m;
 	c->stream = s;
 	c->refs = 1;
 	c->websocket = way == TN_MQTT_WEBSOCKET;
 	c->tls = way == TN_MQTT_TLS;
 	c->scope = scope;
-	c->heard_us = tn_os_mono_us();
+	c->heard_us = c->bytes_us = tn_os_mono_us();
 	if (c->websocket)
 		c->ws = tn_mqtt_ws_new();
 	c->next = m->conns;
@@ -440,6 +441,14 @@ peek_version(struct tn_slice packet)
 	return packet.p[at + 6];
 }
 
+/* The store is. Without room it says so instead (0x97). */
+static bool
+is_behind(const struct tn_mqtt *m)
+{
+	return tn_mqtt_store_is_full(m->store) &&
+	    !tn_mqtt_store_waits(m->store);
+}
+
 /* One that does not read what it is told, asks faster than the disk answers,
  * or has the store behind: nothing more is read from it until that is over. */
 static bool
@@ -449,9 +458,7 @@ must_wait(struct conn *c)
 
 	c->clogged = tn_mqtt_conn_queued(c) > 2 * o->unsent_bytes_max;
 	return c->clogged || c->asked >= ASKED_MAX ||
-	    c->ack_count >= 2 * o->inflight_max ||
-	    (tn_mqtt_store_is_full(c->m->store) &&
-	    !tn_mqtt_store_waits(c->m->store));
+	    c->ack_count >= 2 * o->inflight_max || is_behind(c->m);
 }
 
 /* We are the client (bridge.c): what is published goes the way of all others,
@@ -490,6 +497,9 @@ take_packet(struct conn *c, struct tn_slice packet)
 		return TN_EFULL;
 	if (c->out != NULL)
 		return take_from_server(c, packet);
+	/* Wills and sessions are kept, also of those who go at once. */
+	if (c->step == CONN_NEW && is_behind(c->m))
+		return TN_EFULL;
 	/* A second one, whatever is in it (MQTT-3.1.0-2). */
 	if (c->step == CONN_OPEN && packet.p[0] >> 4 == TN_MQTT_CONNECT) {
 		on_malformed(c, TN_MQTT_PROTOCOL_ERROR);
@@ -560,7 +570,7 @@ stall(struct conn *c)
 	if (c->stream != NULL)
 		tn_net_stream_pause(c->stream, true);
 	/* A clogged one is looked at when it has read, and each second. */
-	if (c->step == CONN_OPEN && !c->clogged)
+	if (c->step != CONN_CHECKING && !c->clogged)
 		tn_net_timer_start(c->m->retry, RETRY_MS, 0);
 }
 
@@ -587,9 +597,26 @@ keep_rest(struct conn *c, struct tn_slice in, enum tn_status st)
 		stall(c);
 }
 
+/* The keep-alive asks for whole packets (MQTT-3.1.2-22), not for bytes or
+ * frames; one that is long may take its time as long as it comes on. A CONNECT
+ * has its time as a whole. */
+static void
+hear(struct conn *c, size_t bytes, bool whole)
+{
+	c->unheard_bytes += (uint32_t)(bytes < PROGRESS_BYTES ? bytes :
+	    PROGRESS_BYTES);
+	if (c->step != CONN_OPEN ||
+	    (!whole && c->unheard_bytes < PROGRESS_BYTES))
+		return;
+	c->heard_us = tn_os_mono_us();
+	c->unheard_bytes = 0;
+}
+
 void
 tn_mqtt_conn_bytes(struct conn *c, struct tn_slice in)
 {
+	const size_t fresh = in.n;
+	size_t before;
 	enum tn_status st;
 
 	tn_mqtt_conn_ref(c);
@@ -604,7 +631,9 @@ tn_mqtt_conn_bytes(struct conn *c, struct tn_slice in)
 		in = (struct tn_slice){ c->in.p, c->in.n };
 	}
 	if (!c->stalled) {
+		before = in.n;
 		st = take_packets(c, &in);
+		hear(c, fresh, in.n < before);
 		keep_rest(c, in, st);
 	}
 	tn_mqtt_conn_unref(c);
@@ -614,18 +643,21 @@ void
 tn_mqtt_conn_go_on(struct conn *c)
 {
 	struct tn_slice in = { c->in.p, c->in.n };
+	const size_t before = in.n;
 	enum tn_status st;
 
 	if (!c->stalled || c->step == CONN_CHECKING)
 		return;
 	tn_mqtt_conn_ref(c);
 	/* It could not be heard: that is no silence of the client. */
+	c->bytes_us = tn_os_mono_us();
 	if (!c->clogged)
-		c->heard_us = tn_os_mono_us();
+		c->heard_us = c->bytes_us;
 	c->stalled = c->clogged = false;
 	if (c->stream != NULL)
 		tn_net_stream_pause(c->stream, false);
 	st = take_packets(c, &in);
+	hear(c, 0, in.n < before);
 	keep_rest(c, in, st);
 	tn_mqtt_conn_unref(c);
 }

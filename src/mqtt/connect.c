@@ -118,6 +118,8 @@ set_will(struct session *s, const struct tn_codec_mqtt_packet *p)
 	s->will->delay_s = has(x, TN_MQTT_P_WILL_DELAY) ? x->will_delay_s : 0;
 	s->will->expires = has(x, TN_MQTT_P_MESSAGE_EXPIRY);
 	s->will->expiry_s = x->message_expiry_s;
+	s->will->streams = tn_mqtt_streams_take(s->m, msg->topic);
+	tn_mqtt_keep_will(s);
 	return true;
 }
 

@@ -8,6 +8,7 @@
  *                              PUBREL; its number in rings
  *   'q' session                the highest such number that had its PUBREL
  *   'r' hash of the topic      a retained message
+ *   'w' will                   what a client left behind, its session's number
  *
  * session and message are numbers given once (u64), order a u64 of the
  * session. Values of 's' and 'o' begin with a version byte; integers in them
@@ -189,6 +190,41 @@ tn_mqtt_keep_received_less(struct session *s, const struct received *x)
 	put_take(s, &of_session, x->take);
 }
 
+/* ---- wills ----------------------------------------------------------- */
+
+/* A version byte, the session, whether it expires, its delay and expiry, then
+ * the message. */
+void
+tn_mqtt_keep_will(struct session *s)
+{
+	struct tn_mqtt *m = s->m;
+	struct will *w = s->will;
+	struct key k;
+
+	/* What is taken back before it is written stays in the batch: it must
+	 * not grow without end. */
+	if (tn_mqtt_store_waits(m->store) || tn_mqtt_store_is_full(m->store))
+		return;
+	w->number = m->next_will++;
+	k = key_of('w', w->number);
+	tn_buf_clear(&m->scratch);
+	tn_buf_char(&m->scratch, KEEP_VERSION);
+	tn_buf_u64(&m->scratch, s->number);
+	tn_buf_char(&m->scratch, w->expires ? 1 : 0);
+	tn_buf_varint(&m->scratch, w->delay_s);
+	tn_buf_varint(&m->scratch, w->expiry_s);
+	tn_mqtt_message_save(w->message, &m->scratch);
+	put(m, &k, &m->scratch);
+}
+
+void
+tn_mqtt_keep_will_less(struct tn_mqtt *m, uint64_t number)
+{
+	struct key k = key_of('w', number);
+
+	tn_mqtt_store_drop(m->store, slice(&k));
+}
+
 /* ---- sessions -------------------------------------------------------- */
 
 static void
@@ -286,6 +322,8 @@ struct load {
 	uint32_t message_count, message_cap;
 	uint32_t session_count, session_cap;
 	uint32_t left_out;
+	uint32_t wills_left;         /* Over the limit. */
+	size_t will_bytes;
 	int64_t now_us;
 };
 
@@ -535,6 +573,50 @@ load_released(void *arg, struct tn_slice key, struct tn_slice value)
 	return true;
 }
 
+/* As many as there may be at once; the limit may be lower now. */
+static bool
+takes_will(struct load *l, const struct message *msg)
+{
+	if (l->will_bytes + msg->bytes > l->m->o.queued_bytes_max) {
+		tn_counter_add(l->m->dropped, 1);
+		l->wills_left++;
+		return false;
+	}
+	l->will_bytes += msg->bytes;
+	return true;
+}
+
+static bool
+load_will(void *arg, struct tn_slice key, struct tn_slice value)
+{
+	struct load *l = arg;
+	struct tn_cursor c = { value.p, value.p + value.n, false };
+	uint8_t version = tn_cursor_u8(&c);
+	uint64_t session = tn_cursor_u64(&c);
+	struct will *w = tn_zalloc(sizeof *w);
+
+	w->expires = tn_cursor_u8(&c) != 0;
+	w->delay_s = (uint32_t)tn_cursor_varint(&c);
+	w->expiry_s = (uint32_t)tn_cursor_varint(&c);
+	w->number = number_at(key, 1);
+	if (!c.failed && version == KEEP_VERSION && key.n == 9 &&
+	    w->number != 0)
+		w->message = tn_mqtt_message_load((struct tn_slice){ c.p,
+		    (size_t)(c.end - c.p) });
+	l->left_out += w->message == NULL;
+	if (w->message == NULL || !takes_will(l, w->message)) {
+		tn_mqtt_store_drop(l->m->store, key);
+		tn_mqtt_message_unref(w->message);
+		tn_free(w);
+		return true;
+	}
+	if (w->number >= l->m->next_will)
+		l->m->next_will = w->number + 1;
+	tn_mqtt_will_restore(l->m, find(l->sessions, l->session_count,
+	    session), w);
+	return true;
+}
+
 /* Messages of no queue are left from a crash between two commits. */
 static void
 drop_orphans(struct load *l)
@@ -557,7 +639,7 @@ tn_mqtt_keep_load(struct tn_mqtt *m, struct tn_diag *d)
 		    struct tn_slice value);
 	} kinds[] = { { "r", load_retained }, { "m", load_message },
 	    { "s", load_session }, { "o", load_out }, { "i", load_received },
-	    { "q", load_released } };
+	    { "q", load_released }, { "w", load_will } };
 	struct load l = { .m = m, .now_us = tn_mqtt_now_us() };
 	enum tn_status st = TN_OK;
 
@@ -575,6 +657,9 @@ tn_mqtt_keep_load(struct tn_mqtt *m, struct tn_diag *d)
 	if (l.left_out > 0)
 		tn_say(TN_WARN, "mqtt", "%u damaged entries of sessions or "
 		    "retained messages were left out", (unsigned)l.left_out);
+	if (l.wills_left > 0)
+		tn_say(TN_WARN, "mqtt", "%u wills over mqtt_queued_bytes were "
+		    "dropped", (unsigned)l.wills_left);
 	if (st != TN_OK)
 		tn_diag_set(d, st, "mqtt_store", "the MQTT store cannot be "
 		    "read: %s", tn_status_text(st));

@@ -109,13 +109,16 @@ count_tick(struct tn_mqtt *m)
 static void
 look_at_conn(struct conn *c, int64_t now_us)
 {
-	int64_t silent_us = now_us - c->heard_us;
+	int64_t silent_us;
 
-	if (c->step == CONN_NEW && silent_us >
+	/* One whose CONNECT is there, and waits, is not late. */
+	if (c->step == CONN_NEW && !c->stalled && now_us - c->heard_us >
 	    c->m->o.connect_ms * INT64_C(1000))
 		tn_mqtt_conn_end(c, 0);
+	/* It may have been heard meanwhile, and waited for its turn. */
 	if (c->clogged)
 		tn_mqtt_conn_go_on(c);
+	silent_us = now_us - c->heard_us;
 	/* One and a half times the keep-alive (MQTT-3.1.2-22). */
 	if (c->step == CONN_OPEN && c->keep_alive_s > 0 &&
 	    (!c->stalled || c->clogged) && silent_us > c->keep_alive_s * INT64_C(1500000))
@@ -157,6 +160,7 @@ tick(void *arg)
 
 	/* Wills and rows of views use it without a packet at hand. */
 	tn_arena_reset(m->arena);
+	tn_mqtt_wills_due(m);
 	for (struct conn *c = m->conns; c != NULL; c = c->next)
 		look_at_conn(c, mono_us);
 	for (uint32_t i = 0; i < m->bucket_count; i++)
@@ -174,6 +178,8 @@ retry(void *arg)
 	struct tn_mqtt *m = arg;
 	struct conn *next;
 
+	/* Before what their clients say now. */
+	tn_mqtt_wills_due(m);
 	for (struct conn *c = m->conns; c != NULL; c = next) {
 		next = c->next;
 		tn_mqtt_conn_go_on(c);
@@ -257,7 +263,7 @@ tn_mqtt_new(struct tn_mqtt **out, const struct tn_mqtt_opts *o,
 	m->tree = tn_mqtt_tree_new(m->o.subscription_bytes_max);
 	m->retained = tn_mqtt_retained_new(m->o.retained_max,
 	    m->o.retained_bytes_max);
-	m->next_session = m->next_message = m->next_take = 1;
+	m->next_session = m->next_message = m->next_take = m->next_will = 1;
 	m->next_assigned = (uint64_t)tn_os_wall_us() *
 	    UINT64_C(0x9e3779b97f4a7c15);
 	if (m->o.new_sources)
@@ -277,6 +283,8 @@ tn_mqtt_new(struct tn_mqtt **out, const struct tn_mqtt_opts *o,
 		m->next_session = (uint64_t)tn_mqtt_now_us();
 	if (m->next_take < (uint64_t)tn_mqtt_now_us())
 		m->next_take = (uint64_t)tn_mqtt_now_us();
+	if (m->next_will < (uint64_t)tn_mqtt_now_us())
+		m->next_will = (uint64_t)tn_mqtt_now_us();
 	if (st == TN_OK)
 		st = open_listeners(m, d);
 	if (st == TN_OK)
@@ -392,8 +400,23 @@ tn_mqtt_facts(const struct tn_mqtt *m, struct tn_mqtt_facts *out)
 
 /* ---- the end --------------------------------------------------------- */
 
-/* Also those that wait for their delay: nobody would say them later
- * (MQTT-3.1.2-8). While their readers are still connected. */
+/* One with a delay whose session lasts waits in the store: its client may be
+ * back in time (MQTT-3.1.3-9). */
+static void
+publish_will(struct session *s)
+{
+	const struct conn *c = s->conn;
+
+	if (s->will == NULL)
+		return;
+	/* Its CONNECT is not answered: it has none yet. */
+	if (c != NULL && (c->step == CONN_CHECKING || c->no_will))
+		tn_mqtt_will_drop(s);
+	else if (s->will->delay_s == 0 || !s->kept || s->will->number == 0)
+		tn_mqtt_will_cancel(s, true);
+}
+
+/* While their readers are still connected. */
 static void
 publish_wills(struct tn_mqtt *m)
 {
@@ -401,9 +424,9 @@ publish_wills(struct tn_mqtt *m)
 		for (struct session *s = m->buckets[i]; s != NULL;
 		    s = s->next_of_bucket) {
 			tn_arena_reset(m->arena);
-			if (s->conn == NULL || s->conn->step == CONN_OPEN)
-				tn_mqtt_will_cancel(s, true);
+			publish_will(s);
 		}
+	tn_mqtt_wills_end(m);
 }
 
 void
@@ -457,6 +480,7 @@ tn_mqtt_free(struct tn_mqtt *m)
 	tn_mqtt_conns_free(m);
 	tn_mqtt_bridges_end(m);
 	tn_mqtt_store_close(m->store);
+	tn_mqtt_wills_free(m);
 	free_sessions(m);
 	tn_mqtt_works_trim(m);
 	tn_mqtt_works_trim(m);

@@ -57,6 +57,7 @@ struct message {
 	int64_t expires_us;          /* Wall clock; 0: never. */
 	uint64_t from;               /* For no-local: hash of the client's
 	                              * identifier; 0: Tarn itself. */
+	uint64_t will;               /* Number of the will that it is, or 0. */
 	size_t bytes;
 };
 /* Of a PUBLISH, copied. Its topic is the whole one (no alias). */
@@ -211,7 +212,11 @@ struct out {
 	bool held;                   /* Not on disk yet: broker.c frees it. */
 };
 struct will {
+	struct will *next;           /* Of those that are due. */
 	struct message *message;
+	uint64_t number;             /* In the store, and for ever; 0: it is
+	                              * not there. */
+	bool streams;                /* It becomes rows, too. */
 	uint32_t delay_s;
 	bool expires;                /* From when it is published. */
 	uint32_t expiry_s;
@@ -355,6 +360,11 @@ void tn_mqtt_keep_all(struct session *s);
 void tn_mqtt_keep_none(struct session *s);
 /* The topic's retained message, or none when its payload is empty. */
 void tn_mqtt_keep_retained(struct tn_mqtt *m, const struct message *msg);
+/* The session's will, so that a crash does not take it along; kept also for a
+ * session that is not. Nothing when the store has no room or is behind. */
+void tn_mqtt_keep_will(struct session *s);
+/* It was published, or is not to be. */
+void tn_mqtt_keep_will_less(struct tn_mqtt *m, uint64_t number);
 /* What the store holds, at start. Damaged entries are told and left out. */
 TN_MUST_USE enum tn_status tn_mqtt_keep_load(struct tn_mqtt *m,
     struct tn_diag *d);
@@ -428,7 +438,10 @@ struct conn {
 	bool stalled;                /* Not read: look again. */
 	bool clogged;                /* Because it does not read its answers. */
 	uint16_t keep_alive_s;
-	int64_t heard_us;            /* Monotonic. */
+	uint32_t unheard_bytes;      /* Of a packet that is not whole yet. */
+	int64_t heard_us;            /* Of the last packet; monotonic. */
+	int64_t bytes_us;            /* Of the last bytes, or of when they
+	                              * could come again. */
 	struct tn_buf in;            /* What is not taken yet. */
 	struct ws *ws;
 	struct ack *acks;            /* A ring: acks_first .. + count. */
@@ -494,6 +507,21 @@ void tn_mqtt_will_begin(struct session *s, bool wanted);
 void tn_mqtt_will_tick(struct session *s, int64_t mono_us);
 /* It is not to be published. */
 void tn_mqtt_will_drop(struct session *s);
+/* The same without the store: at the end of the program. */
+void tn_mqtt_will_free(struct session *s);
+/* Found in the store at the start, of a session that is there or of one that
+ * ended with the program (NULL). Owned from then on. */
+void tn_mqtt_will_restore(struct tn_mqtt *m, struct session *s,
+    struct will *w);
+/* Its message could not be given to all of its streams. */
+void tn_mqtt_will_failed(struct tn_mqtt *m, struct message *msg,
+    enum tn_status st);
+/* Publish those that are due as far as there is room: whose clients the last
+ * end of the program cut off, and later ones. Resets the arena. */
+void tn_mqtt_wills_due(struct tn_mqtt *m);
+/* The same at the end of the program, for which nothing waits. */
+void tn_mqtt_wills_end(struct tn_mqtt *m);
+void tn_mqtt_wills_free(struct tn_mqtt *m);
 /* The client is back, or the session ends: published then. */
 void tn_mqtt_will_cancel(struct session *s, bool ends);
 
@@ -507,6 +535,8 @@ TN_MUST_USE enum tn_status tn_mqtt_publish(struct conn *c,
 void tn_mqtt_publish_release(struct conn *c, uint16_t id);
 /* A message of nobody's packet: a will, a view's row. Takes the reference. */
 void tn_mqtt_publish_own(struct tn_mqtt *m, struct message *msg);
+/* Does some stream map the topic? */
+bool tn_mqtt_streams_take(struct tn_mqtt *m, struct tn_slice topic);
 /* Frees what was kept for further publishes and not used since the last call;
  * all of it, when none is on its way and it is called twice. */
 void tn_mqtt_works_trim(struct tn_mqtt *m);
@@ -596,6 +626,10 @@ struct tn_mqtt {
 	uint64_t ticks_in[TN_MQTT_RATE_S + 1], ticks_out[TN_MQTT_RATE_S + 1];
 	uint64_t tick_count;
 	uint64_t next_session, next_message, next_assigned, next_take;
+	uint64_t next_will;
+	struct will *due_wills, *due_last;   /* Wait for room: will.c. */
+	uint32_t due_streams;        /* Of them become rows. */
+	int64_t will_said_us;        /* That one was dropped; monotonic. */
 	size_t queued_bytes;         /* Of messages in queues. */
 	uint32_t work;               /* Publishes on their way. */
 	struct work *spare;          /* For the next ones: broker.c. */

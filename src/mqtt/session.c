@@ -499,8 +499,10 @@ tn_mqtt_session_pubrec(struct session *s, uint16_t id, uint8_t reason)
 
 	tn_os_crash_point("mqtt_pubrec_received");
 	if (o == NULL || o->qos != 2) {
-		send_pubrel(s, id, s->conn->version == TN_MQTT_V5 ?
-		    TN_MQTT_ID_NOT_FOUND : 0);
+		/* A refusal ends the exchange: there is no PUBREL then. */
+		if (reason < 0x80)
+			send_pubrel(s, id, s->conn->version == TN_MQTT_V5 ?
+			    TN_MQTT_ID_NOT_FOUND : 0);
 		return false;
 	}
 	if (reason >= 0x80) {
@@ -622,7 +624,7 @@ tn_mqtt_session_free(struct session *s)
 		drop_out(s, s->first);
 	tn_mqtt_tree_drop_all(s->m->tree, s);
 	tn_mqtt_rings_free(s);
-	tn_mqtt_will_drop(s);
+	tn_mqtt_will_free(s);
 	unlink_session(s);
 	tn_free(s->received);
 	s->received = NULL;

@@ -18,9 +18,19 @@ CREATE TABLE reading (ts timestamptz, device text NOT NULL, value double precisi
   WITH (mqtt = 'plant/{device}/value');
 `;
 let tarn, port;
+/** Sessions of the first moment, looked at when more than their expiry is over. */
+const early = { from: 0, all: [] };
 before(async () => {
   tarn = await new Tarn({ sql, args: ['--mqtt', '127.0.0.1:0'] }).start();
   port = await mqttPort(tarn);
+  early.from = Date.now();
+  for (const v of both) {
+    const o = { id: freshId(), clean: v === 4, props: v === 5 ? { sessionExpiry: 1 } : undefined };
+    const c = await connected(v, o);
+    const t = topic();
+    await c.subscribe([[t, 1]]);
+    early.all.push({ v, o, c, t });
+  }
 });
 
 const open = (v) => Client.open(port, v);
@@ -50,8 +60,14 @@ const both = [4, 5];
 // ---- the table ----------------------------------------------------------------
 
 test('the table names a test that exists, or a reason, for each statement', () => {
-  const source = readFileSync(fileURLToPath(import.meta.url), 'utf8');
-  const here = new Set([...source.matchAll(/^test\('((?:[^'\\]|\\.)*)'/gm)].map((m) => m[1]));
+  // Of this file, or as 'file: test' of another one.
+  const names = {};
+  const has = (what) => {
+    const [, file, name] = /^(?:(\w+\.test\.mjs): )?(.*)$/.exec(what);
+    const at = new URL(file ?? import.meta.url, import.meta.url);
+    names[at] ??= new Set([...readFileSync(fileURLToPath(at), 'utf8').matchAll(/^test\('((?:[^'\\]|\\.)*)'/gm)].map((m) => m[1]));
+    return names[at].has(name);
+  };
   const ids = new Set();
   for (const s of statements) {
     const key = `${s.version} ${s.id}`;
@@ -61,7 +77,7 @@ test('the table names a test that exists, or a reason, for each statement', () =
     assert.ok(['server', 'client', 'both'].includes(s.binds), key);
     assert.ok(s.says.length > 10, key);
     assert.ok((s.test === undefined) !== (s.unseen === undefined), `${key}: either a test or a reason`);
-    if (s.test !== undefined) assert.ok(here.has(s.test), `${key}: no test '${s.test}'`);
+    if (s.test !== undefined) assert.ok(has(s.test), `${key}: no test '${s.test}'`);
     else assert.ok(s.unseen.length > 10, key);
   }
 });
@@ -234,13 +250,30 @@ test('CONNECT: flags that contradict each other or the payload are refused', asy
     await connectRefused(5, { props: list }, [0x81, 0x82], JSON.stringify(list));
 });
 
+test('CONNECT: each field of the payload is what its place says', async () => {
+  for (const v of both) {
+    const t = topic();
+    const watch = await connected(v);
+    await watch.subscribe(t);
+    const c = await connected(v, { id: freshId('first'), will: { topic: t, payload: 'will' }, user: `user ${v}`, password: 'password' });
+    const seen = (await tarn.ok('GET', '/api/v1/mqtt')).clients.find((x) => x.user === `user ${v}`);
+    assert.match(seen.client, /^first/);
+    c.cut();
+    await watch.message({ topic: t, text: 'will' });
+    await watch.quiet();
+    await watch.bye();
+  }
+});
+
 test('CONNACK comes first, once, and says yes', async () => {
   for (const v of both) {
     const t = topic();
     const c = await open(v);
     // All at once: nothing may overtake the CONNACK.
     c.send(connectPacket({ version: v, id: freshId() }), subscribePacket(v, 7, [t]), publishPacket(v, { topic: t, payload: 'x' }), pingPacket);
-    await c.expect(T.CONNACK, { reason: 0, present: false });
+    const ack = await c.expect(T.CONNACK, { reason: 0, present: false });
+    // There is nothing that the server cannot do.
+    for (const not of ['maximumQos', 'retainAvailable', 'wildcardAvailable', 'subscriptionIdAvailable', 'sharedAvailable']) assert.equal(ack.props[not], undefined);
     await c.expect(T.SUBACK, { id: 7 });
     await c.expect(T.PUBLISH, { topic: t });
     await c.expect(T.PINGRESP);
@@ -317,7 +350,7 @@ test('a client that connects again takes the place of the old connection', async
 });
 
 test('keep alive: silence of one and a half times it ends the connection', async () => {
-  for (const v of both) {
+  const silent = async (v) => {
     const t = topic();
     const watch = await connected(v);
     await watch.subscribe(t);
@@ -332,6 +365,99 @@ test('keep alive: silence of one and a half times it ends the connection', async
     assert.equal((await watch.message()).text, 'silent');
     await forever.quiet();
     await forever.bye();
+    await watch.bye();
+  };
+  // Packets count, not bytes of one ...
+  const slow = async (v) => {
+    const c = await connected(v, { keepAlive: 1 });
+    c.send(Buffer.concat([u8(T.PUBLISH << 4), vbi(60000), bin('x')]));
+    const from = Date.now();
+    const drip = setInterval(() => c.send(u8(0)), 50);
+    await c.refused(0x8d).finally(() => clearInterval(drip));
+    assert.ok(Date.now() - from < 8000);
+  };
+  // ... but a long one may take its time.
+  const long = async (v) => {
+    const c = await connected(v, { keepAlive: 1 });
+    const t = topic();
+    await c.subscribe(t);
+    const whole = publishPacket(v, { topic: t, payload: Buffer.alloc(60000, 'x') });
+    let at = 0;
+    const pieces = setInterval(() => { if (at < 40000) c.send(whole.subarray(at, at += 1100)); }, 100);
+    await until(() => at >= 40000).finally(() => clearInterval(pieces));
+    c.send(whole.subarray(at));
+    assert.equal((await c.message({ topic: t })).payload.length, 60000);
+    await c.bye();
+  };
+  await Promise.all(both.flatMap((v) => [silent(v), slow(v), long(v)]));
+});
+
+test('what the server tells of its limits is what it holds to', async () => {
+  const set = { mqtt_keep_alive_max: '1 s', mqtt_session_expiry_max: '1 s', mqtt_inflight_max: '5', mqtt_subscriptions_max: '2', mqtt_queued_bytes: '1 MiB', mqtt_packet_bytes: '128 KiB' };
+  const t2 = await new Tarn({ sql: sql + Object.entries(set).map(([k, x]) => `ALTER SYSTEM SET ${k} = '${x}';\n`).join(''), args: ['--mqtt', '127.0.0.1:0'] }).start();
+  const at = await mqttPort(t2);
+  const told = [];
+  for (const keepAlive of [0, 600]) {
+    const c = await Client.connected(at, 5, { keepAlive, props: { sessionExpiry: 600 } });
+    const { serverKeepAlive, sessionExpiry, receiveMax, packetMax } = c.connack.props;
+    assert.deepEqual([serverKeepAlive, sessionExpiry, receiveMax, packetMax], [1, 1, 5, 128 << 10]);
+    told.push(c);
+  }
+  const less = await Client.connected(at, 5, { keepAlive: 1, props: { sessionExpiry: 1 } });
+  assert.deepEqual([less.connack.props.serverKeepAlive, less.connack.props.sessionExpiry], [undefined, undefined]);
+  await less.bye();
+  const from = Date.now();
+  for (const c of told) await c.refused(0x8d);
+  assert.ok(Date.now() - from < 8000);
+  for (const v of both) {
+    const c = await Client.connected(at, v);
+    const s = await c.subscribe([['a', 0], ['b', 1], ['c', 2], ['a', 2]]);
+    assert.deepEqual(s.reasons, [0, 1, v === 5 ? 0x97 : 0x80, 2]);
+    c.cut();
+    // A CONNECT with a will for which there is no room: not now, and closed.
+    const wills = [];
+    for (let last = null; !last; assert.ok(wills.length < 40)) {
+      const w = await Client.open(at, v);
+      w.send(connectPacket({ version: v, id: freshId(), will: { topic: 'w', payload: Buffer.alloc(65000) } }));
+      const ack = await w.expect(T.CONNACK);
+      if (ack.reason === 0) { wills.push(w); continue; }
+      assert.equal(ack.reason, v === 5 ? 0x97 : 3);
+      assert.deepEqual(await w.closed(), []);
+      last = w;
+    }
+    for (const w of wills) await w.bye();
+  }
+  assert.equal((await t2.stop()).code, 0);
+});
+
+test('a token without the right: refused as the version can, and nothing is done', async () => {
+  const token = {};
+  for (const scope of ['ingest', 'read']) token[scope] = (await tarn.ok('POST', '/api/v1/tokens', JSON.stringify({ name: scope, scope }), { 'content-type': 'application/json', origin: tarn.url })).token;
+  for (const v of both) {
+    const as = (scope, o = {}) => ({ user: 'x', password: token[scope], ...o });
+    const t = topic();
+    const watch = await connected(v, as('read'));
+    await watch.subscribe(t);
+    const c = await connected(v, lasting(v, as('read')));
+    const no = v === 5 ? 0x87 : 0;
+    await c.publish(t, 'no');
+    assert.equal((await c.publish(t, 'no', { qos: 1 })).reason, no);
+    // 5.0: the identifier is free at once, and so is its place, however often.
+    for (let i = 0; i < (v === 5 ? 1100 : 3); i++) assert.equal((await c.publish(t, 'no', { qos: 2, id: 7 })).reason, no);
+    if (v === 5) {
+      c.send(ackPacket(5, T.PUBREL, 7));
+      await c.expect(T.PUBCOMP, { id: 7, reason: 0x92 });
+    }
+    await c.bye();
+    const blind = await connected(v, as('ingest'));
+    assert.deepEqual((await blind.subscribe([[t, 0], ['#', 2]])).reasons, v === 5 ? [0x87, 0x87] : [0x80, 0x80]);
+    await blind.publish(t, 'yes', { qos: 1 });
+    await blind.quiet();
+    await blind.bye();
+    await watch.message({ text: 'yes' });
+    await connectRefused(v, as('read', { will: { topic: t, payload: 'no' } }), [v === 5 ? 0x87 : 5], 'a will');
+    await connectRefused(v, { user: 'x', password: `trn_${'A'.repeat(43)}` }, [v === 5 ? 0x86 : 4], 'no such token');
+    await watch.quiet();
     await watch.bye();
   }
 });
@@ -371,6 +497,21 @@ test('sessions: kept, resumed, and thrown away by a clean start', async () => {
     await other.bye();
     await c.bye();
     await p.bye();
+  }
+});
+
+test('a session is there as long as its connection', async () => {
+  // Its expiry begins with the end of the connection, not before.
+  await until(() => Date.now() - early.from > 2500);
+  for (const { v, o, c, t } of early.all) {
+    await c.quiet();
+    const next = await connected(v, { ...o, clean: false });
+    await c.refused(0x8e);
+    assert.equal(next.connack.present, v === 5);
+    await next.publish(t, 'still', { qos: 1 });
+    if (v === 5) await next.message({ text: 'still' });
+    else await next.quiet();
+    await next.bye();
   }
 });
 
@@ -414,6 +555,15 @@ test('session expiry: 0 ends it with the connection, the seconds after it else',
   await c.closed();
   c = await connected(5, { id, clean: false });
   assert.equal(c.connack.present, false);
+  // ... and lengthen it ...
+  c = await connected(5, { id, clean: false, props: { sessionExpiry: 1 } });
+  c.send(disconnectPacket(5, 0, { sessionExpiry: 600 }));
+  await c.closed();
+  const short = freshId();
+  await (await connected(5, { id: short, props: { sessionExpiry: 1 } })).bye();
+  await until(async () => !(await tarn.ok('GET', '/api/v1/mqtt')).clients.some((x) => x.client === short));
+  c = await connected(5, { id, clean: false });
+  assert.equal(c.connack.present, true);
   // ... but not give one where there was none.
   c.send(disconnectPacket(5, 0, { sessionExpiry: 5 }));
   await c.refused(0x82);
@@ -548,11 +698,97 @@ test('will delay: kept back while the session goes on, said when it ends', async
   c = await connected(5, { ...o, id: freshId(), props: { sessionExpiry: 1 } });
   c.cut();
   await watch.message({ text: 'gone' });
+  // A take-over within the delay keeps it back, too, unless the session ends.
+  for (const ends of [false, true]) {
+    const id = freshId();
+    c = await connected(5, { ...o, id, props: { sessionExpiry: ends ? 0 : 600 } });
+    const next = await connected(5, { id, clean: false });
+    await c.refused(0x8e);
+    assert.equal(next.connack.present, !ends);
+    if (ends) await watch.message({ text: 'gone' });
+    await watch.quiet();
+    await next.bye();
+    await watch.quiet();
+  }
+  c = await connected(5, { ...o, id: freshId() });
+  c.send(disconnectPacket(5, 4, { sessionExpiry: 0 }));
+  await watch.message({ text: 'gone' });
   c = await connected(5, { ...o, id: freshId(), will: { ...o.will, props: { willDelay: 1 } } });
   c.cut();
   await watch.message({ text: 'gone' });
   await watch.quiet();
   await watch.bye();
+});
+
+test('a will outlives a kill of the server, and waits out its delay over a stop', async () => {
+  const t2 = await new Tarn({ sql, args: ['--mqtt', '127.0.0.1:0'] }).start();
+  let at = await mqttPort(t2);
+  const all = [];
+  for (const v of both) {
+    const t = topic('will'), will = (name, more = {}) => ({ will: { topic: `${t}/${name}`, payload: name, qos: 1, ...more } });
+    await Client.connected(at, v, will('clean', { retain: true }));
+    await Client.connected(at, v, { will: { topic: 'plant/will/value', payload: `{"value":${v}}` } });
+    await Client.connected(at, v, lasting(v, will('kept')));
+    await (await Client.connected(at, v, will('polite'))).bye();
+    const device = { id: freshId(), ...will('state', { payload: 'offline', retain: true }) };
+    await Client.connected(at, v, device);
+    const back = lasting(v, will('back', { props: v === 5 ? { willDelay: 600 } : undefined }));
+    if (v === 5) {
+      await Client.connected(at, v, { ...lasting(v, will('ends', { props: { willDelay: 600 } })), props: { sessionExpiry: 1 } });
+      await Client.connected(at, v, back);
+    }
+    // Its SUBACK comes from the disk, behind all that was before.
+    const o = lasting(v);
+    await (await Client.connected(at, v, o)).subscribe([[`${t}/#`, 1]]);
+    all.push({ v, t, o, back, device });
+  }
+  await t2.restart('kill');
+  at = await mqttPort(t2);
+  // What a client says when it is back comes behind the will, and stays.
+  for (const { v, t, device } of all) {
+    const d = await Client.connected(at, v, device);
+    await d.publish(`${t}/state`, 'online', { qos: 1, retain: true });
+    await d.bye();
+  }
+  for (const x of all) {
+    x.c = await Client.connected(at, x.v, x.o);
+    assert.equal(x.c.connack.present, true);
+    if (x.v === 5) await (await Client.connected(at, 5, x.back)).quiet();
+  }
+  for (const { v, t, c } of all) {
+    const got = [];
+    for (let i = 0; i < (v === 5 ? 5 : 4); i++) got.push((await c.message({ retain: false })).text);
+    assert.ok(got.indexOf('offline') < got.indexOf('online'), String(got));
+    assert.deepEqual(got.sort(), ['clean', ...(v === 5 ? ['ends'] : []), 'kept', 'offline', 'online']);
+    await c.quiet();
+    for (const [name, text] of [['clean', 'clean'], ['state', 'online']]) {
+      await c.subscribe(`${t}/${name}`);
+      await c.message({ topic: `${t}/${name}`, retain: true, text });
+    }
+    await c.unsubscribe(`${t}/clean`, `${t}/state`);
+  }
+  await until(async () => (await t2.sql('SELECT value FROM reading')).length === 2);
+  // A stop: the one with a delay waits, its client is back in time.
+  const { c, o, t } = all[1];
+  const id = freshId();
+  const late = await Client.connected(at, 5, { ...lasting(5), id, will: { topic: `${t}/late`, payload: 'late', props: { willDelay: 600 } } });
+  await Client.connected(at, 5, { will: { topic: `${t}/now`, payload: 'now', qos: 1 } });
+  c.cut();
+  await t2.restart();
+  assert.ok(late.seen.some((p) => p.name === 'DISCONNECT' && p.reason === 0x8b));
+  at = await mqttPort(t2);
+  const again = await Client.connected(at, 5, o);
+  await again.message({ text: 'now' });
+  const home = await Client.connected(at, 5, { ...lasting(5), id });
+  assert.equal(home.connack.present, true);
+  // A session that ends shows that the server has looked at all there is.
+  const short = freshId();
+  await (await Client.connected(at, 5, { id: short, props: { sessionExpiry: 1 } })).bye();
+  await until(async () => !(await t2.ok('GET', '/api/v1/mqtt')).clients.some((x) => x.client === short));
+  await again.quiet();
+  assert.equal((await t2.sql('SELECT value FROM reading')).length, 2);
+  for (const x of [again, home]) await x.bye();
+  assert.equal((await t2.stop()).code, 0);
 });
 
 // ---- publishing -----------------------------------------------------------------
@@ -617,6 +853,17 @@ test('QoS 2: a repeated PUBLISH is answered and not delivered again', async () =
     await watch.message({ text: 'once' });
     c.send(ackPacket(v, T.PUBREL, 5));
     await c.expect(T.PUBCOMP, { id: 5 });
+    // Each has its answer, also while the first one is on its way to the disk.
+    for (const [name, value] of [[t, 'thrice'], ['plant/two/value', `{"value":${90 + v}}`]]) {
+      const again = (dup) => publishPacket(v, { topic: name, qos: 2, id: 9, dup, payload: value });
+      c.send(again(false), again(true), again(true));
+      for (let i = 0; i < 3; i++) await c.expect(T.PUBREC, { id: 9 });
+      c.send(ackPacket(v, T.PUBREL, 9));
+      await c.expect(T.PUBCOMP, { id: 9, reason: 0 });
+    }
+    await watch.message({ text: 'thrice' });
+    await watch.quiet();
+    assert.equal((await tarn.sql(`SELECT count(*) AS n FROM reading WHERE value = ${90 + v}`)).map((r) => Number(r.n))[0], 1);
     // And so does one whose message expires meanwhile go its whole way.
     if (v === 5) {
       c.send(publishPacket(5, { topic: t, qos: 2, id: 6, payload: '', props: { messageExpiry: 0 } }));
@@ -671,6 +918,11 @@ test('QoS 2 to a subscriber: PUBREL after PUBREC, no PUBLISH after that', async 
       c.cut();
       c = await connected(5, o);
       await c.quiet();
+      // Of an identifier that nobody knows: told, but no answer to a refusal.
+      c.send(ackPacket(5, T.PUBREC, 4321, 0x80));
+      await c.quiet();
+      c.send(ackPacket(5, T.PUBREC, 4321));
+      await c.expect(T.PUBREL, { id: 4321, reason: 0x92 });
     }
     await c.bye();
     await p.bye();
@@ -934,12 +1186,24 @@ test('message expiry: passed on as what is left, and then the message is dropped
   assert.ok(now.props.messageExpiry > 90 && now.props.messageExpiry <= 100);
   c.cut();
   await until(async () => (await tarn.ok('GET', '/api/v1/mqtt')).clients.some((x) => x.client === o.id && !x.connected));
+  // One that is there, but takes no more for now.
+  const full = await connected(5, { props: { receiveMax: 1 } });
+  await full.subscribe([[`${t}/#`, 1]]);
+  await p.publish(`${t}/first`, 'x', { qos: 1 });
+  const first = await full.expect(T.PUBLISH, { topic: `${t}/first` });
   const from = Date.now();
   await p.publish(`${t}/short`, 'x', { qos: 1, props: { messageExpiry: 2 } });
   await p.publish(`${t}/long`, 'x', { qos: 1, props: { messageExpiry: 1000 } });
   await p.publish(`${t}/none`, 'x', { qos: 1 });
   await until(() => Date.now() - from > 2200);
+  full.send(ackPacket(5, T.PUBACK, first.id));
+  const kept = await full.message({ topic: `${t}/long` });
+  assert.ok(kept.props.messageExpiry <= 998 && kept.props.messageExpiry >= 900, String(kept.props.messageExpiry));
+  await full.message({ topic: `${t}/none` });
+  await full.quiet();
+  await full.bye();
   c = await connected(5, o);
+  await c.message({ topic: `${t}/first`, dup: false });
   const long = await c.message({ topic: `${t}/long`, dup: false });
   assert.ok(long.props.messageExpiry <= 998 && long.props.messageExpiry >= 900, String(long.props.messageExpiry));
   const none = await c.message({ topic: `${t}/none` });
@@ -978,6 +1242,21 @@ test('topic aliases: all that the server allows, in one connection', async () =>
     assert.ok(m.props.alias === undefined || (m.props.alias >= 1 && m.props.alias <= 3));
   }
   await small.bye();
+  // Ours are of their connection, too: what is sent again says its topic again.
+  const o = lasting(5, { props: { aliasMax: 1 } });
+  let k = await connected(5, o);
+  await k.subscribe([[t, 1]]);
+  const p = await connected(5);
+  for (let round = 0; round < 2; round++) {
+    if (round === 0) for (const text of ['1', '2']) await p.publish(t, text, { qos: 1 });
+    await k.expect(T.PUBLISH, { topic: t, text: '1', dup: round > 0 });
+    const second = await k.expect(T.PUBLISH, { text: '2', dup: round > 0 });
+    assert.ok(second.topic === t || (second.topic === '' && second.props.alias === 1));
+    k.cut();
+    k = await connected(5, o);
+  }
+  k.cut();
+  await p.bye();
 });
 
 test('response information comes only where it is asked for, reason strings only where wanted', async () => {
@@ -1026,6 +1305,25 @@ test('maximum packet size of the client: larger ones are as if sent, strings are
   assert.ok(rec.bytes <= 30 && rec.props.reasonString === undefined);
   await d.bye();
   await p.bye();
+  // No answer of any kind goes over it: wire.mjs looks at each packet.
+  const o = lasting(5, { props: { packetMax: 30 } });
+  const e = await connected(5, o);
+  const many = Array.from({ length: 40 }, (_, i) => `none/${i}`);
+  e.send(subscribePacket(5, 1, many), unsubscribePacket(5, 2, many));
+  await e.quiet();
+  await e.subscribe([[t, 2], ['none/x', 0]]);
+  await e.publish(t, 'ab', { qos: 2 });
+  await e.message({ text: 'ab', qos: 2 });
+  e.send(ackPacket(5, T.PUBREL, 999));
+  await e.expect(T.PUBCOMP, { id: 999, reason: 0x92 });
+  e.send(ackPacket(5, T.PUBREC, 998));
+  await e.expect(T.PUBREL, { id: 998, reason: 0x92 });
+  await e.unsubscribe(t, 'none/y');
+  await e.publish('plant/d1/value', 'no JSON', { qos: 1 });
+  const f = await connected(5, o);
+  await e.refused(0x8e);
+  await f.bye();
+  for (const x of [...c.seen, ...d.seen, ...e.seen, ...f.seen]) assert.equal(x.props?.user, undefined, x.name);
 });
 
 test('maximum packet size of the server: larger ones close the connection', async () => {
@@ -1075,6 +1373,21 @@ test('receive maximum of the client: no more than that is unanswered', async () 
   c.send(ackPacket(5, T.PUBREC, d.id, 0x80));
   await c.expect(T.PUBLISH, { text: '5' });
   c.cut();
+  // It is that of the connection: what is sent again keeps to the new one.
+  const o = lasting(5);
+  let k = await connected(5, o);
+  await k.subscribe([[t, 1]]);
+  for (const text of ['1', '2', '3']) await p.publish(t, text, { qos: 1 });
+  for (const text of ['1', '2', '3']) await k.expect(T.PUBLISH, { text });
+  k.cut();
+  k = await connected(5, { ...o, props: { ...o.props, receiveMax: 1 } });
+  for (const text of ['1', '2', '3']) {
+    const m = await k.expect(T.PUBLISH, { text, dup: true });
+    await k.quiet();
+    k.send(ackPacket(5, T.PUBACK, m.id));
+  }
+  await k.quiet();
+  k.cut();
   await p.bye();
 });
 
@@ -1157,7 +1470,7 @@ test('a message goes out at the lower one of its QoS and the granted one', async
         const c = await connected(v);
         assert.deepEqual((await c.subscribe([[t, granted]])).reasons, [granted]);
         await p.publish(t, 'x', { qos });
-        await c.message({ qos: Math.min(granted, qos), topic: t });
+        await c.message({ qos: Math.min(granted, qos), topic: t, text: 'x', props: {} });
         await c.bye();
       }
     await p.bye();
@@ -1176,6 +1489,18 @@ test('overlapping subscriptions: one message, at the highest QoS, with all ident
     const m = await c.message({ qos: 2 });
     if (v === 5) assert.deepEqual(m.props.subscriptionId.sort((a, b) => a - b), [1, 268435455]);
     await c.quiet();
+    if (v === 5) {
+      // A retained one is of the subscription that asks for it.
+      await p.publish(`${t}/r`, 'r', { qos: 1, retain: true, props: { messageExpiry: 100 } });
+      await c.message({ text: 'r', retain: false });
+      await c.subscribe([[`${t}/+`, 1]], { subscriptionId: 5 });
+      const r = await c.message({ text: 'r', retain: true });
+      assert.deepEqual(r.props.subscriptionId, [5]);
+      assert.ok(r.props.messageExpiry > 90 && r.props.messageExpiry <= 100);
+      await p.publish(`${t}/r`, '', { qos: 1, retain: true });
+      await c.message({ text: '' });
+      await c.quiet();
+    }
     await p.bye();
     await c.bye();
   }
@@ -1354,12 +1679,12 @@ test('shared subscriptions: one member gets each message, at its own QoS', async
   // No retained messages; an ordinary subscription beside it gets its own copy.
   await p.publish(t, 'r', { qos: 1, retain: true });
   const c = await connected(5);
-  await c.subscribe([[`$share/g/${t}`, 1]]);
+  await c.subscribe([[`$share/g/${t}`, 1]], { subscriptionId: 8 });
   await c.quiet();
-  await c.subscribe([[t, 1 | 2 << 4]]);
+  await c.subscribe([[t, 1 | 2 << 4]], { subscriptionId: 9 });
   await p.publish(t, 'both', { qos: 1 });
-  await c.message({ text: 'both' });
-  await c.message({ text: 'both' });
+  const copies = [await c.message({ text: 'both' }), await c.message({ text: 'both' })];
+  assert.deepEqual(copies.map((m) => m.props.subscriptionId).sort(), [[8], [9]]);
   await c.unsubscribe(`$share/g/${t}`);
   await p.publish(t, 'one', { qos: 1 });
   await c.message({ text: 'one' });
@@ -1413,6 +1738,15 @@ test('shared subscriptions: a name of the right form', async () => {
     old.cut();
   }
   await (await connected(4)).bye();
+  // An empty level behind the name is one of the filter.
+  const t = topic();
+  const c = await connected(5);
+  await c.subscribe([[`$share/g//${t}`, 0], [`$share/g/#`, 0]]);
+  await c.publish(`/${t}`, 'x');
+  for (let i = 0; i < 2; i++) await c.message({ topic: `/${t}` });
+  await c.publish(`$${t}`, 'not for #');
+  await c.quiet();
+  await c.bye();
 });
 
 // ---- the rest -------------------------------------------------------------------

@@ -206,6 +206,7 @@ export class Client {
     this.bad = null;
     this.wake = () => {};
     this.nextId = 0;
+    this.limit = Infinity;
     this.seen = [];
     socket.on('data', (d) => this.take(d));
     socket.on('close', () => { this.ended = true; this.wake(); });
@@ -238,6 +239,7 @@ export class Client {
         }
         if (at >= this.pending.length || this.pending.length < at + 1 + n) break;
         const p = decode(this.version, this.pending[0], this.pending.subarray(at + 1, at + 1 + n));
+        assert.ok(p.bytes <= this.limit, `${p.name} of ${p.bytes} bytes, ours is ${this.limit} at most`);
         this.packets.push(p);
         this.seen.push(p);
         this.pending = this.pending.subarray(at + 1 + n);
@@ -309,7 +311,11 @@ export class Client {
     assert.ok(!('sessionExpiry' in all[0].props));
   }
 
-  async connect(o = {}) { this.send(connectPacket({ version: this.version, ...o })); return this.expect(T.CONNACK); }
+  async connect(o = {}) {
+    this.limit = o.props?.packetMax ?? Infinity;
+    this.send(connectPacket({ version: this.version, ...o }));
+    return this.expect(T.CONNACK);
+  }
 
   id() { this.nextId = this.nextId % 65535 + 1; return this.nextId; }
 

@@ -663,6 +663,43 @@ again(struct client *c, bool polite)
 	assert_true(client_connect(c, "c", false, 100));
 }
 
+static uint32_t turns;
+
+static bool
+some_turns(void)
+{
+	return turns-- == 0;
+}
+
+static void
+run_turns(uint32_t n)
+{
+	turns = n;
+	run_until(some_turns);
+}
+
+/* A publish of QoS 1, known, that takes nine seconds to come. */
+static void
+drip(struct client *c, uint16_t id, const char *payload)
+{
+	struct tn_codec_mqtt_packet p = { .type = TN_MQTT_PUBLISH,
+	    .version = c->version, .qos = 1, .id = id,
+	    .topic = tn_slice_of("plain/k"), .payload = tn_slice_of(payload) };
+	struct tn_buf out = { 0 };
+	int before = committed();
+
+	assert_int_equal(tn_codec_mqtt_encode(&out, &p), TN_OK);
+	for (size_t at = 0; at < out.n; at += 4) {
+		clock_add_s(3);
+		tn_net_stream_write(c->s, (struct tn_slice){ out.p + at,
+		    out.n - at < 4 ? out.n - at : 4 });
+		run_turns(10);
+	}
+	tn_buf_fini(&out);
+	assert_non_null(client_next_of(c, TN_MQTT_PUBACK));
+	assert_int_equal(committed(), before);
+}
+
 /* Goal: QoS 1 without DUP, of a session that was cut off: the newest uses of
  * identifiers, in their order, are resends; another payload, an older use,
  * what comes out of order, late or after the identifier was used on this
@@ -689,6 +726,9 @@ qos_1_without_dup(void **state)
 	assert_int_equal(more_rows(c, 1, 30, "1"), 1);
 	assert_int_equal(more_rows(c, 1, 30, "1"), 1);   /* It goes on: */
 	assert_int_equal(more_rows(c, 1, 6, "1"), 1);    /* all are new. */
+	again(c, false);
+	drip(c, 6, "1");                                /* That is none. */
+	assert_int_equal(more_rows(c, 1, 7, "1"), 1);
 	again(c, false);
 	clock_add_s(6);                                 /* After a pause. */
 	assert_int_equal(more_rows(c, 1, 6, "1"), 1);
@@ -829,6 +869,69 @@ wills(void **state)
 	run_until(is_quiet);
 }
 
+/* Goal: a crash takes no will along: those of clients that were connected are
+ * said after the start, once, with their delay anew while the session goes on;
+ * what was said or taken back before is not. */
+static void
+wills_over_a_crash(void **state)
+{
+	static const struct {
+		const char *id;
+		uint32_t expiry_s, delay_s;
+	} of[] = { { "polite", 0, 0 }, { "cut", 100, 0 }, { "ends", 10, 60 },
+		{ "late", 1000, 30 }, { "back", 1000, 30 }, { "gone", 0, 0 } };
+	struct client *c = client_new(TN_MQTT_V5), *all[TN_COUNT(of)];
+
+	(void)state;
+	client_connect(c, "listener", true, 1000);
+	client_subscribe(c, "will/#", 1);
+	for (uint32_t i = 0; i < TN_COUNT(of); i++) {
+		all[i] = client_new(TN_MQTT_V5);
+		connect_with_will(all[i], of[i].id, of[i].expiry_s,
+		    of[i].delay_s);
+	}
+	say_goodbye(all[0], 0);
+	client_cut(all[1]);
+	hear_will(c, "cut");
+	/* As a crash: nothing is said or forgotten any more. */
+	run_until(is_quiet);
+	b.m->draining = true;
+	for (uint32_t i = 2; i < TN_COUNT(of); i++)
+		client_cut(all[i]);
+	assert_int_equal(c->count, c->read);
+	client_cut(c);
+	run_until(is_idle);
+	broker_stop();
+	broker_start();
+	client_open(c, TN_MQTT_V5);
+	assert_true(client_connect(c, "listener", false, 1000));
+	hear_will(c, "gone");
+	client_open(all[4], TN_MQTT_V5);
+	assert_true(client_connect(all[4], "back", false, 1000));
+	clock_add_s(11);
+	hear_will(c, "ends");
+	client_publish(c, "will/x", "not yet", 0, 0);
+	hear_will(c, "not yet");
+	clock_add_s(20);
+	hear_will(c, "late");
+	client_cut(all[4]);
+	client_cut(c);
+	run_until(is_idle);
+	broker_stop();
+	broker_start();
+	assert_null(b.m->due_wills);
+	assert_int_equal(b.m->queued_bytes, 0);
+	client_open(c, TN_MQTT_V5);
+	assert_true(client_connect(c, "listener", false, 1000));
+	clock_add_s(100);
+	client_publish(c, "will/x", "last", 0, 0);
+	hear_will(c, "last");
+	for (uint32_t i = 0; i < TN_COUNT(of); i++)
+		client_free(all[i]);
+	client_free(c);
+	run_until(is_quiet);
+}
+
 /* Goal: silence beyond one and a half keep-alives ends a connection; so does
  * a CONNECT that does not come. */
 static void
@@ -910,21 +1013,6 @@ gone_in_the_midst(void **state)
 	}
 	client_free(c);
 	run_until(is_quiet);
-}
-
-static uint32_t turns;
-
-static bool
-some_turns(void)
-{
-	return turns-- == 0;
-}
-
-static void
-run_turns(uint32_t n)
-{
-	turns = n;
-	run_until(some_turns);
 }
 
 static uint32_t
@@ -1312,6 +1400,7 @@ main(void)
 		TEST(quarantined_is_told), TEST(receive_maximum),
 		TEST(taken_over), TEST(restart), TEST(qos_2_is_exact),
 		TEST(qos_1_without_dup), TEST(expiry), TEST(wills),
+		TEST(wills_over_a_crash),
 		TEST(silence), TEST(gone_in_the_midst),
 		TEST(no_ack_before_the_disk),
 		TEST(a_failed_commit_comes_again),

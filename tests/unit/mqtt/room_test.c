@@ -209,8 +209,9 @@ connect_with_will(struct client *c, const char *id, uint32_t delay_s)
 	assert_int_equal(client_next(c)->type, TN_MQTT_CONNACK);
 }
 
-/* Goal: when the program ends in order, wills are said: of the connected, and
- * those that wait; into streams, too. A goodbye takes its will with it. */
+/* Goal: when the program ends in order, wills are said, into streams, too; one
+ * with a delay whose session lasts waits for it beyond the next start. A
+ * goodbye takes its will with it. */
 static void
 wills_at_the_end(void **state)
 {
@@ -239,6 +240,10 @@ wills_at_the_end(void **state)
 	broker_start();
 	client_open(a, TN_MQTT_V5);
 	assert_true(client_connect(a, "a", false, 100));
+	clock_add_s(49);
+	client_publish(a, "will/late", "not yet", 0, 0);
+	assert_int_equal(client_next_of(a, TN_MQTT_PUBLISH)->payload.n, 7);
+	clock_add_s(2);
 	assert_int_equal(client_next_of(a, TN_MQTT_PUBLISH)->payload.n, 1);
 	for (uint32_t i = 0; i < 3; i++)
 		client_free(c[i]);
