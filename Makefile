@@ -43,7 +43,7 @@ LIBS    := -Wl,-Bstatic -llmdb -lsqlite3 -lzstd -lpg_query -lsodium -lpcre2-8 -l
 
 # ---- rooms -----------------------------------------------------------------
 # A file that ends in a processor's name is for that one only.
-NOTHERE := $(if $(filter x86_64,$(shell uname -m)),src/base/crc_other.c,src/base/crc_x86_64.c)
+NOTHERE := $(if $(filter x86_64,$(shell uname -m)),src/base/crc_other.c src/parquet/crc_other.c,src/base/crc_x86_64.c src/parquet/crc_x86_64.c)
 SRC     := $(filter-out $(NOTHERE),$(foreach r,$(ROOMS),$(wildcard src/$(r)/*.c)))
 OBJ     := $(SRC:src/%.c=$(B)/%.o)
 LIBOBJ  := $(filter-out $(B)/app/main.o,$(OBJ))

@@ -18,71 +18,73 @@
 #include "exec/fold_int.h"
 
 #define ID_CHARS 36u
-#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
 
 struct ids {
 	uint8_t texts[TN_SET_STATE_BYTES];
 	uint8_t ids[TN_SET_STATE_BYTES];
 	struct tn_pile *pile;    /* Instead of ids, without GROUP BY. */
-	uint64_t seed;           /* Of the pile's hashes. */
+	uint64_t seed;           /* For the pile's hashes. */
 };
 
-/* Eight digits as 32 bits; sets bits in *bad when they are no lower case
- * digits. Each byte of ${v} is a character. */
-static inline uint64_t
-eight_digits(uint64_t v, uint64_t *bad)
-{
-	uint64_t letter = v >> 6 & EACH(1);
-	uint64_t n = (v & EACH(0x0f)) + letter * 9;
-	uint64_t above9 = (n + EACH(0x76)) >> 7 & EACH(1);
+typedef uint8_t bytes16 __attribute__((vector_size(16)));
+typedef int8_t signed16 __attribute__((vector_size(16)));
 
-	/* Spelt again it must be what it was. */
-	*bad |= n & EACH(0xf0);
-	*bad |= v ^ (n + EACH('0') + above9 * ('a' - '0' - 10));
-	n = (n << 4 | n >> 8) & UINT64_C(0x00ff00ff00ff00ff);
-	n = (n | n >> 8) & UINT64_C(0x0000ffff0000ffff);
-	return (n | n >> 16) & UINT32_MAX;
+static inline bytes16
+load16(const uint8_t *p)
+{
+	bytes16 v;
+
+	memcpy(&v, p, sizeof v);
+	return v;
 }
 
-static inline uint64_t
-load(const uint8_t *p, const uint8_t *q)
+/* What sixteen lower case digits are worth; where one is none, *bad is not
+ * zero. From 'a' on are letters; bytes above 127 compare as negative. */
+static inline bytes16
+digits16(bytes16 c, bytes16 *bad)
 {
-	uint32_t a, b;
+	bytes16 letters = (bytes16)((signed16)c > '`');
+	bytes16 n = c - '0' - (letters & ('a' - '0' - 10));
 
-	memcpy(&a, p, 4);
-	memcpy(&b, q, 4);
-	if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
-		return (uint64_t)__builtin_bswap32(b) << 32 |
-		    __builtin_bswap32(a);
-	return (uint64_t)b << 32 | a;
+	*bad |= (n & 0xf0) | (bytes16)((signed16)n >
+	    (signed16)((letters & 6) + 9));
+	return n;
 }
 
-/* False: no UUID in its usual form. */
+/* False: no UUID in its usual form. Of the 32 digits the first sixteen are the
+ * high halves of the bytes, the others the low ones: any order will do, as long
+ * as it is one. */
 static inline bool
 id_words(const uint8_t *p, uint32_t n, uint64_t w[static 2])
 {
-	uint64_t bad = 0;
+	bytes16 bad = { 0 }, high, low;
+	uint64_t wrong[2];
 
 	if (n != ID_CHARS || p[8] != '-' || p[13] != '-' || p[18] != '-' ||
 	    p[23] != '-')
 		return false;
-	w[0] = eight_digits(load(p, p + 4), &bad) |
-	    eight_digits(load(p + 9, p + 14), &bad) << 32;
-	w[1] = eight_digits(load(p + 19, p + 24), &bad) |
-	    eight_digits(load(p + 28, p + 32), &bad) << 32;
-	return bad == 0;
+	/* From 16 on: of the second sixteen bytes. */
+	high = __builtin_shufflevector(load16(p), load16(p + 2), 0, 1, 2, 3, 4,
+	    5, 6, 7, 9, 10, 11, 12, 14, 15, 16 + 14, 16 + 15);
+	low = __builtin_shufflevector(load16(p + 19), load16(p + 20), 0, 1, 2,
+	    3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 + 15);
+	high = digits16(high, &bad) << 4 | digits16(low, &bad);
+	memcpy(w, &high, sizeof high);
+	memcpy(wrong, &bad, sizeof bad);
+	return (wrong[0] | wrong[1]) == 0;
 }
 
 /* Sort rows out: to the set of ids those with is_id[] 1, to the other those
- * with is_text[] 1. Words and hashes of ids. Returns how many ids. */
+ * with is_text[] 1. Words of ids. Returns how many ids. */
 static uint32_t
 sort_out(const struct tn_agg_run *r, uint8_t *is_id, uint8_t *is_text,
-    uint64_t *words, uint64_t *hashes)
+    uint64_t *words)
 {
 	const struct tn_column *c = r->args[0];
 	const struct tn_column *texts = c->dict != NULL ? c->dict : c;
 	const uint32_t *codes = c->dict != NULL ? c->values : NULL;
-	uint64_t seed = r->fold->program->keys.seed;
+	const uint32_t *offsets = texts->offsets;
+	const uint8_t *bytes = texts->bytes;
 	uint32_t found = 0;
 
 	for (uint32_t i = 0; i < r->rows; i++) {
@@ -91,18 +93,28 @@ sort_out(const struct tn_agg_run *r, uint8_t *is_id, uint8_t *is_text,
 
 		if (kept) {
 			uint32_t row = codes != NULL ? codes[i] : i;
-			uint32_t from = texts->offsets[row];
+			uint32_t from = offsets[row];
 
-			id = id_words(texts->bytes + from,
-			    texts->offsets[row + 1] - from, w);
+			id = id_words(bytes + from, offsets[row + 1] - from,
+			    w);
 		}
 		is_id[i] = id;
 		is_text[i] = kept && !id;
 		found += id;
-		hashes[i] = id ? tn_exec_words_hash(TN_FORM_UUID, w, NULL,
-		    seed) : 0;
 	}
 	return found;
+}
+
+static uint64_t *
+hashes_of(const struct tn_agg_run *r, const uint8_t *is_id,
+    const uint64_t *words)
+{
+	uint64_t *hashes = tn_arena_alloc(r->arena, r->rows * 8ul);
+
+	for (uint32_t i = 0; i < r->rows; i++)
+		hashes[i] = is_id[i] ? tn_exec_words_hash(TN_FORM_UUID,
+		    words + i * 2ul, NULL, r->fold->program->keys.seed) : 0;
+	return hashes;
 }
 
 /* Has a dictionary an entry that is to be in the set of ids? */
@@ -135,7 +147,7 @@ ids_apply(const struct tn_agg_run *r)
 	struct tn_agg of_ids = *r->agg;
 	struct tn_agg_run part = *r;
 	uint8_t *is_id, *is_text;
-	uint64_t *words, *hashes;
+	uint64_t *words;
 	uint32_t found;
 
 	if (dict != NULL && !has_ids(dict)) {
@@ -145,8 +157,7 @@ ids_apply(const struct tn_agg_run *r)
 	is_id = tn_arena_alloc(r->arena, r->rows);
 	is_text = tn_arena_alloc(r->arena, r->rows);
 	words = tn_arena_alloc(r->arena, r->rows * 16ul);
-	hashes = tn_arena_alloc(r->arena, r->rows * 8ul);
-	found = sort_out(r, is_id, is_text, words, hashes);
+	found = sort_out(r, is_id, is_text, words);
 	if (found < r->rows) {
 		part.keep = is_text;
 		tn_exec_agg_distinct.apply(&part);
@@ -155,14 +166,14 @@ ids_apply(const struct tn_agg_run *r)
 		return;
 	if (r->fold->program->s->group_count == 0) {
 		add_to_pile(r->fold, (void *)r->states, &(struct tn_pile_rows){
-		    words, hashes, is_id, r->rows });
+		    words, is_id, r->rows });
 		return;
 	}
 	of_ids.form[0] = TN_FORM_UUID;
 	part.agg = &of_ids;
 	part.keep = found < r->rows ? is_id : NULL;
 	part.states += offsetof(struct ids, ids);
-	tn_exec_set_words(&part, words, hashes);
+	tn_exec_set_words(&part, words, hashes_of(r, is_id, words));
 }
 
 static void

@@ -115,13 +115,14 @@ void tn_exec_fold_merge(struct tn_exec_fold *dst,
 /* Conditions on group values, by the view's visible outputs that are groups:
  * each a bound of min and max (one-row columns, NULL: open, min inclusive
  * unless min_exclusive, max exclusive unless max_inclusive). All must hold;
- * null fails. */
+ * null fails unless null_holds. */
 struct tn_exec_bound {
 	uint32_t group;
 	const struct tn_column *min;
 	const struct tn_column *max;
 	bool max_inclusive;
 	bool min_exclusive;
+	bool null_holds;
 };
 /* A new fold with those groups (all when count is 0). */
 struct tn_exec_fold *tn_exec_fold_clone(const struct tn_exec_fold *f,

@@ -40,30 +40,76 @@ class_in_query(const struct tn_agg *a)
 		return &tn_exec_agg_bag;
 	if (a->class == &tn_exec_agg_distinct && a->type[0].id == TN_T_TEXT)
 		return &tn_exec_agg_ids;
+	if (a->class == &tn_exec_agg_first && a->form[0] == TN_FORM_TEXT &&
+	    a->form[1] == TN_FORM_INT)
+		return &tn_exec_agg_recent;
 	return a->class;
 }
 
-/* In a query, p50 and p95 of one column keep its values once. */
+static bool
+same_column(const struct tn_sql_expr *x, const struct tn_sql_expr *y)
+{
+	return x->node == TN_SQL_COLUMN && y->node == TN_SQL_COLUMN &&
+	    x->column == y->column;
+}
+
+/* min or max that the time of a first or last may be. */
+static bool
+may_be_time(const struct tn_agg *a)
+{
+	return a->form[0] == TN_FORM_INT && (a->sql->kind == TN_AGG_MIN ||
+	    a->sql->kind == TN_AGG_MAX);
+}
+
+/* Does the state of ${of} tell ${a}, too? */
+static bool
+tells(const struct tn_agg *of, const struct tn_agg *a)
+{
+	if (of->shared || of->sql->filter != NULL || a->sql->filter != NULL)
+		return false;
+	if (a->class == &tn_exec_agg_bag)
+		return of->class == a->class &&
+		    same_column(of->sql->args[0], a->sql->args[0]);
+	return of->class == &tn_exec_agg_recent && may_be_time(a) &&
+	    (of->sql->kind == TN_AGG_LAST) == (a->sql->kind == TN_AGG_MAX) &&
+	    same_column(of->sql->args[1], a->sql->args[0]);
+}
+
+/* In a query, p50 and p95 of one column keep its values once, and max(ts) is
+ * what last(x, ts) is the last by. */
 static bool
 share(struct tn_exec_program *p, uint32_t k)
 {
-	const struct tn_sql_agg *sql = &p->s->aggs[k];
 	struct tn_agg *a = &p->aggs[k];
+	uint32_t end = may_be_time(a) ? p->s->agg_count : k;
 
-	if (a->class != &tn_exec_agg_bag || sql->filter != NULL ||
-	    sql->args[0]->node != TN_SQL_COLUMN)
-		return false;
-	for (uint32_t j = 0; j < k && !a->shared; j++) {
-		const struct tn_sql_agg *other = &p->s->aggs[j];
-
-		if (p->aggs[j].class != a->class || other->filter != NULL ||
-		    other->args[0]->node != TN_SQL_COLUMN ||
-		    other->args[0]->column != sql->args[0]->column)
+	for (uint32_t j = 0; p->query && j < end && !a->shared; j++) {
+		if (j == k || !tells(&p->aggs[j], a))
 			continue;
 		a->at = p->aggs[j].at;
 		a->shared = true;
+		if (may_be_time(a))
+			a->class = &tn_exec_agg_recent_by;
 	}
 	return a->shared;
+}
+
+static void
+place(struct tn_exec_program *p, uint32_t k, struct tn_buf *mark)
+{
+	struct tn_agg *a = &p->aggs[k];
+
+	a->at = p->width;
+	if (share(p, k))
+		return;
+	p->width += a->class->size;
+	p->flat &= a->class->flat;
+	p->offsets |= a->class->offsets;
+	p->holistic |= a->class->holistic;
+	tn_buf_str(mark, a->class->name);
+	tn_buf_printf(mark, " %d %d %d %d %d %.17g;", (int)a->sql->kind,
+	    a->type[0].id, a->type[0].scale, a->type[1].id, a->type[1].scale,
+	    a->sql->fraction);
 }
 
 static void
@@ -75,23 +121,17 @@ plan_aggs(struct tn_exec_program *p)
 	p->aggs = tn_arena_zalloc(p->arena, s->agg_count * sizeof *p->aggs);
 	p->flat = true;
 	for (uint32_t k = 0; k < s->agg_count; k++) {
-		struct tn_agg *a = &p->aggs[k];
-
-		tn_exec_agg_init(a, &s->aggs[k]);
+		tn_exec_agg_init(&p->aggs[k], &s->aggs[k]);
 		if (p->query)
-			a->class = class_in_query(a);
-		a->at = p->width;
-		if (share(p, k))
-			continue;
-		p->width += a->class->size;
-		p->flat &= a->class->flat;
-		p->offsets |= a->class->offsets;
-		p->holistic |= a->class->holistic;
-		tn_buf_str(&mark, a->class->name);
-		tn_buf_printf(&mark, " %d %d %d %d %d %.17g;",
-		    (int)s->aggs[k].kind, a->type[0].id, a->type[0].scale,
-		    a->type[1].id, a->type[1].scale, s->aggs[k].fraction);
+			p->aggs[k].class = class_in_query(&p->aggs[k]);
 	}
+	/* Those that may share the state of a later one come last. */
+	for (uint32_t k = 0; k < s->agg_count; k++)
+		if (!p->query || !may_be_time(&p->aggs[k]))
+			place(p, k, &mark);
+	for (uint32_t k = 0; k < s->agg_count; k++)
+		if (p->query && may_be_time(&p->aggs[k]))
+			place(p, k, &mark);
 	p->mark = (uint16_t)tn_hash64(mark.p, mark.n, 0);
 	tn_buf_fini(&mark);
 }
@@ -460,7 +500,7 @@ apply_agg(struct tn_exec_fold *f, const struct tn_agg *a, struct slice in,
 	    .memo = &f->memos[a - f->program->aggs] });
 }
 
-/* What is known of a batch's dictionaries holds for one call. */
+/* What is known of a batch's dictionaries holds for all of its rows. */
 static void
 call_begin(struct tn_exec_fold *f)
 {
@@ -485,7 +525,8 @@ tn_exec_fold_rows(struct tn_exec_fold *f, const struct tn_exec_rows *rows,
 	if (f->scratch == NULL)
 		f->scratch = tn_arena_new(SCRATCH_BLOCK);
 	env->arena = f->scratch;
-	call_begin(f);
+	if (at == 0)
+		call_begin(f);
 	for (; at < end; at += TN_SLICE_ROWS) {
 		uint32_t n = end - at;
 		uint32_t *ids;

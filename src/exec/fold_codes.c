@@ -12,16 +12,20 @@
  * hash, key table), so ids are those that keys_map would have given, in the
  * same order, and two dictionary entries with one text are one group.
  *
- * What is known of dictionaries holds for one call of tn_exec_fold_rows, that
- * is for one batch. Columns with too many values, or of another kind, or a
- * product beyond the table, send the rest of the call the usual way. */
+ * What is known of dictionaries holds for one batch. When a column has shown
+ * INTS values the table begins anew, for times go on and seldom come back;
+ * when that happens within a slice, or columns are of another kind, or their
+ * product is beyond the table, the rest of the batch goes the usual way. */
 #include "exec/fold_int.h"
 
-#define INTS 63u                 /* Values of an integer column. */
-#define INT_SLOTS 256u
+#define INTS 250u                /* Values of an integer column; a byte. */
+#define INT_BITS 10u
+#define INT_SLOTS (1u << INT_BITS)
 #define COLUMNS_MAX 4u
 #define TABLE_MAX (1u << 16)
+#define TABLE_ROWS 8u            /* Entries a row that are worth clearing. */
 #define ROWS_MIN 256u            /* Fewer rows are not worth the table. */
+#define BLOCK 16u                /* What the compiler makes vectors of. */
 
 struct code_column {
 	const struct tn_column *dict;    /* NULL: integers. */
@@ -71,7 +75,8 @@ has_codes(const struct tn_column *c)
 
 /* The shape of the table for these columns; false: they do not fit. */
 static bool
-shape(struct tn_codes *c, const struct tn_column *cols, uint32_t count)
+shape(struct tn_codes *c, const struct tn_column *cols, uint32_t count,
+    uint32_t rows)
 {
 	uint64_t all = 1;
 
@@ -85,7 +90,7 @@ shape(struct tn_codes *c, const struct tn_column *cols, uint32_t count)
 		to->count = to->dict != NULL ? to->dict->rows + 1 : INTS + 1;
 		to->stride = (uint32_t)all;
 		all *= to->count;
-		if (all > TABLE_MAX)
+		if (all > TABLE_MAX || all / TABLE_ROWS > rows)
 			return false;
 		memset(to->slots, 0, sizeof to->slots);
 	}
@@ -110,14 +115,19 @@ same_shape(const struct tn_codes *c, const struct tn_column *cols,
 
 static void
 add_dict(const struct code_column *to, const struct tn_column *c,
-    uint32_t n, uint32_t *comb)
+    uint32_t n, uint32_t *restrict comb)
 {
 	const uint32_t *codes = c->values;
 	uint32_t null = to->count - 1;
+	uint32_t stride = to->stride;
+	uint32_t whole = n / BLOCK * BLOCK;
 
 	if (c->valid == NULL) {
-		for (uint32_t i = 0; i < n; i++)
-			comb[i] += codes[i] * to->stride;
+		for (uint32_t i = 0; i < whole; i += BLOCK)
+			for (uint32_t k = i; k < i + BLOCK; k++)
+				comb[k] += codes[k] * stride;
+		for (uint32_t i = whole; i < n; i++)
+			comb[i] += codes[i] * stride;
 		return;
 	}
 	for (uint32_t i = 0; i < n; i++)
@@ -130,7 +140,7 @@ static uint32_t
 int_code(struct code_column *to, int64_t v)
 {
 	uint32_t i = (uint32_t)(((uint64_t)v *
-	    UINT64_C(0x9e3779b97f4a7c15)) >> 56);
+	    UINT64_C(0x9e3779b97f4a7c15)) >> (64 - INT_BITS));
 
 	for (; to->slots[i] != 0; i = (i + 1) % INT_SLOTS)
 		if (to->value[to->slots[i] - 1] == v)
@@ -149,12 +159,14 @@ add_ints(struct code_column *to, const struct tn_column *c,
     struct tn_arena *a, uint32_t n, uint32_t *comb)
 {
 	const int64_t *v = tn_exec_widen_int(a, c);
+	const uint8_t *valid = c->valid;
+	uint32_t stride = to->stride, null = (to->count - 1) * stride;
 	uint32_t code = INTS;
 	int64_t last = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
-		if (c->valid != NULL && !tn_column_valid(c, i)) {
-			comb[i] += (to->count - 1) * to->stride;
+		if (valid != NULL && !(valid[i >> 3] >> (i & 7) & 1)) {
+			comb[i] += null;
 			continue;
 		}
 		if (code == INTS || v[i] != last) {
@@ -163,7 +175,7 @@ add_ints(struct code_column *to, const struct tn_column *c,
 			if (code == INTS)
 				return false;
 		}
-		comb[i] += code * to->stride;
+		comb[i] += code * stride;
 	}
 	return true;
 }
@@ -213,33 +225,46 @@ look_up(struct tn_exec_fold *f, struct tn_arena *a,
 		ids[i] = table[comb[i]] - 1;
 }
 
+/* The combination of each row; NULL: some column has too many values. */
+static const uint32_t *
+combine(struct tn_codes *c, struct tn_arena *a, const struct tn_column *cols,
+    uint32_t count)
+{
+	uint32_t n = cols[0].rows;
+	uint32_t *comb;
+
+	if (count == 1 && cols[0].dict != NULL && cols[0].valid == NULL)
+		return cols[0].values;
+	comb = tn_arena_zalloc(a, n * sizeof *comb);
+	for (uint32_t k = 0; k < count; k++)
+		if (c->column[k].dict != NULL)
+			add_dict(&c->column[k], &cols[k], n, comb);
+		else if (!add_ints(&c->column[k], &cols[k], a, n, comb))
+			return NULL;
+	return comb;
+}
+
 bool
 tn_exec_codes_map(struct tn_exec_fold *f, struct tn_arena *a,
     const struct tn_column *cols, uint32_t n, uint32_t *ids)
 {
 	uint32_t count = f->keys.plan->count;
 	struct tn_codes *c = f->codes;
-	uint32_t *comb;
+	const uint32_t *comb = NULL;
 
 	if (count == 0 || count > COLUMNS_MAX || n < ROWS_MIN ||
 	    (c != NULL && c->off))
 		return false;
 	if (c == NULL)
 		c = f->codes = tn_zalloc(sizeof *c);
-	if (!c->ready || !same_shape(c, cols, count))
-		c->off = !shape(c, cols, count);
+	tn_assert(cols[0].rows == n);
+	if (c->ready && same_shape(c, cols, count))
+		comb = combine(c, a, cols, count);
+	if (comb == NULL && shape(c, cols, count, n))
+		comb = combine(c, a, cols, count);
 	c->ready = true;
-	if (c->off)
-		return false;
-	comb = tn_arena_zalloc(a, n * 4ul);
-	for (uint32_t k = 0; k < count; k++) {
-		if (c->column[k].dict != NULL) {
-			add_dict(&c->column[k], &cols[k], n, comb);
-		} else if (!add_ints(&c->column[k], &cols[k], a, n, comb)) {
-			c->off = true;
-			return false;
-		}
-	}
-	look_up(f, a, cols, comb, n, ids);
-	return true;
+	c->off = comb == NULL;
+	if (comb != NULL)
+		look_up(f, a, cols, comb, n, ids);
+	return comb != NULL;
 }

@@ -46,6 +46,8 @@ agg_text(const struct tn_exec_fold *f, const struct tn_agg *a,
 	out->bytes = bytes;
 }
 
+/* In the order of groups, not of results: states, and what they have aside, lie
+ * one behind the other. */
 static void
 agg_fixed(const struct tn_exec_fold *f, const struct tn_agg *a,
     const uint32_t *ids, struct tn_exec_env *env, struct tn_column *out,
@@ -53,12 +55,16 @@ agg_fixed(const struct tn_exec_fold *f, const struct tn_agg *a,
 {
 	size_t width = tn_record_type_width(out->type);
 	uint8_t *values = tn_arena_zalloc(env->arena, out->rows * width);
+	uint32_t *rows = tn_arena_alloc(env->arena, out->rows * 4ul);
 
-	for (uint32_t i = 0; i < out->rows; i++) {
+	tn_assert(out->rows == f->keys.count);
+	for (uint32_t i = 0; i < out->rows; i++)
+		rows[ids[i]] = i;
+	for (uint32_t g = 0; g < out->rows; g++) {
 		struct tn_value v = { .w = { 0 } };
+		uint32_t i = rows[g];
 
-		if (!a->class->value(a, tn_fold_state(f, ids[i]) + a->at, &v,
-		    env))
+		if (!a->class->value(a, tn_fold_state(f, g) + a->at, &v, env))
 			continue;
 		tn_exec_value_store(out->type, &v, values, i);
 		valid[i >> 3] |= (uint8_t)(1 << (i & 7));

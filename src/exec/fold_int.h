@@ -265,8 +265,8 @@ struct tn_agg {
 	size_t at;
 	enum tn_form form[2];            /* Of the arguments. */
 	struct tn_type type[2];
-	bool shared;                     /* The state is that of an earlier
-	                                  * one, over the same values. */
+	bool shared;                     /* The state is that of another one,
+	                                  * over the same values. */
 };
 /* Class, forms and types of an aggregate. */
 void tn_exec_agg_init(struct tn_agg *a, const struct tn_sql_agg *sql);
@@ -283,13 +283,14 @@ extern const struct tn_agg_class tn_exec_agg_hll;       /* agg_hll.c */
 extern const struct tn_agg_class tn_exec_agg_bag;       /* agg_bag.c */
 
 extern const struct tn_agg_class tn_exec_agg_ids;       /* agg_ids.c */
+extern const struct tn_agg_class tn_exec_agg_recent;    /* agg_recent.c */
+extern const struct tn_agg_class tn_exec_agg_recent_by;
 
 /* The number of different values of two words (agg_pile.c). Rows with keep[]
- * 0 are left out; hashes are those of TN_FORM_UUID. count: NULL has none. */
+ * 0 are left out. count: NULL has none. */
 struct tn_pile;
 struct tn_pile_rows {
 	const uint64_t *words;
-	const uint64_t *hashes;
 	const uint8_t *keep;
 	uint32_t rows;
 };
@@ -373,8 +374,8 @@ struct tn_exec_fold {
 	size_t aside;            /* Bytes that states hold elsewhere. */
 	struct tn_arena *scratch;
 	struct tn_codes *codes;  /* NULL: not used yet. */
-	uint64_t call;           /* Counts calls of tn_exec_fold_rows. */
-	struct tn_arena *call_arena;     /* For one call; NULL: not used yet. */
+	uint64_t call;           /* Counts batches. */
+	struct tn_arena *call_arena;     /* For one batch; NULL: not used yet. */
 	void **memos;            /* Of each aggregate, in there. */
 };
 static inline uint8_t *
@@ -392,7 +393,7 @@ uint32_t tn_exec_fold_group(struct tn_exec_fold *f, const uint64_t *words,
     uint64_t hash, bool *fresh);
 void tn_exec_fold_touch(struct tn_exec_fold *f, uint32_t group);
 /* apply to rows [at, end) of the batch, at a multiple of 8, with now() and the
- * first row error's text in env. */
+ * first row error's text in env. at > 0: the rows before were given before. */
 void tn_exec_fold_rows(struct tn_exec_fold *f, const struct tn_exec_rows *rows,
     const struct tn_exec_refs *refs, uint32_t at, uint32_t end,
     struct tn_exec_env *env);

@@ -21,8 +21,8 @@ struct work {
 	struct tn_column *columns;
 	uint32_t rows;
 	uint32_t ready;          /* Columns made so far. */
-	uint64_t *offsets;
-	uint64_t *lsns;          /* NULL: all of them in->rows->lsn. */
+	const uint64_t *offsets;
+	const uint64_t *lsns;    /* NULL: all of them in->rows->lsn. */
 };
 
 static bool
@@ -37,23 +37,32 @@ has_data(const struct tn_column *c)
 	return c->values != NULL || c->offsets != NULL;
 }
 
+static const uint64_t *
+take_words(struct work *w, const uint64_t *from, const uint32_t *rows,
+    uint32_t count)
+{
+	uint64_t *to;
+
+	if (from == NULL)
+		return NULL;
+	to = tn_arena_alloc(w->a, count * sizeof *to);
+	for (uint32_t i = 0; i < count; i++)
+		to[i] = from[rows[i]];
+	return to;
+}
+
 /* Keep the rows listed. */
 static void
 compact(struct work *w, const uint32_t *rows, uint32_t count)
 {
-	uint64_t *offsets = w->offsets;
-	uint64_t *lsns = w->lsns;
-
 	for (uint32_t c = 0; c < w->ready; c++) {
 		if (has_data(&w->columns[c]))
 			w->columns[c] = tn_exec_column_take(w->a,
 			    &w->columns[c], rows, count);
 		w->columns[c].rows = count;
 	}
-	for (uint32_t i = 0; offsets != NULL && i < count; i++)
-		offsets[i] = offsets[rows[i]];
-	for (uint32_t i = 0; lsns != NULL && i < count; i++)
-		lsns[i] = lsns[rows[i]];
+	w->offsets = take_words(w, w->offsets, rows, count);
+	w->lsns = take_words(w, w->lsns, rows, count);
 	w->rows = count;
 	w->in->batch.rows = count;
 }
@@ -113,19 +122,16 @@ source_columns(struct work *w, uint32_t start)
 	w->ready = s->source_columns;
 }
 
-/* A hidden int8 column as it is in the batch, copied, since it may be
- * compacted in place. */
-static uint64_t *
-hidden_copy(struct work *w, uint32_t k, uint32_t start)
+/* A hidden int8 column as it is in the batch. */
+static const uint64_t *
+hidden_stored(struct work *w, uint32_t k, uint32_t start)
 {
 	const struct tn_sql_select *s = w->in->s;
 	const struct tn_column *c = &w->in->rows->batch->columns[
 	    s->source_columns - TN_SQL_HIDDEN + k];
-	uint64_t *v = tn_arena_alloc(w->a, (size_t)w->rows * 8);
 
 	tn_assert(c->values != NULL && c->type.id == TN_T_INT8);
-	memcpy(v, (const uint64_t *)c->values + start, w->rows * 8ul);
-	return v;
+	return (const uint64_t *)c->values + start;
 }
 
 static void
@@ -135,10 +141,10 @@ positions(struct work *w, uint32_t start)
 	bool stored = is_stream(w->in->s) && rows->has_hidden;
 
 	if (w->in->offsets_wanted)
-		w->offsets = stored ? hidden_copy(w, 1, start) :
-		    (uint64_t *)hidden_values(w, 1, start);
+		w->offsets = stored ? hidden_stored(w, 1, start) :
+		    (const uint64_t *)hidden_values(w, 1, start);
 	if (w->in->s->join_count > 0 && stored)
-		w->lsns = hidden_copy(w, 0, start);
+		w->lsns = hidden_stored(w, 0, start);
 }
 
 static void

@@ -9,6 +9,38 @@
 /* A repeated value is worth a run of its own from this length on. */
 #define RUN_MIN 16u
 
+/* ${n} values, a multiple of 8, that fill whole bytes. Four of up to 15 bits lie
+ * in one word wherever they begin. ${width} is a constant in each caller. */
+static inline __attribute__((always_inline)) void
+unpack_eights(const uint8_t *p, unsigned width, uint32_t *out, size_t n)
+{
+	uint32_t mask = ((uint32_t)1 << width) - 1;
+
+	for (size_t i = 0; i < n; i += 8, p += width) {
+		uint64_t v = pq_load64(p);
+		uint64_t w = pq_load64(p + width / 2) >> (width & 1) * 4;
+
+		for (unsigned k = 0; k < 4; k++) {
+			out[i + k] = (uint32_t)(v >> k * width) & mask;
+			out[i + 4 + k] = (uint32_t)(w >> k * width) & mask;
+		}
+	}
+}
+
+#define WIDTH(w) case w: unpack_eights(p, w, out, n); break
+
+static void
+unpack_narrow(const uint8_t *p, unsigned width, uint32_t *out, size_t n)
+{
+	switch (width) {
+	WIDTH(1); WIDTH(2); WIDTH(3); WIDTH(4); WIDTH(5);
+	WIDTH(6); WIDTH(7); WIDTH(8); WIDTH(9); WIDTH(10);
+	WIDTH(11); WIDTH(12); WIDTH(13); WIDTH(14); WIDTH(15);
+	default:
+		tn_assert(!"a width of 1 to 15");
+	}
+}
+
 void
 tn_parquet_unpack32(const uint8_t *p, unsigned width, uint32_t *out, size_t n)
 {
@@ -20,22 +52,10 @@ tn_parquet_unpack32(const uint8_t *p, unsigned width, uint32_t *out, size_t n)
 		memset(out, 0, n * sizeof *out);
 		return;
 	}
-	/* Eight values fill whole bytes, and of up to 8 bits one word. */
-	for (; width <= 8 && i + 8 <= n; i += 8, p += width) {
-		uint64_t v = pq_load64(p);
-
-		for (unsigned k = 0; k < 8; k++)
-			out[i + k] = (uint32_t)(v >> k * width & mask);
-	}
-	/* Four of up to 15 bits lie in one word, wherever they begin. */
-	for (; width <= 15 && i + 8 <= n; i += 8, p += width) {
-		uint64_t v = pq_load64(p);
-		uint64_t w = pq_load64(p + width / 2) >> (width & 1) * 4;
-
-		for (unsigned k = 0; k < 4; k++) {
-			out[i + k] = (uint32_t)(v >> k * width & mask);
-			out[i + 4 + k] = (uint32_t)(w >> k * width & mask);
-		}
+	if (width <= 15) {
+		i = n / 8 * 8;
+		unpack_narrow(p, width, out, i);
+		p += i / 8 * width;
 	}
 	for (; i + 8 <= n; i += 8, p += width) {
 		for (unsigned k = 0; k < 8; k++) {
@@ -200,11 +220,20 @@ tn_parquet_hybrid_encode(struct tn_buf *b, const uint32_t *v, size_t n,
 	put_groups(b, v + from, n - from, width);
 }
 
+/* Blocks of a fixed size are what the compiler makes vectors of. */
+#define MAX_BLOCK 16u
+
 static uint32_t
 max_of(const uint32_t *v, size_t n)
 {
+	uint32_t most[MAX_BLOCK] = { 0 };
 	uint32_t max = 0;
 
+	for (; n >= MAX_BLOCK; n -= MAX_BLOCK, v += MAX_BLOCK)
+		for (size_t k = 0; k < MAX_BLOCK; k++)
+			most[k] = v[k] > most[k] ? v[k] : most[k];
+	for (size_t k = 0; k < MAX_BLOCK; k++)
+		max = most[k] > max ? most[k] : max;
 	for (size_t i = 0; i < n; i++)
 		max = v[i] > max ? v[i] : max;
 	return max;

@@ -279,6 +279,11 @@ open_v2(struct chunk *k, const struct page *p, struct parts *q)
 		    h->level_bytes };
 	in = (struct tn_slice){ p->body + levels, h->disk_bytes - levels };
 	if (!h->compressed) {
+		/* Rooms are measured by the one, contents come of the other. */
+		if (h->raw_bytes != h->disk_bytes) {
+			k->what = "a page that is not compressed has two lengths";
+			return TN_ECORRUPT;
+		}
 		q->body.in = in;
 		return TN_OK;
 	}
@@ -473,6 +478,36 @@ keeps_dict(const struct chunk *k)
 	return true;
 }
 
+/* How many bytes the texts of the wanted pages have at most, where all lie in
+ * the pages' bodies with little else (DELTA_LENGTH); 0 when that is not told. */
+static uint64_t
+texts_bound(const struct chunk *k)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < k->page_count; i++) {
+		if (k->pages[i].h.encoding != TN_PQ_DELTA_LENGTH)
+			return 0;
+		bytes += k->pages[i].h.raw_bytes;
+	}
+	return bytes > k->call->bytes_max - k->call->bytes ? 0 : bytes;
+}
+
+/* Texts go to where they stay. Without memory for that they grow aside. */
+static void
+texts_in_arena(struct chunk *k, struct pq_sink *sink)
+{
+	uint64_t bytes = texts_bound(k) + 2 * TN_PQ_SLACK;
+	uint8_t *p = bytes == 2 * TN_PQ_SLACK ? NULL :
+	    tn_arena_try_alloc(k->call->arena, bytes);
+
+	if (p == NULL)
+		return;
+	sink->bytes.p = p;
+	sink->bytes.cap = bytes;
+	sink->bytes_in_arena = true;
+}
+
 static enum tn_status
 make_sink(struct chunk *k, struct pq_sink *sink)
 {
@@ -497,8 +532,10 @@ make_sink(struct chunk *k, struct pq_sink *sink)
 	if (sink->values == NULL)
 		return TN_ENOMEM;
 	sink->offsets = (uint32_t *)(void *)sink->values;
-	if (sink->width == 0)
+	if (sink->width == 0) {
 		sink->offsets[0] = 0;
+		texts_in_arena(k, sink);
+	}
 	if (!k->leaf->optional)
 		return TN_OK;
 	sink->valid = tn_arena_try_alloc(call->arena, (size_t)rows / 8 + 10);
@@ -557,11 +594,14 @@ make_column(struct chunk *k, struct pq_sink *sink, struct tn_column *out)
 		return dict_column(k, out);
 	if (sink->width > 0)
 		return TN_OK;
-	bytes = tn_arena_try_alloc(k->call->arena, sink->bytes.n + 1);
-	if (bytes == NULL)
-		return TN_ENOMEM;
-	if (sink->bytes.n > 0)
-		memcpy(bytes, sink->bytes.p, sink->bytes.n);
+	bytes = sink->bytes.p;
+	if (!sink->bytes_in_arena) {
+		bytes = tn_arena_try_alloc(k->call->arena, sink->bytes.n + 1);
+		if (bytes == NULL)
+			return TN_ENOMEM;
+		if (sink->bytes.n > 0)
+			memcpy(bytes, sink->bytes.p, sink->bytes.n);
+	}
 	out->offsets = sink->offsets;
 	out->bytes = bytes;
 	return TN_OK;
@@ -586,7 +626,8 @@ read_chunk(struct chunk *k, struct tn_column *out)
 		    read_part(k, &k->pages[i], &sink);
 	if (st == TN_OK)
 		st = make_column(k, &sink, out);
-	tn_buf_fini(&sink.bytes);
+	if (!sink.bytes_in_arena)
+		tn_buf_fini(&sink.bytes);
 	return st;
 }
 

@@ -288,6 +288,10 @@ TN_MUST_USE bool tn_parquet_delta_decode(struct tn_cursor *c, int64_t *out,
 TN_MUST_USE bool tn_parquet_snappy(struct tn_slice in, uint8_t *out, size_t n);
 /* CRC-32 of IEEE 802.3 (gzip's). */
 uint32_t tn_parquet_crc32(uint32_t crc, const void *p, size_t n);
+/* The state (the complement of the CRC) after n bytes, 64 or more and a
+ * multiple of 16; only where the processor can. */
+bool tn_parquet_crc32_can_fold(void);
+uint32_t tn_parquet_crc32_fold(uint32_t state, const uint8_t *p, size_t n);
 
 /* ---- metadata -------------------------------------------------------- */
 
@@ -415,6 +419,7 @@ struct pq_sink {
 	uint8_t *values;
 	uint32_t *offsets;
 	struct tn_buf bytes;
+	bool bytes_in_arena;   /* Room for all, the batch's own: never freed. */
 	uint8_t *valid;        /* Bitmap; NULL when the column has no nulls. */
 };
 /* The decoded dictionary of a chunk. Texts are slices into call->dict. */

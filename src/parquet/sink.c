@@ -90,6 +90,10 @@ text_room(struct pq_call *call, struct pq_sink *sink, size_t bytes)
 	if (bytes > call->bytes_max - call->bytes)
 		return TN_ELIMIT;
 	call->bytes += bytes;
+	/* It was measured by what headers say of the pages. */
+	if (sink->bytes_in_arena && sink->bytes.cap - sink->bytes.n < bytes +
+	    SHORT_TEXT)
+		return TN_ECORRUPT;
 	if (tn_buf_reserve(&sink->bytes, bytes + SHORT_TEXT) == NULL)
 		return TN_ENOMEM;
 	return TN_OK;

@@ -1,5 +1,7 @@
 /* Fast ways of queries against the plain ones: dictionary columns, groups by
  * codes, values once a batch, bags of percentiles, times before values. */
+#include <math.h>
+
 #include "exec/exec.h"
 #include "fold_help.h"
 
@@ -214,6 +216,167 @@ test_large_bags(void **state)
 	tn_sql_pipeline_free(p);
 }
 
+/* The answers of the three ways to ${sql} over plain batches and the same with
+ * a dictionary. */
+static void
+same_three(struct tn_sql_pipeline *p, const char *sql,
+    struct tn_batch *const *plain, struct tn_batch *const *dict,
+    uint32_t count)
+{
+	struct tn_arena *a = tn_arena_new(4096);
+	const struct tn_sql_select *s = help_query(p, a, sql);
+	char *want = by_fold(s, plain, count);
+	char *got = by_query(s, dict, count);
+	char *also = by_query(s, plain, count);
+
+	if (strcmp(want, got) != 0 || strcmp(want, also) != 0)
+		fail_msg("%s\n%.2000s\nwanted\n%.2000s", sql,
+		    strcmp(want, got) != 0 ? got : also, want);
+	tn_free(want);
+	tn_free(got);
+	tn_free(also);
+	tn_arena_free(a);
+}
+
+/* Goal: many fractions of the same values, asked for in any order, are right
+ * however few of the values differ. */
+static void
+test_fractions(void **state)
+{
+	static const uint32_t different[] = { 1, 2, 3, 30, 5000 };
+	uint64_t r = help_seed();
+	struct tn_sql_pipeline *p = help_pipeline(HELP_STREAM);
+	const struct tn_schema *schema = tn_sql_table(p,
+	    tn_slice_of("e"))->schema;
+
+	(void)state;
+	for (size_t d = 0; d < TN_COUNT(different); d++) {
+		struct tn_builder *b = tn_record_builder_new(schema, 9000);
+		struct tn_batch *in;
+
+		/* Groups of 1, 2, 3, ... values. */
+		for (uint32_t i = 0, k = 0, left = 1; i < 9000; i++) {
+			uint64_t v = help_random(&r) % different[d];
+
+			tn_record_builder_i64(b, 0, k);
+			tn_record_builder_f64(b, 7, v == 7 ? (double)NAN :
+			    v == 8 ? -0.0 : ((double)v - 9) / 10);
+			tn_record_builder_row_end(b);
+			if (--left > 0)
+				continue;
+			k++;
+			left = k + 1;
+		}
+		in = tn_record_builder_take(b);
+		same_three(p, "SELECT k, "
+		    "percentile_cont(0.5) WITHIN GROUP (ORDER BY f8), "
+		    "percentile_cont(0.95) WITHIN GROUP (ORDER BY f8), "
+		    "percentile_cont(0.05) WITHIN GROUP (ORDER BY f8), "
+		    "percentile_cont(0.25) WITHIN GROUP (ORDER BY f8), "
+		    "percentile_cont(1) WITHIN GROUP (ORDER BY f8), "
+		    "percentile_cont(0) WITHIN GROUP (ORDER BY f8), "
+		    "percentile_cont(0.999) WITHIN GROUP (ORDER BY f8) "
+		    "FROM e GROUP BY k", &in, &in, 1);
+		tn_record_batch_unref(in);
+		tn_record_builder_free(b);
+	}
+	tn_sql_pipeline_free(p);
+}
+
+/* Rows of 40 groups; times are few and mostly go on, some are null. Texts of
+ * up to ${longest} bytes, some null. */
+static struct tn_batch *
+timed_texts(const struct tn_schema *schema, uint64_t *r, uint32_t n,
+    uint32_t longest)
+{
+	struct tn_builder *b = tn_record_builder_new(schema, n);
+	struct tn_batch *out;
+	char text[64];
+
+	for (uint32_t i = 0; i < n; i++) {
+		int len = snprintf(text, sizeof text, "%02u-%.*s",
+		    (unsigned)(help_random(r) % 50), (int)(longest - 3),
+		    "of the same length and longer than a word");
+
+		tn_record_builder_i64(b, 0, (int64_t)(help_random(r) % 40));
+		if (help_random(r) % 20 != 0)
+			tn_record_builder_text(b, 1, text, (size_t)len);
+		tn_record_builder_i64(b, 5, i / 40);
+		if (help_random(r) % 30 != 0)
+			tn_record_builder_i64(b, 10, (int64_t)(i / 100 +
+			    help_random(r) % 3));
+		tn_record_builder_row_end(b);
+	}
+	out = tn_record_builder_take(b);
+	tn_record_builder_free(b);
+	return out;
+}
+
+/* Goal: the first and last text by time are right whether texts are short, long
+ * or of both kinds one after the other, in dictionaries and plain. */
+static void
+test_recent(void **state)
+{
+	static const uint32_t longest[4][3] = { { 8, 12, 5 }, { 30, 31, 29 },
+	    { 9, 33, 12 }, { 35, 12, 40 } };
+	uint64_t r = help_seed();
+	struct tn_sql_pipeline *p = help_pipeline(HELP_STREAM);
+	const struct tn_schema *schema = tn_sql_table(p,
+	    tn_slice_of("e"))->schema;
+
+	(void)state;
+	for (size_t k = 0; k < TN_COUNT(longest); k++) {
+		struct tn_batch *plain[3], *dict[3], *mixed[3];
+
+		for (int i = 0; i < 3; i++) {
+			plain[i] = timed_texts(schema, &r, 9000,
+			    longest[k][i]);
+			dict[i] = with_dict(plain[i], &r);
+			mixed[i] = i == 1 ? plain[i] : dict[i];
+		}
+		same_three(p, "SELECT k, max(t), last(s, t), first(s, t), "
+		    "min(t), max(i8), max(t) FILTER (WHERE i8 % 2 = 0), "
+		    "last(s, t) FILTER (WHERE i8 % 3 = 0) FROM e GROUP BY k",
+		    plain, dict, 3);
+		same_three(p, "SELECT last(s, t), first(s, t) FROM e "
+		    "WHERE k <> 3", plain, mixed, 3);
+		for (int i = 0; i < 3; i++) {
+			tn_record_batch_unref(dict[i]);
+			tn_record_batch_unref(plain[i]);
+		}
+	}
+	tn_sql_pipeline_free(p);
+}
+
+/* Goal: groups of more whole numbers than there are codes are right, where
+ * they come one after the other (codes begin anew) and where they do not. */
+static void
+test_codes_anew(void **state)
+{
+	uint64_t r = help_seed();
+	struct tn_sql_pipeline *p = help_pipeline(HELP_STREAM);
+	const struct tn_schema *schema = tn_sql_table(p,
+	    tn_slice_of("e"))->schema;
+	struct tn_batch *plain[2], *dict[2];
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		plain[i] = timed_texts(schema, &r, 70000, 10);
+		dict[i] = with_dict(plain[i], &r);
+	}
+	same_three(p, "SELECT i8, s, count(*) FROM e GROUP BY i8, s", plain,
+	    dict, 2);
+	same_three(p, "SELECT s, i8 / 40 AS i, count(*), max(i8) FROM e "
+	    "GROUP BY s, i", plain, dict, 2);
+	same_three(p, "SELECT i8 * 977 % 601 AS i, count(*) FROM e GROUP BY i",
+	    plain, dict, 2);
+	for (int i = 0; i < 2; i++) {
+		tn_record_batch_unref(dict[i]);
+		tn_record_batch_unref(plain[i]);
+	}
+	tn_sql_pipeline_free(p);
+}
+
 /* Goal: a large set of long texts, some twice, is counted exactly while it
  * grows. */
 static void
@@ -391,6 +554,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_same_answers),
 		cmocka_unit_test(test_large_bags),
+		cmocka_unit_test(test_fractions),
+		cmocka_unit_test(test_recent),
+		cmocka_unit_test(test_codes_anew),
 		cmocka_unit_test(test_large_set),
 		cmocka_unit_test(test_ids),
 		cmocka_unit_test(test_piles),
