@@ -68,7 +68,7 @@ bench: deps
 soak: deps
 	@packaging/deps.sh test
 	@$(MAKE) -s -j$(JOBS) VARIANT=release all tools
-	@SOAK=1 node --test tests/e2e/differential.test.mjs tests/e2e/past.test.mjs tests/e2e/time_travel.test.mjs tests/e2e/kill.test.mjs tests/e2e/mqtt_faults.test.mjs tests/e2e/objects.test.mjs
+	@SOAK=1 node --test tests/e2e/differential.test.mjs tests/e2e/past.test.mjs tests/e2e/time_travel.test.mjs tests/e2e/kill.test.mjs tests/e2e/mqtt_faults.test.mjs tests/e2e/objects.test.mjs tests/e2e/big.test.mjs
 # What is too large for make test: Node-RED, Python's and Spark's readers of Iceberg and Delta.
 interop: deps
 	@packaging/deps.sh test

@@ -4,7 +4,11 @@
  *   per table   is its version another one than was tried last ("tried:ID")?
  *     which rows were taken before? (source of rows in bronze and the log)
  *     every quarantined row of bronze, then of the log, that is not among
- *     them -> ingest; then "tried:ID" = version
+ *     them, in the order in which they came -> ingest; then "tried:ID" =
+ *     version
+ *
+ * Files of bronze follow one another by their LSNs. Only where a clock leapt,
+ * and days were merged, do they overlap: those are read side by side.
  *
  * A kill on the way leaves what was committed; the next start goes on with the
  * rest. Not tried: rows that were too far in the future, which is a matter of
@@ -15,6 +19,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define PIECE_ROWS 4096              /* Of each file, side by side. */
+#define PIECES_BYTES ((size_t)32 << 20)  /* Of all of them, about. */
 
 struct again {
 	struct app *a;
@@ -51,7 +58,7 @@ look_taken(void *arg, struct tn_batch *b)
 
 	for (uint32_t i = 0; i < b->rows; i++)
 		if (tn_column_valid(line, i))
-			note_taken(arg, tn_column_text(
+			note_taken(arg, tn_governance_bronze_text(
 			    &b->columns[TN_BRONZE_SOURCE], i),
 			    ((const int64_t *)line->values)[i]);
 	return TN_OK;
@@ -84,9 +91,8 @@ is_wanted(const struct again *x, const struct tn_log_block *b, uint32_t i,
 }
 
 static enum tn_status
-try_rows(void *arg, struct tn_batch *b)
+try_batch(struct again *x, const struct tn_batch *b)
 {
-	struct again *x = arg;
 	uint32_t at = 0, first;
 	enum tn_status st = TN_OK;
 
@@ -100,7 +106,8 @@ try_rows(void *arg, struct tn_batch *b)
 			break;
 		want = tn_arena_alloc(x->arena, block.rows + 1ul);
 		for (uint32_t i = 0; i < block.rows; i++)
-			want[i] = is_wanted(x, &block, i, tn_column_text(
+			want[i] = is_wanted(x, &block, i,
+			    tn_governance_bronze_text(
 			    &b->columns[TN_BRONZE_CODE], first + i));
 		st = tn_ingest_again_block(x->ingest, &block, want, x->d);
 		tn_arena_reset(x->arena);
@@ -110,13 +117,17 @@ try_rows(void *arg, struct tn_batch *b)
 }
 
 static enum tn_status
-read_bronze(struct again *x, const uint8_t *used, bool bad,
-    enum tn_status (*each)(void *arg, struct tn_batch *b))
+try_rows(void *arg, struct tn_batch *b)
 {
-	static const int32_t mark = TN_MARK_QUARANTINED;
-	struct tn_column one = { .type = tn_record_type(TN_T_INT4),
-	    .rows = 1, .values = &mark };
-	struct tn_parquet_bound bound = { TN_BRONZE_STATUS, &one, &one };
+	return try_batch(arg, b);
+}
+
+/* Source and line of every row. */
+static enum tn_status
+look_bronze(struct again *x)
+{
+	const uint8_t used[TN_BRONZE_RAW + 1] = { [TN_BRONZE_SOURCE] = 1,
+	    [TN_BRONZE_LINE] = 1 };
 	uint32_t first, n = tn_catalog_snapshot_find(x->base, TN_TIER_BRONZE,
 	    x->s->id, &first);
 	enum tn_status st = TN_OK;
@@ -124,10 +135,89 @@ read_bronze(struct again *x, const uint8_t *used, bool bad,
 	for (uint32_t i = first; st == TN_OK && i < first + n; i++) {
 		struct tn_lake_read r = { .path = x->base->files[i].path,
 		    .schema = &tn_governance_bronze, .used = used,
-		    .bounds = &bound, .bound_count = bad ? 1 : 0,
-		    .each = each, .arg = x };
+		    .keep_dictionary = true, .each = look_taken, .arg = x };
 		st = tn_lake_read(x->a->lake, &r, x->d);
 	}
+	return st;
+}
+
+/* Pages without a quarantined row are passed over. */
+static enum tn_status
+try_file(struct again *x, const struct tn_catalog_file *f)
+{
+	static const int32_t mark = TN_MARK_QUARANTINED;
+	struct tn_column one = { .type = tn_record_type(TN_T_INT4),
+	    .rows = 1, .values = &mark };
+	struct tn_parquet_bound bound = { TN_BRONZE_STATUS, &one, &one };
+	struct tn_lake_read r = { .path = f->path,
+	    .schema = &tn_governance_bronze, .bounds = &bound,
+	    .bound_count = 1, .keep_dictionary = true, .each = try_rows,
+	    .arg = x };
+
+	return tn_lake_read(x->a->lake, &r, x->d);
+}
+
+/* Files that overlap: by the offset of the rows. */
+static enum tn_status
+try_side_by_side(struct again *x, const struct tn_catalog_file *const *files,
+    uint32_t n)
+{
+	const char **paths = tn_alloc(n * sizeof *paths);
+	struct tn_lake_merge_opts o = { .paths = paths, .count = n,
+	    .schema = &tn_governance_bronze,
+	    .sort = &(uint32_t){ TN_BRONZE_OFFSET }, .sort_count = 1,
+	    .piece = { .rows = PIECE_ROWS, .bytes = PIECES_BYTES / n } };
+	struct tn_lake_merge *m = NULL;
+	const struct tn_batch *b;
+	enum tn_status st;
+
+	for (uint32_t i = 0; i < n; i++)
+		paths[i] = files[i]->path;
+	st = tn_lake_merge_open(x->a->lake, &o, &m, x->d);
+	while (st == TN_OK) {
+		st = tn_lake_merge_next(m, &b, x->d);
+		if (st == TN_OK)
+			st = try_batch(x, b);
+	}
+	tn_lake_merge_close(m);
+	tn_free(paths);
+	return st == TN_END ? TN_OK : st;
+}
+
+static int
+by_lsn(const void *a, const void *b)
+{
+	const struct tn_catalog_file *x =
+	    *(const struct tn_catalog_file *const *)a;
+	const struct tn_catalog_file *y =
+	    *(const struct tn_catalog_file *const *)b;
+
+	return x->lsn_min < y->lsn_min ? -1 : x->lsn_min > y->lsn_min;
+}
+
+static enum tn_status
+try_bronze(struct again *x)
+{
+	uint32_t first, n = tn_catalog_snapshot_find(x->base, TN_TIER_BRONZE,
+	    x->s->id, &first), next;
+	const struct tn_catalog_file **files = tn_alloc((n + 1ul) *
+	    sizeof(struct tn_catalog_file *));
+	enum tn_status st = TN_OK;
+
+	for (uint32_t i = 0; i < n; i++)
+		files[i] = &x->base->files[first + i];
+	if (n > 0)
+		qsort(files, n, sizeof(struct tn_catalog_file *), by_lsn);
+	for (uint32_t i = 0; st == TN_OK && i < n; i = next) {
+		uint64_t last = files[i]->lsn_max;
+		for (next = i + 1; next < n && files[next]->lsn_min <= last;
+		    next++)
+			if (files[next]->lsn_max > last)
+				last = files[next]->lsn_max;
+		st = next == i + 1 ? try_file(x, files[i]) :
+		    try_side_by_side(x, files + i, next - i);
+	}
+	tn_free(files);
 	return st;
 }
 
@@ -180,17 +270,15 @@ read_log(struct again *x, bool look)
 static enum tn_status
 try_stream(struct again *x)
 {
-	const uint8_t used[TN_BRONZE_RAW + 1] = { [TN_BRONZE_SOURCE] = 1,
-	    [TN_BRONZE_LINE] = 1 };
 	struct tn_ingest_again_counts n = { 0 };
-	enum tn_status st = read_bronze(x, used, false, look_taken);
+	enum tn_status st = look_bronze(x);
 
 	if (st == TN_OK)
 		st = read_log(x, true);
 	if (x->count > 0)
 		qsort(x->taken, x->count, sizeof *x->taken, by_offset);
 	if (st == TN_OK)
-		st = read_bronze(x, NULL, true, try_rows);
+		st = try_bronze(x);
 	if (st == TN_OK)
 		st = read_log(x, false);
 	if (st == TN_OK)

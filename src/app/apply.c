@@ -11,8 +11,9 @@
  *
  * The old definitions serve until the swap. What a start does better is
  * refused before anything is done: tables that are new, changed or gone, and
- * views that publish to MQTT, now or then. A failure leaves the old definitions. The text is
- * that of the configuration folder: it is what the next start reads, too. */
+ * views that publish to MQTT, now or then; options alone wait for it. A failure
+ * leaves the old definitions. The text is that of the configuration folder: it
+ * is what the next start reads, too. */
 #include "app/call_int.h"
 
 #include <stdio.h>
@@ -228,7 +229,7 @@ refuse(struct work *w, const struct tn_app_plan *plan)
 {
 	const struct tn_app_planned *o = plan->all;
 
-	while (o->change == TN_PLAN_SAME || o->restart == NULL)
+	while (o->change == TN_PLAN_SAME || o->restart == NULL || o->later)
 		o++;
 	tn_diag_hint(&w->d, "restart tarn run: the start makes all of the "
 	    "plan; tarn plan shows it");
@@ -247,7 +248,7 @@ list_change(struct work *w, const struct tn_app_plan *plan)
 		const struct tn_app_planned *o = &plan->all[i];
 		struct tn_slice name = tn_slice_of(o->name);
 		int at = tn_serving_view_find(m, name);
-		if (o->kind != TN_CATALOG_VIEW)
+		if (o->kind != TN_CATALOG_VIEW || o->later)
 			continue;
 		if (o->change == TN_PLAN_NEW || o->change == TN_PLAN_CHANGED)
 			st = tn_serving_change_add(&w->change, tn_sql_view(
@@ -287,7 +288,7 @@ apply(struct work *w, struct tn_sql_pipeline *p,
 		tn_sql_pipeline_free(p);
 		return refuse(w, plan);
 	}
-	if (plan->changes == 0) {
+	if (plan->changes == plan->later) {
 		tn_sql_pipeline_free(p);
 		return TN_OK;
 	}
@@ -301,6 +302,11 @@ apply(struct work *w, struct tn_sql_pipeline *p,
 	let_go(w);
 	tn_serving_change_fini(&w->change);
 	tn_budget_set(&w->held, 0);
+	/* The change holds; plan would only show too much. */
+	if (st == TN_OK && tn_app_options_note(w->a->catalog,
+	    w->a->model) != TN_OK)
+		tn_say(TN_WARN, "app", "the options in force could not be "
+		    "noted");
 	return st;
 }
 
@@ -309,8 +315,13 @@ put_applied(struct work *w, const struct tn_app_plan *plan)
 {
 	struct tn_buf *out = &w->out;
 
+	for (uint32_t i = 0; i < plan->count; i++)
+		if (plan->all[i].later)
+			tn_buf_printf(&w->text, "%s: %s: waits for the next "
+			    "start\n", plan->all[i].name,
+			    plan->all[i].what);
 	tn_buf_printf(out, "{\"changes\":%u,\"run\":", (unsigned)
-	    plan->changes);
+	    (plan->changes - plan->later));
 	if (w->run != 0)
 		tn_buf_printf(out, "%llu", (unsigned long long)w->run);
 	else

@@ -1,5 +1,6 @@
 /* What differs between two definitions of a table, for tarn plan: columns,
- * CHECKs, the key, options. Expressions are compared as trees: how they are
+ * CHECKs, the key, what says when. The catalog's text has no other options
+ * (options.c). Expressions are compared as trees: how they are
  * written does not count. */
 #include "app/plan_int.h"
 
@@ -18,12 +19,6 @@ say(struct tn_buf *out, const char *fmt, ...)
 	(void)vsnprintf(line, sizeof line, fmt, ap);
 	va_end(ap);
 	tn_buf_printf(out, "%s%s", out->n > 0 ? "; " : "", line);
-}
-
-static bool
-same_text(const char *a, const char *b)
-{
-	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
 static bool
@@ -152,32 +147,15 @@ same_columns(const struct tn_sql_table *was, const uint32_t *a, uint32_t n,
 }
 
 static void
-diff_options(const struct tn_sql_table *was, const struct tn_sql_table *is,
+diff_rest(const struct tn_sql_table *was, const struct tn_sql_table *is,
     struct tn_buf *out)
 {
-	bool topics = was->topic_count == is->topic_count;
-
 	if (was->key_count != is->key_count || !same_columns(was, was->key,
 	    was->key_count, is, is->key))
 		say(out, "PRIMARY KEY");
 	if (strcmp(column_name(was, was->event_time),
 	    column_name(is, is->event_time)) != 0)
 		say(out, "event_time");
-	if (was->dedupe_window_us != is->dedupe_window_us)
-		say(out, "dedupe_window");
-	if (was->max_future_skew_us != is->max_future_skew_us)
-		say(out, "max_future_skew");
-	if (was->retention_us != is->retention_us)
-		say(out, "retention");
-	if (was->bronze_retention_us != is->bronze_retention_us)
-		say(out, "bronze_retention");
-	if (was->sort_count != is->sort_count || !same_columns(was,
-	    was->sort_by, was->sort_count, is, is->sort_by))
-		say(out, "sort_by");
-	for (uint32_t i = 0; topics && i < was->topic_count; i++)
-		topics = same_text(was->topics[i], is->topics[i]);
-	if (!topics)
-		say(out, "mqtt");
 }
 
 void
@@ -186,7 +164,7 @@ tn_app_table_diff(const struct tn_sql_table *was,
 {
 	diff_columns(was, is, out);
 	diff_checks(was, is, out);
-	diff_options(was, is, out);
+	diff_rest(was, is, out);
 	if (out->n == 0)
 		say(out, "its text");
 }

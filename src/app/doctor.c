@@ -7,12 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codec/codec.h"
 #include "os/os.h"
 
 #define SYNCS 20
 #define MEDIAN 10
 #define WARN_FREE (UINT64_C(1) << 30)
 #define FAIL_FREE (UINT64_C(100) << 20)
+#define WARN_DAYS 14
 
 static int
 say(int rank, const char *what, const char *words)
@@ -159,6 +161,80 @@ look_at_server(const struct tn_app_args *a)
 	return rank > memory ? rank : memory;
 }
 
+static uint64_t
+member(const struct tn_json *o, const char *name)
+{
+	const struct tn_json *v = tn_codec_json_get(o, name);
+	uint64_t n = 0;
+
+	if (v == NULL || v->kind != TN_JSON_NUMBER ||
+	    !tn_parse_u64(v->text, &n))
+		return 0;
+	return n;
+}
+
+/* How long the disk lasts, and the cold folder. */
+static int
+say_lake(const struct tn_json *o)
+{
+	const struct tn_json *tables = tn_codec_json_get(o, "tables");
+	const struct tn_json *cold = tn_codec_json_get(o, "cold");
+	const struct tn_json *folder = tn_codec_json_get(cold, "folder");
+	const struct tn_json *ready = tn_codec_json_get(cold, "ready");
+	uint64_t bytes = 0, moved = 0, days = member(o, "days_left");
+	uint64_t room = member(cold, "free");
+	bool lost = ready != NULL && ready->kind == TN_JSON_FALSE;
+	char words[900];
+	size_t n;
+
+	for (uint32_t i = 0; tables != NULL && i < tables->count; i++) {
+		bytes += member(&tables->items[i], "bytes");
+		moved += member(&tables->items[i], "cold_bytes");
+	}
+	n = (size_t)snprintf(words, sizeof words, "%.1f MiB",
+	    (double)bytes / (1 << 20));
+	if (folder != NULL)
+		n += (size_t)snprintf(words + n, sizeof words - n, ", of it "
+		    "%.1f MiB in the cold folder %.*s", (double)moved /
+		    (1 << 20), (int)(folder->text.n > 500 ? 500 :
+		    folder->text.n), (const char *)folder->text.p);
+	if (lost)
+		n += (size_t)snprintf(words + n, sizeof words - n, ", which "
+		    "is not there: mount it");
+	else if (folder != NULL)
+		n += (size_t)snprintf(words + n, sizeof words - n, " (%.1f "
+		    "GiB free)", (double)room / (1 << 30));
+	if (days > 0)
+		(void)snprintf(words + n, sizeof words - n, "; at this rate "
+		    "the disk lasts %llu days", (unsigned long long)days);
+	return say(lost ? 2 : (folder != NULL && room < WARN_FREE) ||
+	    (days > 0 && days < WARN_DAYS) ? 1 : 0, "lake", words);
+}
+
+/* Only where a server answers, and lets us ask. */
+static int
+look_at_lake(const struct tn_app_args *a)
+{
+	char *url = tn_app_url(a, "/api/v1/lake");
+	char *token = tn_app_url_token(a);
+	struct tn_app_call c = { .method = "GET", .url = url,
+	    .token = token };
+	struct tn_arena *arena = tn_arena_new(4096);
+	struct tn_json *o = NULL;
+	struct tn_app_reply r;
+	int rank = 0;
+
+	tn_app_http(&c, &r);
+	if (r.status == 200 && tn_codec_json_parse(arena, (struct tn_slice){
+	    r.body.p, r.body.n }, &o, NULL) == TN_OK)
+		rank = say_lake(o);
+	tn_buf_fini(&r.body);
+	tn_arena_free(arena);
+	tn_free(token);
+	tn_free(url);
+	return rank;
+}
+
 static int
 look_at_zones(void)
 {
@@ -181,6 +257,8 @@ tn_app_doctor(const struct tn_app_args *a)
 	rank = look_at_zones();
 	worst = rank > worst ? rank : worst;
 	rank = look_at_server(a);
+	worst = rank > worst ? rank : worst;
+	rank = look_at_lake(a);
 	worst = rank > worst ? rank : worst;
 	return worst == 2 ? TN_EXIT_FAILED : TN_EXIT_OK;
 }

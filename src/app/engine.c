@@ -322,6 +322,10 @@ open_stores(struct app *a, struct tn_diag *d)
 	}
 	if (st == TN_OK)
 		st = note_streams(a);
+	/* Only plan misses it, and a full disk must not keep a start. */
+	if (st == TN_OK && tn_app_options_note(a->catalog, a->model) != TN_OK)
+		tn_say(TN_WARN, "app", "the options in force could not be "
+		    "noted: tarn plan may not see that they change");
 	if (st == TN_OK)
 		tn_serving_model_state_max(a->model, (size_t)
 		    a->set.number[TN_SET_HOLISTIC_BYTES]);
@@ -372,7 +376,7 @@ make_batch(struct app *a)
 	const int64_t *n = a->set.number;
 	struct tn_batch_opts o = { .model = a->model, .catalog = a->catalog,
 	    .lake = a->lake, .log = a->log, .serving = a->serving,
-	    .pool = a->pool, .speed = { seal, unseal, speed_published,
+	    .pool = a->folds, .speed = { seal, unseal, speed_published,
 	    speed_adopt, speed_swap, speed_abandon, a->speed }, .published = published, .arg = a,
 	    .young_files_max = (uint32_t)n[TN_SET_YOUNG_FILES],
 	    .compact_file_bytes = (uint64_t)n[TN_SET_COMPACT_BYTES],
@@ -434,6 +438,8 @@ tn_app_engine_open(struct app *a, struct tn_diag *d)
 	a->loop = tn_net_loop_new();
 	a->pool = tn_net_pool_new("query", (uint32_t)
 	    a->set.number[TN_SET_QUERY_THREADS], POOL_JOBS);
+	a->folds = tn_net_pool_background("folds", (uint32_t)
+	    a->set.number[TN_SET_QUERY_THREADS], POOL_JOBS);
 	make_layers(a);
 	st = catch_up(a, d);
 	tn_app_calls_open(a);
@@ -465,6 +471,7 @@ tn_app_engine_close(struct app *a)
 	if (a->speed != NULL)
 		tn_speed_stop(a->speed);
 	tn_net_pool_free(a->pool);
+	tn_net_pool_free(a->folds);
 	tn_net_timer_free(a->memory_timer);
 	if (a->loop != NULL)
 		tn_net_loop_settle(a->loop);

@@ -66,6 +66,16 @@ struct bad {
 	uint64_t rows, taken;            /* Of them, by an earlier start. */
 };
 
+/* Are quarantined rows of this code tried again? When one came is no rule that
+ * could be mended; and what did not fit a definition in between was accepted:
+ * the one in force decides of it by itself. */
+static bool
+is_tried(struct tn_slice code)
+{
+	return !tn_slice_is(code, "future") &&
+	    !tn_slice_is(code, "definition_changed");
+}
+
 static enum tn_status
 count_bad(void *arg, struct tn_batch *b)
 {
@@ -75,10 +85,8 @@ count_bad(void *arg, struct tn_batch *b)
 	uint64_t offset;
 
 	for (uint32_t i = 0; i < b->rows; i++) {
-		/* When it came is no rule that could be mended. */
 		n->rows += status[i] == TN_MARK_QUARANTINED &&
-		    !tn_slice_is(tn_column_text(&b->columns[TN_BRONZE_CODE],
-		    i), "future");
+		    is_tried(tn_column_text(&b->columns[TN_BRONZE_CODE], i));
 		n->taken += tn_column_valid(line, i) &&
 		    tn_ingest_again_origin(tn_column_text(
 		    &b->columns[TN_BRONZE_SOURCE], i),
@@ -151,9 +159,51 @@ ran_with(struct planning *x, uint32_t id)
 	return strstr(list, word) != NULL;
 }
 
+/* What changes of the options of an object that runs; "": nothing. */
+static const char *
+options_diff(struct planning *x, uint32_t id, struct tn_buf *is)
+{
+	const char *was = tn_app_options_noted(x->cat, id, x->out->arena);
+	const char *text = "";
+	struct tn_buf b = { 0 };
+
+	if (was != NULL) {
+		tn_app_options_diff(was, tn_buf_cstr(is), &b);
+		text = tn_arena_strdup(x->out->arena, tn_buf_cstr(&b));
+	}
+	tn_buf_fini(&b);
+	tn_buf_fini(is);
+	return text;
+}
+
+/* Its definition stands: the options alone, or nothing. */
+static void
+plan_options(struct planning *x, enum tn_catalog_kind kind, const char *name,
+    const char *diff)
+{
+	struct tn_app_planned *o = add(x, kind, name, diff[0] == '\0' ?
+	    TN_PLAN_SAME : TN_PLAN_CHANGED);
+
+	if (diff[0] == '\0')
+		return;
+	o->what = diff;
+	o->restart = "other options";
+	o->later = true;
+	x->out->later++;
+}
+
+static void
+add_what(struct planning *x, struct tn_app_planned *o, const char *more)
+{
+	if (more[0] != '\0')
+		o->what = tn_arena_printf(x->out->arena, "%s; %s", o->what,
+		    more);
+}
+
 static enum tn_status
 plan_table(struct planning *x, const struct tn_sql_table *t)
 {
+	struct tn_buf options = { 0 };
 	struct tn_catalog_name name = { .kind = kind_of(t), .name = t->name };
 	struct tn_catalog_object held = { 0 };
 	const char *was = NULL;
@@ -170,14 +220,20 @@ plan_table(struct planning *x, const struct tn_sql_table *t)
 		return st;
 	if (strcmp(was, t->definition) == 0) {
 		/* One that was left out for a while is not in the model. */
-		bool runs = ran_with(x, held.id);
-		o = add(x, name.kind, t->name, runs ? TN_PLAN_SAME :
-		    TN_PLAN_NEW);
-		o->restart = runs ? NULL : "a new table";
+		if (ran_with(x, held.id)) {
+			tn_app_table_options(t, &options);
+			plan_options(x, name.kind, t->name, options_diff(x,
+			    held.id, &options));
+			return TN_OK;
+		}
+		o = add(x, name.kind, t->name, TN_PLAN_NEW);
+		o->restart = "a new table";
 		return TN_OK;
 	}
+	tn_app_table_options(t, &options);
 	o = add(x, name.kind, t->name, TN_PLAN_CHANGED);
 	o->what = table_diff(x, was, t);
+	add_what(x, o, options_diff(x, held.id, &options));
 	o->restart = "a table whose silver is made anew from bronze";
 	add_cost(x, o, TN_TIER_BRONZE, held.id);
 	return t->kind == TN_SQL_STREAM ? count_quarantine(x, held.id,
@@ -227,7 +283,7 @@ is_changed(const struct planning *x, const char *table)
 		const struct tn_app_planned *o = &x->out->all[i];
 		if (o->kind != TN_CATALOG_VIEW &&
 		    strcmp(o->name, table) == 0)
-			return o->change != TN_PLAN_SAME;
+			return o->change != TN_PLAN_SAME && !o->later;
 	}
 	return true;
 }
@@ -273,7 +329,7 @@ plan_view(struct planning *x, const struct tn_sql_view *v)
 	    .name = v->name };
 	struct tn_catalog_object held = { 0 };
 	struct tn_app_planned *o;
-	struct tn_buf is = { 0 };
+	struct tn_buf is = { 0 }, options = { 0 };
 	const char *was = NULL;
 	uint32_t version = 0;
 	enum tn_status st = x->cat == NULL ? TN_ENOTFOUND :
@@ -287,17 +343,22 @@ plan_view(struct planning *x, const struct tn_sql_view *v)
 	if (st != TN_OK && st != TN_ENOTFOUND)
 		return st;
 	tn_serving_view_text(x->p, v, &is);
+	tn_app_view_options(v, &options);
 	if (st == TN_OK && strcmp(was, tn_buf_cstr(&is)) == 0) {
-		(void)add(x, TN_CATALOG_VIEW, v->name, TN_PLAN_SAME);
+		plan_options(x, TN_CATALOG_VIEW, v->name, options_diff(x,
+		    held.id, &options));
 	} else {
 		o = add(x, TN_CATALOG_VIEW, v->name, st == TN_OK ?
 		    TN_PLAN_CHANGED : TN_PLAN_NEW);
-		if (st == TN_OK)
+		if (st == TN_OK) {
 			o->what = view_diff(was, tn_buf_cstr(&is));
+			add_what(x, o, options_diff(x, held.id, &options));
+		}
 		o->restart = view_restart(x, v);
 		view_cost(x, o, v);
 	}
 	tn_buf_fini(&is);
+	tn_buf_fini(&options);
 	return TN_OK;
 }
 
@@ -380,7 +441,8 @@ tn_app_plan_make(struct tn_app_plan *out, const struct tn_sql_pipeline *p,
 		plan_gone(&x, names, count);
 	for (uint32_t i = 0; i < out->count; i++)
 		out->restart = out->restart || (out->all[i].change !=
-		    TN_PLAN_SAME && out->all[i].restart != NULL);
+		    TN_PLAN_SAME && out->all[i].restart != NULL &&
+		    !out->all[i].later);
 	tn_catalog_snapshot_put(x.now);
 	if (st != TN_OK && d->message[0] == '\0')
 		(void)tn_diag_set(d, st, "plan_failed",
@@ -436,8 +498,10 @@ tn_app_plan_text(const struct tn_app_plan *p, struct tn_buf *out)
 	else
 		tn_buf_printf(out, "%u changes, %u unchanged; %s\n",
 		    (unsigned)p->changes, (unsigned)(p->count - p->changes),
-		    p->restart ? "restart to make them: the start builds what "
-		    "is new" : "tarn apply makes them while it runs");
+		    p->restart || p->later == p->changes ? "restart to make "
+		    "them: the start builds what is new" : p->later > 0 ?
+		    "tarn apply makes them while it runs, but for options" :
+		    "tarn apply makes them while it runs");
 }
 
 static void
@@ -460,7 +524,8 @@ tn_app_plan_json(const struct tn_app_plan *p, struct tn_buf *out)
 
 	tn_app_plan_text(p, &text);
 	tn_buf_printf(out, "{\"changes\":%u,\"restart\":%s,\"objects\":[",
-	    (unsigned)p->changes, p->restart ? "true" : "false");
+	    (unsigned)p->changes, p->restart || p->later > 0 ? "true" :
+	    "false");
 	for (uint32_t i = 0; i < p->count; i++) {
 		const struct tn_app_planned *o = &p->all[i];
 		tn_buf_printf(out, "%s{\"kind\":\"%s\",\"change\":\"%s\"",

@@ -5,6 +5,7 @@
 #include "app/app.h"
 #include "catalog/catalog.h"
 #include "lake/lake.h"
+#include "serving/serving.h"
 
 enum tn_app_change { TN_PLAN_SAME, TN_PLAN_NEW, TN_PLAN_CHANGED,
 	TN_PLAN_DROPPED };
@@ -14,6 +15,8 @@ struct tn_app_planned {
 	const char *name;
 	const char *what;        /* Of a change: parts, or "". */
 	const char *restart;     /* Why not while it runs; NULL: it can be. */
+	bool later;              /* Only its options: it waits for a start, but
+	                          * keeps no other change waiting. */
 	/* To be read for it: bronze of a table, silver of a view. */
 	uint64_t rows, bytes;
 	uint32_t files;
@@ -24,7 +27,8 @@ struct tn_app_plan {
 	struct tn_app_planned *all;
 	uint32_t count;
 	uint32_t changes;
-	bool restart;            /* Some of them need one. */
+	uint32_t later;          /* Of them, only options. */
+	bool restart;            /* Some of the others need one. */
 };
 /* Reads bronze's statuses of changed tables. Free with fini, also after a
  * failure. Not on the loop. */
@@ -40,7 +44,20 @@ TN_MUST_USE enum tn_status tn_app_streams_note(struct tn_catalog *cat,
     const uint32_t *ids, uint32_t count);
 /* Does it go to MQTT? The catalog does not know. */
 bool tn_app_publishes(const struct tn_sql_view *v);
-/* What differs between two definitions of a table, in words. */
+/* WITH options as lines; see options.c. */
+void tn_app_table_options(const struct tn_sql_table *t, struct tn_buf *out);
+void tn_app_view_options(const struct tn_sql_view *v, struct tn_buf *out);
+/* What differs between two such texts, in words: "a: 1 becomes 2; ..." */
+void tn_app_options_diff(const char *was, const char *is,
+    struct tn_buf *out);
+/* Those that an object runs with; NULL: not known. */
+const char *tn_app_options_noted(struct tn_catalog *cat, uint32_t id,
+    struct tn_arena *a);
+/* Note those of all that runs; at the start, and after definitions changed. */
+TN_MUST_USE enum tn_status tn_app_options_note(struct tn_catalog *cat,
+    const struct tn_serving_model *m);
+/* What differs between two definitions of a table, in words; without
+ * options. */
 void tn_app_table_diff(const struct tn_sql_table *was,
     const struct tn_sql_table *is, struct tn_buf *out);
 

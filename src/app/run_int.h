@@ -32,6 +32,7 @@ struct app {
 	struct tn_serving_model *model;
 	struct tn_net_loop *loop;
 	struct tn_net_pool *pool;
+	struct tn_net_pool *folds;       /* Of recomputes. */
 	struct tn_speed *speed;
 	struct tn_serving *serving;
 	struct tn_ingest *ingest;

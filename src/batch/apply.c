@@ -14,8 +14,10 @@
  * No cut is between them: they are jobs of the same thread. What can go wrong:
  * disk and catalog errors, memory. Then nothing has changed but the versions of
  * names, and the next start computes their views again. A crash at any step
- * leaves what the configuration says, and the start does what is missing. The
- * old files stay until the snapshots that name them expire. */
+ * leaves what the configuration says, and the start does what is missing. Of
+ * time buckets that retention has taken all rows of there is no number; the
+ * one that lost a part begins with what is left. The old files stay until the
+ * snapshots that name them expire. */
 #include "batch/batch_int.h"
 
 #include <stdio.h>
@@ -92,6 +94,39 @@ drop_gold(struct apply *p, uint32_t object)
 		tn_batch_change_drop(&p->change, p->base->files[i].id);
 }
 
+/* Buckets wholly before the floor are left out: late rows would be another
+ * number. The one that the floor is in has what is left, which without it the
+ * next cut would make of even less. */
+static void
+leave_retired(struct apply *p, const struct tn_serving_view *v,
+    struct tn_exec_fold **states)
+{
+	const struct tn_governance_stream *s =
+	    &p->x->model->streams[v->stream];
+	struct tn_exec_bound kept, rest = { .group = 0 };
+	struct tn_exec_fold *some;
+	struct tn_diag d = { .line = 0 };
+
+	if (tn_batch_kept(p->b, v, p->arena, &kept, &d) != TN_OK) {
+		tn_say(TN_WARN, "batch", "view %s counts only the rows that "
+		    "retention has left", v->def->name);
+		tn_buf_printf(&p->r->text, "%s: counts only the rows that "
+		    "retention has left\n", v->def->name);
+		return;
+	}
+	if (kept.max == NULL)
+		return;
+	rest.group = kept.group;
+	rest.min = tn_exec_bucket_at(v->def->select,
+	    (uint32_t)tn_batch_time_column(s),
+	    tn_batch_floor(p->b, v->stream), p->arena);
+	if (rest.min == NULL)
+		return;
+	some = tn_exec_fold_clone(*states, &rest, 1);
+	tn_exec_fold_free(*states);
+	*states = some;
+}
+
 static enum tn_status
 write_view(struct apply *p, struct tn_serving_built *n)
 {
@@ -101,6 +136,7 @@ write_view(struct apply *p, struct tn_serving_built *n)
 	enum tn_status st;
 
 	n->states = NULL;
+	leave_retired(p, v, &states);
 	if (n->old >= 0)
 		p->change.before = tn_batch_before_files(p->b->o.lake, v,
 		    p->base, NULL);

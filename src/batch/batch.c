@@ -11,6 +11,10 @@
 #define JOBS_MAX 64
 #define LINE_MAX_JOBS 32      /* Of them, behind a recompute. */
 #define CALM_US 10000000      /* After a cut that failed. */
+#define EARLY 1u              /* A cut was asked for: for rows or memory. */
+#define TIMED 2u              /* Its time had come. */
+#define STALL_US 1000000      /* A disk that fails so slowly hangs. */
+#define STALLED_US INT64_C(600000000)    /* Then it is left alone. */
 #define GOLD_PARTS 4          /* Of the budget: most that is kept for gold. */
 #define KEPT_PARTS 16         /* What the allocator may keep. */
 #define ROOM_PARTS 8          /* Two slices, two row groups. */
@@ -74,6 +78,10 @@ tn_batch_new(const struct tn_batch_opts *o)
 	b->last_success = tn_counter_get(TN_GAUGE,
 	    "tarn_batch_last_success_timestamp_seconds", NULL,
 	    "When the last cut was published.");
+	b->left = tn_counter_get(TN_GAUGE, "tarn_batch_files_left", NULL,
+	    "Old files that could not be removed at the last try.");
+	b->skipped = tn_counter_get(TN_GAUGE, "tarn_batch_files_skipped",
+	    NULL, "Damaged files that compaction and moves leave alone.");
 	b->said_unknown = tn_zalloc(tn_serving_view_slots(o->model) + 1);
 	b->gold.class = TN_BUDGET_CUT_RESERVE;
 	b->standing.class = TN_BUDGET_CUT_RESERVE;
@@ -188,22 +196,30 @@ trim_memory(void)
 /* ---- jobs ------------------------------------------------------------ */
 
 static void
+take_cut(struct tn_batch_jobs *b, const char *reason, bool retire,
+    struct tn_batch_report *r)
+{
+	tn_batch_cut(b, reason, r);
+	keep_gold_free(b, r->status == TN_OK);
+	calm_down(b, r);
+	if (r->status == TN_OK) {
+		if (retire)
+			tn_batch_retire(b);
+		tn_batch_cost(b);
+		tn_batch_compact(b);
+	}
+	tn_batch_collect(b);
+	trim_memory();
+}
+
+static void
 do_job(struct tn_batch_jobs *b, struct job *j)
 {
 	struct tn_batch_report *r = &j->report;
 
 	switch (j->r.kind) {
 	case TN_BATCH_CUT:
-		tn_batch_cut(b, j->reason, r);
-		keep_gold_free(b, r->status == TN_OK);
-		calm_down(b, r);
-		if (r->status == TN_OK) {
-			tn_batch_retire(b);
-			tn_batch_cost(b);
-			tn_batch_compact(b);
-		}
-		tn_batch_collect(b);
-		trim_memory();
+		take_cut(b, j->reason, true, r);
 		break;
 	case TN_BATCH_RECOMPUTE:
 		if (!j->r.dry_run)
@@ -230,6 +246,24 @@ do_job(struct tn_batch_jobs *b, struct job *j)
 		tn_batch_apply(b, &j->r, r);
 		break;
 	}
+}
+
+/* The job behind it finds less to do; what comes after a cut comes after this
+ * one, too, but that no row is removed: the one under way knows what there was,
+ * and holds its files. Each time that was due is one cut; for rows and memory,
+ * which may be asked for with every block, they come no closer than CALM_US. */
+void
+tn_batch_let_cut(struct tn_batch_jobs *b)
+{
+	struct tn_batch_report r = { .status = TN_OK };
+	uint32_t asked = __atomic_load_n(&b->cut_asked, __ATOMIC_RELAXED);
+
+	if (asked == 0 || (asked == EARLY && tn_os_mono_us() < b->let_us))
+		return;
+	__atomic_store_n(&b->cut_asked, 0, __ATOMIC_RELAXED);
+	take_cut(b, asked == EARLY ? "rows" : "timer", false, &r);
+	tn_buf_fini(&r.text);
+	b->let_us = tn_os_mono_us() + CALM_US;
 }
 
 /* One recompute after the other; each looks for itself whether it is its turn.
@@ -316,8 +350,10 @@ run_job(struct tn_net_job *job)
 	if (stands_in_line(j))
 		return;
 	__atomic_sub_fetch(&j->b->waiting, 1, __ATOMIC_RELAXED);
-	if (j->timed)
+	if (j->timed) {
 		__atomic_store_n(&j->b->cut_waiting, 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&j->b->cut_asked, 0, __ATOMIC_RELAXED);
+	}
 	if (r->status == TN_OK)
 		r->status = tn_batch_stopping(j->b, &r->diag);
 	if (r->status == TN_OK)
@@ -354,6 +390,9 @@ tn_batch_post(struct tn_batch_jobs *b, const struct tn_batch_request *r)
 	if (timed && is_early(r) && tn_os_mono_us() <
 	    __atomic_load_n(&b->calm_us, __ATOMIC_RELAXED))
 		return TN_OK;
+	if (timed)
+		__atomic_fetch_or(&b->cut_asked, is_early(r) ? EARLY : TIMED,
+		    __ATOMIC_RELAXED);
 	if (timed && __atomic_exchange_n(&b->cut_waiting, 1,
 	    __ATOMIC_RELAXED) != 0)
 		return TN_OK;           /* One waits already: it will do. */
@@ -608,23 +647,109 @@ tn_batch_change_publish(struct change *c, uint64_t lsn,
 
 /* ---- removing files -------------------------------------------------- */
 
+/* Said when it fails in a new way. */
+static void
+say_left(struct tn_batch_jobs *b, enum tn_status st, uint32_t left,
+    const char *path)
+{
+	tn_counter_set(b->left, left);
+	if (st != TN_OK && st != b->collect_said)
+		tn_say(TN_WARN, "batch", "%u old files could not be removed, "
+		    "the first of them %s: %s; tried again after each cut",
+		    (unsigned)left, path, tn_status_text(st));
+	b->collect_said = st;
+}
+
+/* A pass over old files. Of a disk that hangs every call may take minutes, and
+ * cuts wait: so the first file of a cold folder that it fails keeps the others
+ * of that folder in this pass, and the next pass begins behind it. */
+struct pass {
+	struct tn_batch_jobs *b;
+	const char *away;        /* A file of that folder; NULL: none. */
+	bool failed;             /* One of a cold folder. */
+};
+
+/* "cold-3f2a91bc/..." of silver/badge/cold-3f2a91bc/...; NULL: it is not in a
+ * cold folder. */
+static const char *
+cold_part(const char *path)
+{
+	for (int i = 0; i < 2 && path != NULL; i++) {
+		path = strchr(path, '/');
+		path += path != NULL;
+	}
+	return path != NULL && strncmp(path, "cold-", 5) == 0 ? path : NULL;
+}
+
+static bool
+is_away(const struct pass *p, const char *cold)
+{
+	size_t n = strcspn(cold, "/");
+
+	return tn_os_mono_us() < p->b->collect_calm_us || (p->away != NULL &&
+	    strncmp(p->away, cold, n + 1) == 0);
+}
+
+static enum tn_status
+remove_old(struct pass *p, const struct tn_catalog_file *f)
+{
+	struct tn_batch_jobs *b = p->b;
+	const char *cold = cold_part(f->path);
+	int64_t began = tn_os_mono_us(), now;
+	enum tn_status st;
+
+	if (cold != NULL && is_away(p, cold)) {
+		if (!p->failed && f->id == b->collect_stuck)
+			p->away = NULL;
+		return TN_EIO;
+	}
+	st = tn_lake_remove(b->o.lake, f->path);
+	if (cold == NULL || st != TN_EIO)
+		return st;
+	now = tn_os_mono_us();
+	p->away = cold;
+	p->failed = true;
+	b->collect_stuck = f->id;
+	if (now - began >= STALL_US)
+		b->collect_calm_us = now + STALLED_US;
+	return st;
+}
+
+/* One that cannot be removed keeps no other of its disk for good. */
 void
 tn_batch_collect(struct tn_batch_jobs *b)
 {
 	struct tn_arena *a = tn_arena_new(4096);
+	struct tn_catalog_old old = { tn_batch_expiry(b), b->collect_skip };
 	struct tn_catalog_file *files = NULL;
-	uint32_t count = 0;
-	enum tn_status st = tn_catalog_garbage(b->o.catalog,
-	    tn_batch_expiry(b), a, &files, &count);
+	struct pass pass = { .b = b };
+	const char *first = "";
+	uint32_t count = 0, left = 0;
+	enum tn_status why = TN_OK;
+	enum tn_status st = tn_catalog_garbage(b->o.catalog, &old, a, &files,
+	    &count);
 
+	for (uint32_t i = 0; i < count && pass.away == NULL; i++)
+		if (files[i].id == b->collect_stuck)
+			pass.away = cold_part(files[i].path);
 	for (uint32_t i = 0; st == TN_OK && i < count; i++) {
-		st = tn_lake_remove(b->o.lake, files[i].path);
+		enum tn_status one = remove_old(&pass, &files[i]);
 		tn_os_crash_point("collect_unlinked");
-		if (st == TN_OK)
+		if (one == TN_OK) {
 			st = tn_catalog_forget(b->o.catalog, &files[i].id, 1);
+		} else if (left++ == 0) {
+			first = files[i].path;
+			why = one;
+		}
 	}
 	if (st != TN_OK)
 		tn_say(TN_WARN, "batch", "old files could not be removed: %s",
 		    tn_status_text(st));
+	else if (count > 0 || old.skip == 0)
+		say_left(b, why, old.skip + left, first);
+	if (!pass.failed && tn_os_mono_us() >= b->collect_calm_us)
+		b->collect_stuck = 0;
+	/* Behind them next, then from the first one on. */
+	b->collect_skip = count == TN_CATALOG_GARBAGE ? old.skip + left : 0;
 	tn_arena_free(a);
 }

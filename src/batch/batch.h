@@ -27,7 +27,7 @@ struct tn_batch_opts {
 	struct tn_lake *lake;
 	struct tn_log *log;
 	struct tn_serving *serving;
-	struct tn_net_pool *pool;
+	struct tn_net_pool *pool;   /* Where recomputes fold files. */
 	struct tn_batch_speed speed;
 	/* After a cut at ${lsn} is public: the log may be trimmed. */
 	void (*published)(void *arg, uint64_t lsn);

@@ -3,6 +3,18 @@
 #define TN_BATCH_INT_H
 
 #include "batch/batch.h"
+#include "os/os.h"
+
+/* See hold.c: nothing goes for ${wait} when the clock leapt. */
+struct hold {
+	const char *key;             /* Of the catalog. */
+	const char *what;            /* What then does not happen. */
+	int64_t wait;
+	int64_t step;                /* A leap that is believed; */
+	int64_t most;                /* and by the next look. */
+	struct tn_os_leap seen;
+	int64_t until;               /* Wall; 0: it is not held. */
+};
 
 struct job;
 struct tn_batch_jobs {
@@ -10,6 +22,7 @@ struct tn_batch_jobs {
 	struct tn_net_actor *actor;
 	uint32_t waiting;            /* Atomic: jobs posted, not begun. */
 	uint32_t cut_waiting;        /* Atomic: a timed cut is among them. */
+	uint32_t cut_asked;          /* Atomic: EARLY, TIMED since the last. */
 	uint32_t stopping;           /* Atomic. */
 	int64_t calm_us;             /* Atomic: no cut for rows before then. */
 	/* What writing gold took at most beside the tail's states: kept free
@@ -38,16 +51,21 @@ struct tn_batch_jobs {
 	struct tn_net_job *parked;       /* It waits. */
 	struct tn_histogram *seconds;
 	struct tn_counter *last_success;
+	/* Old files that could not be removed: how many come first in the
+	 * catalog's order, and the failure that was said. */
+	uint32_t collect_skip;
+	enum tn_status collect_said;
+	struct tn_counter *left;
+	struct tn_counter *skipped;      /* See compact.c. */
+	uint64_t collect_stuck;          /* A cold file: the last that failed. */
+	int64_t collect_calm_us;         /* Monotonic: of cold files. */
+	int64_t let_us;                  /* Monotonic: see tn_batch_let_cut. */
 	uint8_t *said_unknown;       /* A byte a view; see gold.c. */
 	/* See retire.c. */
 	int64_t *floors;             /* One a stream. */
 	int64_t cost_us;             /* Monotonic: next note; see cost.c. */
 	int32_t cost_day;
-	int64_t seen_wall, seen_mono;
-	int64_t distrust;            /* Monotonic: no retention before then. */
-	/* See hold.c: the clocks at the last look, the leap that is believed,
-	 * and (wall) until when no snapshot expires; 0: they do. */
-	struct { int64_t wall, mono, most, until; } hold;
+	struct hold snapshots, retention;
 };
 
 struct tn_batch_before;
@@ -65,6 +83,9 @@ struct change {
 	uint64_t rows;
 	bool same_rows;              /* In other files: no row is new or gone. */
 	bool cold;                   /* Its files are in the cold folder. */
+	/* It brings numbers of its view back, from this bucket on. */
+	bool lower;
+	int64_t floor;
 	/* For answers that states do not hold: silver before this change, and
 	 * reference tables; borrowed. */
 	const struct tn_catalog_snapshot *silver;
@@ -136,6 +157,9 @@ void tn_batch_work_end(struct tn_batch_jobs *b);
 /* True: the run under way is to wait, the step was taken until unpark. */
 bool tn_batch_park(struct tn_batch_jobs *b, struct tn_net_job *step);
 void tn_batch_unpark(struct tn_batch_jobs *b);
+/* Asked by a long job that does not work in steps, now and then: a cut whose
+ * time has come, or for rows or memory, is taken in between. */
+void tn_batch_let_cut(struct tn_batch_jobs *b);
 void tn_batch_verify(struct tn_batch_jobs *b,
     const struct tn_batch_request *q, const char *view,
     struct tn_batch_report *r);
@@ -187,6 +211,22 @@ int64_t tn_batch_floor(const struct tn_batch_jobs *b, uint32_t stream);
 TN_MUST_USE enum tn_status tn_batch_kept(const struct tn_batch_jobs *b,
     const struct tn_serving_view *v, struct tn_arena *a,
     struct tn_exec_bound *kept, struct tn_diag *d);
+/* What is noted of the floor of a view's numbers. */
+void tn_batch_gold_floor_text(const struct tn_serving_view *v, int64_t us,
+    char key[static 40], char value[static 40]);
+/* Whether the view keeps numbers of that gold partition no longer. */
+bool tn_batch_is_retired(const struct change *c,
+    const struct tn_serving_view *v, const char *label);
+/* All of the view is made anew, but for what ${kept} says: where its floor can
+ * be lower the change says so (values in ${a}); and when it is published. */
+void tn_batch_lower_floor(struct change *c, const struct tn_serving_view *v,
+    const struct tn_exec_bound *kept, struct tn_arena *a);
+void tn_batch_lowered(const struct change *c,
+    const struct tn_serving_view *v);
+/* The first day of a gold partition and of the next one, since 1970; false:
+ * it is of no time. */
+bool tn_batch_label_days(const char *label, bool by_month, int64_t *from,
+    int64_t *to);
 /* A bucket of one row as microseconds, as in the times of gold files. */
 int64_t tn_batch_bucket_us(const struct tn_column *bucket);
 /* CALL expire_snapshots. */
@@ -212,6 +252,8 @@ void tn_batch_tables_free(struct tn_batch_jobs *b);
  * clock leapt. Batch thread. */
 void tn_batch_hold_load(struct tn_batch_jobs *b);
 int64_t tn_batch_expiry(struct tn_batch_jobs *b);
+/* Whether retention waits, since the clock leapt. */
+bool tn_batch_retention_held(struct tn_batch_jobs *b);
 /* Unlink what nobody can see any more. */
 void tn_batch_collect(struct tn_batch_jobs *b);
 

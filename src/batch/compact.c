@@ -19,7 +19,9 @@
  * them before it lets the next one come: their number is bounded.
  *
  * A failure leaves everything as it was; a later round tries again, not
- * before CALM_US. A crash leaves files that no catalog row names. */
+ * before CALM_US. Files that cannot be read wait for hours, and the others go
+ * on without them, the first time at once (skip.c). A crash leaves files that no
+ * catalog row names. */
 #include "batch/compact_int.h"
 
 #include <stdio.h>
@@ -67,18 +69,30 @@ end_round(struct tn_batch_compaction *x)
 	memset(&x->d, 0, sizeof x->d);
 }
 
+/* What reading the merge's files came to. */
+static enum tn_status
+read_as(struct tn_batch_compaction *x, enum tn_status st)
+{
+	x->damaged = st == TN_ECORRUPT || st == TN_EIO ||
+	    st == TN_ENOTFOUND || st == TN_EUNSUPPORTED;
+	return st;
+}
+
 /* Files of the round that are written, but for publications that have seen to
  * them themselves, go. */
 static void
 give_up(struct tn_batch_jobs *b, enum tn_status st)
 {
 	struct tn_batch_compaction *x = b->compaction;
+	bool lasting = x->damaged && st != TN_EIO;
+	bool known = x->damaged && !tn_batch_skip(b, &x->merges[x->at],
+	    lasting, x->d.message);
 
 	close_merge(x);
 	if (x->d.message[0] == '\0')
 		tn_diag_set(&x->d, st, "compact_failed", "%s",
 		    tn_status_text(st));
-	if (st != TN_ECLOSED)
+	if (st != TN_ECLOSED && !known)
 		tn_say(TN_WARN, "batch", "compaction of %s failed: %s",
 		    x->merges[x->at < x->count ? x->at : 0].s->table->name,
 		    x->d.message);
@@ -88,11 +102,14 @@ give_up(struct tn_batch_jobs *b, enum tn_status st)
 	    x->d.message) != TN_OK)
 		tn_say(TN_WARN, "batch", "run %llu stays open",
 		    (unsigned long long)x->change.run);
-	if (x->count > 0 && x->merges[0].cold)
+	if (lasting && !known)
+		x->calm_us = 0;          /* Others go on at once. */
+	else if (x->count > 0 && x->merges[0].cold)
 		x->cold_calm_us = tn_os_mono_us() + COLD_CALM_US;
 	else
 		x->calm_us = tn_os_mono_us() + CALM_US;
 	x->looked = 0;
+	x->damaged = false;
 	end_round(x);
 }
 
@@ -221,7 +238,7 @@ begin_merge(struct tn_batch_jobs *b, const struct tn_lake_piece *piece)
 		tn_os_crash_point("move_begun");
 	else
 		tn_os_crash_point("compact_begun");
-	return tn_lake_merge_open(b->o.lake, &o, &x->in, &x->d);
+	return read_as(x, tn_lake_merge_open(b->o.lake, &o, &x->in, &x->d));
 }
 
 /* The file under way is full, or the last one. Bronze files say which part of
@@ -269,10 +286,10 @@ check_rows(struct tn_batch_compaction *x, const struct merge *m)
 		rows += m->files[i].rows;
 	if (rows == x->rows)
 		return TN_OK;
-	return tn_diag_set(&x->d, TN_ECORRUPT, "rows", "files of %s hold "
-	    "%llu rows, not the %llu of the catalog: tarn verify names them",
-	    m->s->table->name, (unsigned long long)x->rows,
-	    (unsigned long long)rows);
+	return read_as(x, tn_diag_set(&x->d, TN_ECORRUPT, "rows", "files of "
+	    "%s hold %llu rows, not the %llu of the catalog: tarn verify names "
+	    "them", m->s->table->name, (unsigned long long)x->rows,
+	    (unsigned long long)rows));
 }
 
 static enum tn_status
@@ -433,9 +450,9 @@ step(struct tn_batch_jobs *b, bool must, bool *more)
 		return begin_merge(b, &piece);
 	}
 	if (x->chain != NULL && x->chained < x->merges[x->at].count)
-		return tn_batch_chain_take(x->chain,
-		    &x->merges[x->at].files[x->chained++], &x->d);
-	st = tn_lake_merge_next(x->in, &rows, &x->d);
+		return read_as(x, tn_batch_chain_take(x->chain,
+		    &x->merges[x->at].files[x->chained++], &x->d));
+	st = read_as(x, tn_lake_merge_next(x->in, &rows, &x->d));
 	if (st == TN_END)
 		return end_merge(b);
 	if (st == TN_OK)
@@ -587,6 +604,7 @@ tn_batch_compact_now(struct tn_batch_jobs *b, struct tn_batch_report *r)
 	    "a step at a time\n", (unsigned)files, (unsigned)days);
 	b->compaction->asked = true;
 	b->compaction->calm_us = 0;
+	tn_batch_skip_none(b->compaction);
 	tn_batch_compact(b);
 }
 
@@ -609,6 +627,7 @@ tn_batch_compaction_free(struct tn_batch_jobs *b)
 		    "the program is stopping");
 		give_up(b, TN_ECLOSED);
 	}
+	tn_batch_skip_none(x);
 	tn_free(x->still);
 	tn_free(x);
 	b->compaction = NULL;

@@ -27,6 +27,14 @@ struct still {
 	int64_t since_us;
 };
 
+/* A file that is left alone; see skip.c. */
+struct skip {
+	uint64_t file;
+	int64_t until_us;                /* Monotonic. */
+	uint32_t failures;
+	bool there;                      /* Of skip.c. */
+};
+
 struct tn_batch_compaction {
 	/* What the last look found. */
 	uint64_t looked;                 /* Sequence of the snapshot. */
@@ -36,6 +44,8 @@ struct tn_batch_compaction {
 	int64_t calm_us;                 /* Monotonic: nothing before then. */
 	int64_t cold_calm_us;            /* Nothing to the cold folder. */
 	bool cold_said;                  /* That it is not there, or full. */
+	struct skip *skips;              /* In order of files. */
+	uint32_t skip_count, skip_cap;
 	bool asked;                      /* By a person: all is settled. */
 	/* How fast. */
 	int64_t ticked_us;
@@ -49,6 +59,7 @@ struct tn_batch_compaction {
 	struct tn_budget_share held;
 	struct tn_diag d;
 	/* The merge under way. */
+	bool damaged;                    /* A file of it cannot be read. */
 	const char **paths;
 	uint32_t sort[TN_BATCH_SORT_MAX];
 	uint32_t sort_count;
@@ -69,6 +80,18 @@ void tn_batch_look(struct tn_batch_jobs *b,
 /* Files from ${i} on that are of one partition end before this one. */
 uint32_t tn_batch_partition_end(const struct tn_catalog_snapshot *s,
     uint32_t i);
+
+/* ---- damaged files; see skip.c ------------------------------------------ */
+
+bool tn_batch_is_skipped(const struct tn_batch_compaction *x, uint64_t file);
+/* Files of a merge that failed wait, the one that ${message} names or all; at
+ * once where the damage is a lasting one. True: one did not before. */
+bool tn_batch_skip(struct tn_batch_jobs *b, const struct merge *m,
+    bool lasting, const char *message);
+/* When the first of them is tried again; INT64_MAX: none waits. */
+int64_t tn_batch_skips_due(struct tn_batch_jobs *b,
+    const struct tn_catalog_snapshot *base, int64_t now);
+void tn_batch_skip_none(struct tn_batch_compaction *x);
 
 /* ---- the cold folder; see move.c --------------------------------------- */
 

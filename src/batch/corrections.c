@@ -219,15 +219,13 @@ static enum tn_status
 take_old(void *arg, struct tn_batch *b)
 {
 	struct tn_batch_before *x = arg;
-	size_t more = tn_record_batch_bytes(b) + b->rows * sizeof(struct row);
 	struct tn_batch *copy;
+	size_t more;
 	uint32_t *all;
 
 	for (uint32_t g = 0; g < x->key_count; g++)
 		if (x->found[x->key[g]] == 0)
 			return TN_END;
-	if (!tn_budget_try(&x->held, x->held.bytes + more))
-		return tn_budget_refuse(NULL);
 	all = tn_alloc((b->rows + 1ul) * sizeof *all);
 	for (uint32_t i = 0; i < b->rows; i++)
 		all[i] = i;
@@ -235,6 +233,12 @@ take_old(void *arg, struct tn_batch *b)
 	tn_free(all);
 	if (copy == NULL)
 		return TN_ENOMEM;
+	/* ${b} itself borrows the file's values, so its bytes say little. */
+	more = tn_record_batch_bytes(copy) + b->rows * sizeof(struct row);
+	if (!tn_budget_try(&x->held, x->held.bytes + more)) {
+		tn_record_batch_unref(copy);
+		return tn_budget_refuse(NULL);
+	}
 	add_batch(x, copy);
 	return TN_OK;
 }

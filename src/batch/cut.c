@@ -230,7 +230,7 @@ add_bronze(struct cut *c, struct part *p,
 	b = tn_governance_bronze_of(&said);
 	if (b == NULL)
 		st = TN_ENOMEM;
-	else if (block->frame.n > 0 && c->parquet.zstd_level == FRAME_LEVEL)
+	else if (block->frame.n > 0)
 		st = tn_lake_add_framed(p->bronze, b, TN_BRONZE_RAW,
 		    block->frame);
 	else
@@ -382,13 +382,15 @@ take_block(struct cut *c, const struct tn_log_block *block)
 static enum tn_status
 take_log(struct cut *c)
 {
+	bool framed = c->parquet.zstd_level == FRAME_LEVEL;
 	struct tn_arena *a = tn_arena_new(1 << 20);
 	enum tn_status st = TN_OK;
 
 	for (uint64_t lsn = c->base->lsn + 1; st == TN_OK && lsn <= c->lsn;
 	    lsn++) {
 		struct tn_log_block block;
-		st = tn_log_read(c->b->o.log, lsn, a, &block, c->d);
+		st = framed ? tn_log_read_framed(c->b->o.log, lsn, a, &block,
+		    c->d) : tn_log_read(c->b->o.log, lsn, a, &block, c->d);
 		if (st == TN_OK)
 			st = take_block(c, &block);
 		tn_arena_reset(a);
@@ -482,6 +484,8 @@ write_keys(struct cut *c, uint32_t stream)
 	day_text(p->received_max, today);
 	st = tend_keys(c, s, p, today);
 	count_parts(c);
+	tn_budget_set(&c->held, c->held.bytes +
+	    tn_lake_keys_sort_bytes(p->key_count));
 	if (st == TN_OK)
 		st = tn_lake_keys_put(c->b->o.lake, s->table->name,
 		    c->change.label, p->keys, p->key_count, &f);

@@ -66,7 +66,8 @@ read_bronze(struct derive *x)
 
 	for (uint32_t i = first; st == TN_OK && i < first + n; i++) {
 		struct tn_lake_read r = { .path = x->s->base->files[i].path,
-		    .schema = &tn_governance_bronze, .each = fold_bronze,
+		    .schema = &tn_governance_bronze,
+		    .keep_dictionary = true, .each = fold_bronze,
 		    .arg = x };
 		if (x->s->go_on != NULL)
 			st = x->s->go_on(x->s->arg, x->d);

@@ -417,7 +417,7 @@ write_part(void *arg, const char *label, struct tn_exec_fold *part)
 
 	w->label = label;
 	w->part = part;
-	if (w->st == TN_OK)
+	if (w->st == TN_OK && !tn_batch_is_retired(w->c, w->v, label))
 		w->st = write_files(w);
 	tn_exec_fold_free(w->part);
 	w->part = NULL;

@@ -164,6 +164,26 @@ any_cold(const struct tn_lake *lake, const struct merge *m)
 	return false;
 }
 
+/* tn_batch_pick, among files between those that are left alone. */
+static bool
+pick(const struct look *l, const struct tn_batch_tiers *t,
+    const struct merge *all, struct merge *m)
+{
+	uint32_t end, from;
+
+	for (uint32_t i = 0; i < all->count; i = end + 1) {
+		for (end = i; end < all->count && !tn_batch_is_skipped(l->x,
+		    all->files[end].id); )
+			end++;
+		if (end > i && tn_batch_pick(t, all->files + i, end - i,
+		    &from, &m->count)) {
+			m->files = all->files + i + from;
+			return true;
+		}
+	}
+	return false;
+}
+
 /* Of an old partition that is still all goes to the cold folder: its young
  * files as one, others as they are. What comes late to it joins those that are
  * there. Until then too many young files become fewer in the lake, whether or
@@ -174,7 +194,7 @@ look_at(struct look *l, const struct tn_governance_stream *s,
 {
 	struct tn_batch_tiers t = tn_batch_tiers_of(l->b);
 	struct merge all = { s, files, n, 0, false }, m = all;
-	uint32_t from, unmoved = n;
+	uint32_t unmoved = n;
 	int64_t due = INT64_MAX;
 
 	m.cold = tn_batch_is_due(l->b, &all, l->now, &due);
@@ -186,12 +206,11 @@ look_at(struct look *l, const struct tn_governance_stream *s,
 		return;
 	t.settle = is_settled(l, &t, files, n);
 	t.settle = t.settle || l->x->asked;
-	if (tn_batch_pick(&t, files, n, &from, &m.count))
-		m.files = files + from;
-	else if (t.settle && unmoved < n)
+	if (!pick(l, &t, &all, &m)) {
+		if (!t.settle || unmoved == n)
+			return;
 		m = (struct merge){ s, files + unmoved, 1, 0, true };
-	else
-		return;
+	}
 	if (!t.settle && m.cold)
 		m.cold = any_cold(l->b->o.lake, &m);
 	add_merge(l, &m);
@@ -238,6 +257,7 @@ tn_batch_look(struct tn_batch_jobs *b, const struct tn_catalog_snapshot *base)
 	uint32_t i = 0;
 
 	x->count = x->at = 0;
+	l.due_us = tn_batch_skips_due(b, base, l.now);
 	/* Bronze and silver are the first tiers of a snapshot. */
 	while (i < base->count && base->files[i].tier <= TN_TIER_SILVER)
 		i = look_at_partition(&l, i);

@@ -49,8 +49,9 @@ tn_batch_unmoved(const struct tn_batch_jobs *b, const struct merge *all)
 {
 	uint32_t i = 0;
 
-	while (i < all->count && tn_lake_is_cold(b->o.lake,
-	    all->files[i].path))
+	while (i < all->count && (tn_lake_is_cold(b->o.lake,
+	    all->files[i].path) || tn_batch_is_skipped(b->compaction,
+	    all->files[i].id)))
 		i++;
 	return i;
 }

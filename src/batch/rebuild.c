@@ -145,7 +145,8 @@ write_all(struct rebuild *x)
 
 	for (uint32_t i = first; st == TN_OK && i < first + n; i++) {
 		struct tn_lake_read r = { .path = x->base->files[i].path,
-		    .schema = &tn_governance_bronze, .each = take_bronze,
+		    .schema = &tn_governance_bronze,
+		    .keep_dictionary = true, .each = take_bronze,
 		    .arg = x };
 		st = tn_lake_read(x->b->o.lake, &r, x->d);
 	}

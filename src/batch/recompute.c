@@ -54,6 +54,7 @@ struct tn_batch_recompute {
 	struct tn_exec_fold *sum;
 	/* The groups made anew; no bound: all of them. */
 	struct tn_exec_bound anew;
+	struct tn_exec_bound kept;       /* Of which rows are gone. */
 	bool some;
 	bool timed;                      /* Their rows lie in a range: */
 	int64_t from_us, to_us;
@@ -190,8 +191,8 @@ set_range(struct tn_batch_recompute *x)
 static enum tn_status
 leave_retired(struct tn_batch_recompute *x)
 {
-	struct tn_exec_bound kept;
-	enum tn_status st = tn_batch_kept(x->b, x->v, x->arena, &kept,
+	const struct tn_exec_bound *kept = &x->kept;
+	enum tn_status st = tn_batch_kept(x->b, x->v, x->arena, &x->kept,
 	    &x->r->diag);
 
 	/* Another definition has no number to keep, and begins with what there
@@ -202,13 +203,13 @@ leave_retired(struct tn_batch_recompute *x)
 		    "retention has left", x->v->def->name);
 		return TN_OK;
 	}
-	if (st != TN_OK || kept.max == NULL || (x->anew.min != NULL &&
+	if (st != TN_OK || kept->max == NULL || (x->anew.min != NULL &&
 	    tn_batch_bucket_us(x->anew.min) >
-	    tn_batch_bucket_us(kept.max)))
+	    tn_batch_bucket_us(kept->max)))
 		return st;
 	x->some = true;
-	x->anew.group = kept.group;
-	x->anew.min = kept.max;
+	x->anew.group = kept->group;
+	x->anew.min = kept->max;
 	x->anew.min_exclusive = true;
 	return TN_OK;
 }
@@ -363,6 +364,8 @@ swap_gold(struct tn_batch_recompute *x)
 			tn_batch_change_drop(&c, x->base->files[i].id);
 	c.rows = x->rows;
 	c.before = rows_before(x);
+	if (x->q->from_us == 0 && x->q->to_us == 0)
+		tn_batch_lower_floor(&c, x->v, &x->kept, x->arena);
 	x->sum = NULL;
 	st = tn_batch_gold(&c, x->v, sum, NULL, x->base->lsn, &x->r->diag);
 	if (st == TN_OK)
@@ -377,6 +380,8 @@ swap_gold(struct tn_batch_recompute *x)
 		    detail);
 	else
 		tn_batch_change_undo(&c);
+	if (st == TN_OK)
+		tn_batch_lowered(&c, x->v);
 	x->r->files += c.add_count;
 	tn_batch_change_fini(&c);
 	return st;

@@ -24,10 +24,9 @@
 
 /* ---- partitions ------------------------------------------------------ */
 
-/* The first day of a month ("2026-03") or a day ("2026-03-01"), in days since
- * 1970, and of the next one. False: another label. */
-static bool
-label_days(const char *label, bool by_month, int64_t *from, int64_t *to)
+/* Of a month ("2026-03") or a day ("2026-03-01"). */
+bool
+tn_batch_label_days(const char *label, bool by_month, int64_t *from, int64_t *to)
 {
 	int y, m = 0, d = 1;
 	struct tn_arena *a = tn_arena_new(256);
@@ -63,7 +62,7 @@ add_label(const struct tn_batch_check *x, const struct tn_serving_view *w,
 	int64_t from, to;
 
 	if (!tn_batch_sampled(x, label) ||
-	    !label_days(label, w->by_month, &from, &to))
+	    !tn_batch_label_days(label, w->by_month, &from, &to))
 		return;
 	p.min_us = from * DAY_US;
 	p.max_us = to * DAY_US - 1;

@@ -18,6 +18,8 @@
 
 #include "os/os.h"
 
+#define CUTS_PAGE 1000
+
 /* ---- expiry ---------------------------------------------------------- */
 
 void
@@ -175,27 +177,63 @@ fold_part(struct rollback *x, const struct tn_catalog_snapshot *silver,
 	return TN_OK;
 }
 
-/* What retention has taken since is in the snapshot of the cut that wrote it:
- * kept, as it is newer than the one gone back to. */
+/* Sequences of the snapshots since that a publication without a new file has
+ * followed, newest first: that is how retention takes rows. */
+static enum tn_status
+list_stops(struct rollback *x, struct tn_arena *a, uint64_t **out,
+    uint32_t *count)
+{
+	struct tn_buf all = { 0 };
+	uint64_t before = x->base->sequence + 1;
+	bool removed = false, more = true;
+	enum tn_status st = TN_OK;
+
+	while (st == TN_OK && more) {
+		struct tn_catalog_cut *cuts = NULL;
+		uint32_t n = 0;
+		st = tn_catalog_cuts(x->b->o.catalog, before, CUTS_PAGE, a,
+		    &cuts, &n);
+		for (uint32_t i = 0; st == TN_OK && i < n; i++) {
+			before = cuts[i].sequence;
+			if (removed && before > x->to->sequence)
+				tn_buf_add(&all, &before, sizeof before);
+			removed = cuts[i].added == 0;
+		}
+		more = n == CUTS_PAGE && before > x->to->sequence;
+	}
+	*count = (uint32_t)(all.n / sizeof before);
+	*out = tn_arena_alloc(a, all.n + sizeof before);
+	if (all.n > 0)
+		memcpy(*out, all.p, all.n);
+	tn_buf_fini(&all);
+	return st;
+}
+
+/* What retention has taken since is in the snapshot before: kept, as it is
+ * newer than the one gone back to. The rest is in the one in force. */
 static enum tn_status
 fold_since(struct rollback *x, struct tn_diag *d)
 {
-	uint64_t at = x->to->lsn;
+	struct tn_arena *a = tn_arena_new(1024);
+	uint64_t at = x->to->lsn, *stops = NULL;
+	uint32_t count = 0;
 	enum tn_status st = TN_OK;
 
-	if (tn_batch_floor(x->b, x->v->stream) == INT64_MIN)
-		return fold_part(x, x->base, at, d);
-	while (st == TN_OK && (at < x->base->lsn || x->sum == NULL)) {
+	if (tn_batch_floor(x->b, x->v->stream) != INT64_MIN)
+		st = list_stops(x, a, &stops, &count);
+	for (uint32_t i = count; st == TN_OK && i > 0; i--) {
 		const struct tn_catalog_snapshot *s = NULL;
-		uint64_t next = at < x->base->lsn ? at + 1 : at;
 		st = tn_catalog_snapshot_at(x->b->o.catalog,
-		    TN_CATALOG_LSN_FROM, (int64_t)next, &s);
-		if (st == TN_OK) {
+		    TN_CATALOG_SEQUENCE, (int64_t)stops[i - 1], &s);
+		if (st == TN_OK && s->lsn > at) {
 			st = fold_part(x, s, at, d);
 			at = s->lsn;
 		}
 		tn_catalog_snapshot_put(s);
 	}
+	if (st == TN_OK)
+		st = fold_part(x, x->base, at, d);
+	tn_arena_free(a);
 	return st;
 }
 

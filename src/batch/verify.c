@@ -12,6 +12,9 @@
  * months) is compared, from the bronze files that can hold their rows
  * (sample.c); rows of streams are not counted then.
  *
+ * Cuts that wait are taken between two files of bronze: what is compared is the
+ * snapshot of the first one, which is held.
+ *
  * The way from bronze shares decoders, the gate, expressions and the folding of
  * rows with the usual way, but none of its files, caches, cuts, merges or saved
  * states. */
@@ -210,10 +213,12 @@ read_bronze(struct verify *v)
 	for (uint32_t i = first; st == TN_OK && i < first + n &&
 	    (v->exact == NULL || !tn_exec_fold_full(v->exact)); i++) {
 		struct tn_lake_read r = { .path = v->base->files[i].path,
-		    .schema = &tn_governance_bronze, .each = fold_bronze,
+		    .schema = &tn_governance_bronze,
+		    .keep_dictionary = true, .each = fold_bronze,
 		    .arg = v };
 		if (v->files != NULL && v->files[i - first] == 0)
 			continue;
+		tn_batch_let_cut(v->b);
 		st = tn_batch_stopping(v->b, &v->r->diag);
 		if (st == TN_OK)
 			st = tn_lake_read(v->b->o.lake, &r, &v->r->diag);
@@ -548,16 +553,32 @@ load_gold(struct verify *v, const struct tn_serving_view *w,
 	return st;
 }
 
-/* Only groups of which no row can be gone. */
 static void
-leave_out(struct tn_exec_fold **f, const struct tn_exec_bound *kept)
+keep_only(struct tn_exec_fold **f, const struct tn_exec_bound *b)
 {
-	struct tn_exec_bound rest = { .group = kept->group,
-	    .min = kept->max, .min_exclusive = true };
-	struct tn_exec_fold *some = tn_exec_fold_clone(*f, &rest, 1);
+	struct tn_exec_fold *some = tn_exec_fold_clone(*f, b, 1);
 
 	tn_exec_fold_free(*f);
 	*f = some;
+}
+
+/* Only groups of which no row can be gone, and that the view still has. */
+static void
+leave_out(struct verify *v, uint32_t k, struct tn_exec_fold **gold,
+    const struct tn_exec_bound *kept, struct tn_arena *a)
+{
+	struct tn_exec_bound rest = { .group = kept->group,
+	    .min = kept->max, .min_exclusive = true };
+
+	if (kept->max != NULL) {
+		keep_only(gold, &rest);
+		keep_only(&v->folds[k], &rest);
+	}
+	if (tn_serving_kept_bound(&v->b->o.model->views[k],
+	    tn_serving_gold_floor(v->b->o.serving, k), a, &rest)) {
+		keep_only(gold, &rest);
+		keep_only(&v->folds[k], &rest);
+	}
 }
 
 static enum tn_status
@@ -581,10 +602,8 @@ verify_view(struct verify *v, uint32_t k)
 	st = load_gold(v, w, &gold);
 	if (st == TN_EFULL)
 		say_too_large(v, w, v->r->diag.message);
-	if (st == TN_OK && kept.max != NULL) {
-		leave_out(&gold, &kept);
-		leave_out(&v->folds[k], &kept);
-	}
+	if (st == TN_OK)
+		leave_out(v, k, &gold, &kept, a);
 	if (st == TN_OK)
 		st = settle_both(v, w, gold, v->folds[k]);
 	if (st == TN_OK) {               /* And the rows of both. */

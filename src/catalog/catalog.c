@@ -290,6 +290,20 @@ read_int(struct tn_catalog *c, const char *sql, int64_t *v)
 	return st == TN_END ? TN_OK : st;
 }
 
+void *
+tn_catalog_list_end(struct tn_buf *all, struct tn_arena *a,
+    enum tn_status *st)
+{
+	void *list = tn_arena_alloc(a, all->n + 1);
+
+	if (*st == TN_END)
+		*st = tn_buf_status(all);
+	if (all->n > 0)
+		memcpy(list, all->p, all->n);
+	tn_buf_fini(all);
+	return list;
+}
+
 static enum tn_status
 make_schema(struct tn_catalog *c, int64_t version)
 {

@@ -188,11 +188,17 @@ TN_MUST_USE enum tn_status tn_catalog_corrections(struct tn_catalog *cat,
 TN_MUST_USE enum tn_status tn_catalog_offsets(struct tn_catalog *cat,
     struct tn_arena *a, struct tn_catalog_offset **out, uint32_t *count);
 /* Expires what had been followed before ${before_us}, then gives the dropped
- * files that no snapshot can see, kept or held: unlink each, then tell
- * forget. At most 1000 at once. */
+ * files that no snapshot can see, kept or held, in an order that does not
+ * change: unlink each, then tell forget. At most TN_CATALOG_GARBAGE at once;
+ * without the first ${skip}, which could not be removed. */
+#define TN_CATALOG_GARBAGE 1000
+struct tn_catalog_old {
+	int64_t before_us;
+	uint32_t skip;
+};
 TN_MUST_USE enum tn_status tn_catalog_garbage(struct tn_catalog *cat,
-    int64_t before_us, struct tn_arena *a, struct tn_catalog_file **out,
-    uint32_t *count);
+    const struct tn_catalog_old *old, struct tn_arena *a,
+    struct tn_catalog_file **out, uint32_t *count);
 TN_MUST_USE enum tn_status tn_catalog_forget(struct tn_catalog *cat,
     const uint64_t *ids, uint32_t count);
 /* A copy of the whole catalog as a new file, and the snapshot that is the

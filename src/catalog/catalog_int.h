@@ -49,6 +49,11 @@ TN_MUST_USE enum tn_status tn_catalog_step(struct tn_catalog *c,
 void tn_catalog_finish(struct tn_catalog *c, sqlite3_stmt *stmt);
 /* A column that is NOT NULL. Out of memory ends the process. */
 const char *tn_catalog_text(sqlite3_stmt *stmt, int col, struct tn_arena *a);
+/* The end of rows that were read into ${all}, until *${st} was TN_END: as an
+ * array in ${a}, never NULL; frees ${all}. Sets *${st}; TN_ENOMEM: some of them
+ * were lost. */
+void *tn_catalog_list_end(struct tn_buf *all, struct tn_arena *a,
+    enum tn_status *st);
 /* Inside a transaction that changed what the seal covers (see guard.c): write
  * it anew, with ${s} as the snapshot in force after the commit. */
 TN_MUST_USE enum tn_status tn_catalog_seal(struct tn_catalog *c,

@@ -62,9 +62,6 @@ tn_catalog_costs(struct tn_catalog *c, int32_t from, struct tn_arena *a,
 	}
 	tn_catalog_finish(c, stmt);
 	*count = (uint32_t)(all.n / sizeof x);
-	*out = tn_arena_alloc(a, all.n + sizeof x);
-	if (all.n > 0)
-		memcpy(*out, all.p, all.n);
-	tn_buf_fini(&all);
-	return st == TN_END ? TN_OK : st;
+	*out = tn_catalog_list_end(&all, a, &st);
+	return st;
 }

@@ -183,11 +183,8 @@ tn_catalog_cuts(struct tn_catalog *c, uint64_t before, uint32_t limit,
 	}
 	tn_catalog_finish(c, stmt);
 	*count = (uint32_t)(all.n / sizeof x);
-	*out = tn_arena_alloc(a, all.n + sizeof x);
-	if (all.n > 0)
-		memcpy(*out, all.p, all.n);
-	tn_buf_fini(&all);
-	return st == TN_END ? TN_OK : st;
+	*out = tn_catalog_list_end(&all, a, &st);
+	return st;
 }
 
 /* What the list says of a new one, while its transaction is open. */
@@ -253,13 +250,13 @@ oldest_living(struct tn_catalog *c)
 }
 
 enum tn_status
-tn_catalog_garbage(struct tn_catalog *c, int64_t before_us,
+tn_catalog_garbage(struct tn_catalog *c, const struct tn_catalog_old *old,
     struct tn_arena *a, struct tn_catalog_file **out, uint32_t *count)
 {
 	struct tn_catalog_file *files = NULL;
 	sqlite3_stmt *stmt = NULL;
 	uint64_t first = 0, living;
-	enum tn_status st = tn_catalog_expire(c, before_us, 0, NULL);
+	enum tn_status st = tn_catalog_expire(c, old->before_us, 0, NULL);
 
 	*count = 0;
 	/* The rows that are gone now: who looks for one from here on finds
@@ -273,7 +270,9 @@ tn_catalog_garbage(struct tn_catalog *c, int64_t before_us,
 	if (st == TN_OK)
 		st = tn_catalog_prepare(c, &stmt, "SELECT "
 		    TN_CATALOG_FILE_COLUMNS " FROM file WHERE dropped <= ?"
-		    " LIMIT 1000", "i", (int64_t)first);
+		    " ORDER BY dropped, id LIMIT ? OFFSET ?", "iii",
+		    (int64_t)first, (int64_t)TN_CATALOG_GARBAGE,
+		    (int64_t)old->skip);
 	if (st == TN_OK)
 		st = tn_catalog_read_files(c, stmt, &files, count);
 	tn_catalog_finish(c, stmt);

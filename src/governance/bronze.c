@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#define RAW_MAX ((uint64_t)1 << 30)      /* Of a block out of a dictionary. */
+
 static const struct tn_field bronze_fields[] = {
 	{ TN_SQL_LSN_NAME, { .id = TN_T_INT8 }, true },
 	{ TN_SQL_OFFSET_NAME, { .id = TN_T_INT8 }, true },
@@ -88,23 +90,40 @@ put_marks(struct making *m)
 	m->columns[TN_BRONZE_STATUS].values = v;
 }
 
-/* The same text in every row. */
+/* The same text in every row: a dictionary of one entry. A sender chooses the
+ * header of a CSV body, which is in the spec, and how many rows follow it: the
+ * text once a row would be what he makes of it. */
 static void
 put_same(struct making *m, uint32_t col, struct tn_slice text)
 {
-	uint32_t n = m->block->rows;
-	uint32_t *offsets = make_array(m, (n + 1ul) * sizeof *offsets);
-	uint8_t *bytes = make_array(m, n * text.n);
+	size_t codes = m->block->rows * sizeof(uint32_t);
+	struct tn_column *dict = make_array(m, sizeof *dict);
+	uint32_t *offsets = make_array(m, 2 * sizeof *offsets);
+	uint8_t *bytes = make_array(m, text.n);
+	uint32_t *values = make_array(m, codes);
 
-	m->columns[col].offsets = offsets;
-	m->columns[col].bytes = bytes;
+	m->columns[col].values = values;
+	m->columns[col].dict = dict;
 	if (m->failed)
 		return;
-	tn_assert(n * (uint64_t)text.n <= TN_BATCH_TEXT_MAX);
-	for (uint32_t i = 0; i <= n; i++)
-		offsets[i] = i * (uint32_t)text.n;
-	for (uint32_t i = 0; text.n > 0 && i < n; i++)
-		memcpy(bytes + offsets[i], text.p, text.n);
+	tn_assert(text.n <= TN_BATCH_TEXT_MAX);
+	memset(values, 0, codes);
+	offsets[0] = 0;
+	offsets[1] = (uint32_t)text.n;
+	if (text.n > 0)
+		memcpy(bytes, text.p, text.n);
+	*dict = (struct tn_column){ .type = m->columns[col].type, .rows = 1,
+	    .offsets = offsets, .bytes = bytes };
+}
+
+struct tn_slice
+tn_governance_bronze_text(const struct tn_column *c, uint32_t row)
+{
+	if (c->dict == NULL)
+		return tn_column_text(c, row);
+	if (!tn_column_valid(c, row))
+		return (struct tn_slice){ c->dict->bytes, 0 };
+	return tn_column_text(c->dict, ((const uint32_t *)c->values)[row]);
 }
 
 static const char *
@@ -209,19 +228,28 @@ int_at(const struct tn_batch *b, uint32_t col, uint32_t row)
 	return ((const int64_t *)b->columns[col].values)[row];
 }
 
+/* Texts of a dictionary are compared only where they lie apart. */
+static bool
+same_spec(const struct tn_batch *b, uint32_t first, uint32_t row)
+{
+	const struct tn_column *c = &b->columns[TN_BRONZE_SPEC];
+	struct tn_slice x = tn_governance_bronze_text(c, first);
+	struct tn_slice y = tn_governance_bronze_text(c, row);
+
+	return (x.p == y.p && x.n == y.n) || tn_slice_eq(x, y);
+}
+
 /* Rows of one LSN are one block: one spec, one offset after the other. */
 static uint32_t
 run_end(const struct tn_batch *b, uint32_t first)
 {
-	const struct tn_column *spec = &b->columns[TN_BRONZE_SPEC];
 	uint64_t offset = (uint64_t)int_at(b, TN_BRONZE_OFFSET, first);
 	uint32_t i = first + 1;
 
 	while (i < b->rows &&
 	    int_at(b, TN_BRONZE_LSN, i) == int_at(b, TN_BRONZE_LSN, first) &&
 	    (uint64_t)int_at(b, TN_BRONZE_OFFSET, i) == offset + i - first &&
-	    tn_slice_eq(tn_column_text(spec, i),
-	    tn_column_text(spec, first)))
+	    same_spec(b, first, i))
 		i++;
 	return i;
 }
@@ -249,8 +277,43 @@ is_redefined(const struct tn_batch *b, uint32_t row)
 {
 	const struct tn_column *code = &b->columns[TN_BRONZE_CODE];
 
-	return tn_column_valid(code, row) && tn_slice_is(tn_column_text(code,
-	    row), "definition_changed");
+	return tn_column_valid(code, row) && tn_slice_is(
+	    tn_governance_bronze_text(code, row), "definition_changed");
+}
+
+/* The raw rows, back to back: borrowed, or put together from a dictionary. */
+static enum tn_status
+raw_of(const struct tn_batch *b, uint32_t first, uint32_t n,
+    struct tn_arena *a, struct tn_log_block *out)
+{
+	const struct tn_column *c = &b->columns[TN_BRONZE_RAW];
+	uint32_t *lengths = tn_arena_alloc(a, (size_t)n * sizeof *lengths);
+	uint8_t *bytes, *at;
+	uint64_t all = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		lengths[i] = (uint32_t)tn_governance_bronze_text(c,
+		    first + i).n;
+		all += lengths[i];
+	}
+	out->lengths = lengths;
+	if (c->dict == NULL) {
+		out->raw = (struct tn_slice){ tn_column_text(c, first).p,
+		    (size_t)all };
+		return TN_OK;
+	}
+	if (all > RAW_MAX)
+		return TN_ECORRUPT;
+	bytes = tn_arena_try_alloc(a, (size_t)all + 1);
+	if (bytes == NULL)
+		return TN_ENOMEM;
+	at = bytes;
+	for (uint32_t i = 0; i < n; at += lengths[i++])
+		if (lengths[i] > 0)
+			memcpy(at, tn_governance_bronze_text(c, first + i).p,
+			    lengths[i]);
+	out->raw = (struct tn_slice){ bytes, (size_t)all };
+	return TN_OK;
 }
 
 enum tn_status
@@ -258,19 +321,15 @@ tn_governance_block_of(const struct tn_batch *b, uint32_t first,
     uint32_t stream, struct tn_arena *a, struct tn_log_block *out,
     uint32_t *next)
 {
-	const struct tn_column *raw = &b->columns[TN_BRONZE_RAW];
 	uint32_t end, n;
-	uint32_t *lengths;
 	uint8_t *marks;
 
 	if (first >= b->rows)
 		return TN_END;
 	end = run_end(b, first);
 	n = end - first;
-	lengths = tn_arena_alloc(a, (size_t)n * sizeof *lengths);
 	marks = tn_arena_alloc(a, n);
 	for (uint32_t i = 0; i < n; i++) {
-		lengths[i] = (uint32_t)tn_column_text(raw, first + i).n;
 		int32_t mark = ((const int32_t *)b->columns[
 		    TN_BRONZE_STATUS].values)[first + i];
 		if (mark < 0 || mark > TN_MARK_DUPLICATE)
@@ -286,17 +345,15 @@ tn_governance_block_of(const struct tn_batch *b, uint32_t first,
 		.offset = (uint64_t)int_at(b, TN_BRONZE_OFFSET, first),
 		.rows = n,
 		.received_us = int_at(b, TN_BRONZE_RECEIVED, first),
-		.spec = tn_column_text(&b->columns[TN_BRONZE_SPEC], first),
-		.source = tn_column_text(&b->columns[TN_BRONZE_SOURCE],
-		    first),
+		.spec = tn_governance_bronze_text(
+		    &b->columns[TN_BRONZE_SPEC], first),
+		.source = tn_governance_bronze_text(
+		    &b->columns[TN_BRONZE_SOURCE], first),
 		.marks = marks,
-		.raw = { tn_column_text(raw, first).p,
-		    raw->offsets[end] - raw->offsets[first] },
-		.lengths = lengths,
 		.lines = lines_of(b, first, n, a),
 	};
 	*next = end;
-	return TN_OK;
+	return raw_of(b, first, n, a, out);
 }
 
 /* ---- readers of blocks ----------------------------------------------- */

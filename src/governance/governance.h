@@ -112,12 +112,17 @@ enum tn_governance_bronze_column {
 	TN_BRONZE_SPEC, TN_BRONZE_LINE, TN_BRONZE_STATUS, TN_BRONZE_CODE,
 	TN_BRONZE_COLUMN, TN_BRONZE_REASON, TN_BRONZE_RAW
 };
-/* A log block as bronze rows. NULL: memory is out. */
+/* A log block as bronze rows; source and spec, the same in all of them, are
+ * dictionary columns. NULL: memory is out. */
 struct tn_batch *tn_governance_bronze_of(const struct tn_log_block *b);
+/* A text of such rows, or of rows read from a file; empty for null. */
+struct tn_slice tn_governance_bronze_text(const struct tn_column *c,
+    uint32_t row);
 /* Bronze rows [first, ...) of one LSN run back to a block (texts borrow the
- * batch and arena); *next is the row after it. Without reasons: they stay in
- * the batch. A block cut by a row group comes in two. TN_END: no more rows.
- * TN_ECORRUPT: an unknown status. */
+ * batch and arena); columns may be dictionaries. *next is the row after it.
+ * Without reasons: they stay in the batch. A block cut by a row group comes in
+ * two. TN_END: no more rows. TN_ECORRUPT: an unknown status, or more raw bytes
+ * than a block has. TN_ENOMEM. */
 TN_MUST_USE enum tn_status tn_governance_block_of(const struct tn_batch *b,
     uint32_t first, uint32_t stream, struct tn_arena *a,
     struct tn_log_block *out, uint32_t *next);

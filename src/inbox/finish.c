@@ -268,7 +268,7 @@ remember(struct load *l, enum recent_result result)
 	    .quarantined = l->quarantined, .duplicates = l->duplicates,
 	    .at_us = tn_os_wall_us() };
 	snprintf(r->name, sizeof r->name, "%s", l->name);
-	r->size = l->item->info.bytes;
+	r->taken = l->item->info;
 	if (result != RECENT_REJECTED)
 		snprintf(r->moved, sizeof r->moved, "%s", l->moved);
 	if (result == RECENT_REJECTED)
@@ -309,9 +309,13 @@ tn_inbox_look_back(struct tn_inbox *in)
 			continue;
 		tn_buf_printf(&path, "%s/done/%s",
 		    in->places[r->stream].folder, r->moved);
+		/* Another file under this name is none of that writer's. */
 		if (tn_os_look(tn_buf_cstr(&path), &now) == TN_OK &&
-		    now.bytes > r->size)
-			tell_grown(in, r, now.bytes - r->size);
+		    now.device == r->taken.device &&
+		    now.inode == r->taken.inode &&
+		    now.born_ns == r->taken.born_ns &&
+		    now.bytes > r->taken.bytes)
+			tell_grown(in, r, now.bytes - r->taken.bytes);
 		tn_buf_fini(&path);
 	}
 }

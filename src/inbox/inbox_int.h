@@ -109,7 +109,7 @@ struct recent {
 	int64_t at_us;
 	char why[TN_INBOX_WHY];
 	char moved[256];             /* Its name in done; "": not there. */
-	uint64_t size;               /* As it was taken. */
+	struct tn_os_info taken;     /* The file, as it was. */
 	bool grown;                  /* That was told. */
 };
 

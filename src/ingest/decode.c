@@ -17,6 +17,7 @@
 #include "os/os.h"
 
 #define GATES_MAX 128
+#define STEP_BYTES_MIN 4096      /* Split at once; a row has two at least. */
 
 struct kept {
 	uint32_t stream;
@@ -211,7 +212,7 @@ new_chunk(struct tn_ingest *g, uint32_t stream, uint32_t parts)
 }
 
 /* Rows through the gate into the chunk. Empty rows make no block. TN_ENOMEM:
- * the chunk has no rows. */
+ * the chunk has no rows; TN_ELIMIT: no log holds how they are decoded. */
 static enum tn_status
 pass_gate(struct decoder *d, struct chunk *c,
     const struct tn_codec_spec *spec, const char *source,
@@ -225,6 +226,8 @@ pass_gate(struct decoder *d, struct chunk *c,
 	tn_codec_spec_text(spec, &c->spec);
 	if (c->spec.failed)
 		return TN_ENOMEM;
+	if (c->spec.n > TN_LOG_SPEC_MAX)
+		return TN_ELIMIT;
 	k = gate_for(d, c->g, c->stream, &c->spec);
 	c->rows = tn_governance_gate_pass(k->gate, rows, tn_os_wall_us(),
 	    NULL);
@@ -375,25 +378,66 @@ lose_rows(struct tn_ingest_body *b)
 	break_no_memory(b);
 }
 
+/* Is it known how the rows are decoded? A header says so. */
+static bool
+knows_spec(const struct tn_codec_spec *s)
+{
+	return s->format != TN_CODEC_CSV || s->no_header ||
+	    s->column_count > 0;
+}
+
+/* Most rows of a chunk. Bronze has how and where in each of its rows: behind a
+ * long header (CSV) come fewer of them, else a small body would make much of
+ * it. */
+static uint32_t
+rows_max(struct tn_ingest_body *b)
+{
+	struct tn_buf text = { 0 };
+	size_t each;
+
+	if (b->rows_max == 0 && knows_spec(b->spec)) {
+		tn_codec_spec_text(b->spec, &text);
+		each = text.n + strlen(b->source) + 1;
+		each = TN_INGEST_SAME_BYTES / each + 1;
+		b->rows_max = each < TN_INGEST_ROWS_MAX ? (uint32_t)each :
+		    TN_INGEST_ROWS_MAX;
+		tn_buf_fini(&text);
+	}
+	return b->rows_max != 0 ? b->rows_max : TN_INGEST_ROWS_MAX;
+}
+
+/* How many bytes to split at once, so that not many more rows come of them. */
+static size_t
+step_bytes(struct tn_ingest_body *b)
+{
+	uint32_t most = rows_max(b);
+	size_t n = most > b->rows.count ? 2ul * (most - b->rows.count) : 0;
+
+	if (b->rows_max == 0 || n < STEP_BYTES_MIN)
+		return STEP_BYTES_MIN;
+	return n < TN_INGEST_PLAIN ? n : TN_INGEST_PLAIN;
+}
+
 /* One step of inflate and split. False when there is nothing to do now. */
 static bool
 split_step(struct decoder *d, struct tn_ingest_body *b)
 {
 	struct tn_slice in = { b->work.p + b->work_at,
 	    b->work.n - b->work_at };
-	size_t before = in.n;
+	size_t before = in.n, most = step_bytes(b);
 	enum tn_status st = TN_OK;
 
 	if (b->inflate == NULL) {
 		if (in.n == 0)
 			return false;
+		before = in.n = in.n < most ? in.n : most;
 		st = tn_codec_splitter_feed(b->splitter, &in, &b->rows,
 		    b->g->o.chunk_bytes);
 		b->work_at += before - in.n;
 	} else {
 		if (d->plain.n == 0) {
 			enum tn_status z = tn_inflate_step(b->inflate, &in,
-			    &d->plain, TN_INGEST_PLAIN);
+			    &d->plain, most);
 			b->work_at += before - in.n;
 			if (z == TN_ENOMEM) {
 				break_no_memory(b);
@@ -427,10 +471,10 @@ split_step(struct decoder *d, struct tn_ingest_body *b)
 /* Rows enough for a chunk? Their number counts too: a bad row of one byte
  * costs a reason of a hundred. */
 static bool
-is_full(const struct tn_ingest_body *b)
+is_full(struct tn_ingest_body *b)
 {
 	return b->rows.raw.n >= b->g->o.chunk_bytes ||
-	    b->rows.count >= TN_INGEST_ROWS_MAX;
+	    b->rows.count >= rows_max(b);
 }
 
 static void
@@ -479,10 +523,13 @@ hand_over(struct decoder *d, struct tn_ingest_body *b)
 
 	if (!b->mismatch && !b->replay)
 		st = pass_gate(d, c, b->spec, b->source, &b->rows);
-	if (st != TN_OK) {
+	if (st == TN_ELIMIT)
+		break_body(b, st, "header_too_large", "the names of the header "
+		    "and the options have more than 65536 bytes",
+		    "send shorter names, or name the columns that count");
+	else if (st != TN_OK)
 		break_no_memory(b);
-		b->split_done = true;
-	}
+	b->split_done |= st != TN_OK;
 	c->parts[0] = (struct part){ .body = b,
 	    .count = c->rows != NULL ? c->rows->batch->rows : 0,
 	    .final = b->split_done, .rows_seen = b->rows_seen,

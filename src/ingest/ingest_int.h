@@ -19,6 +19,8 @@
 #define TN_INGEST_SMALL 65536        /* Bodies that travel together. */
 #define TN_INGEST_DIRECT 16384       /* Less is decoded by the writer. */
 #define TN_INGEST_ROWS_MAX 65536     /* Then a chunk is full, too. */
+#define TN_INGEST_SAME_BYTES (128u << 20)    /* And when each of its rows had
+                                      * spec and source, as in bronze. */
 #define TN_INGEST_PLAIN 131072       /* Inflated at once. */
 #define TN_INGEST_KEY_MAX 255
 #define TN_INGEST_GROUP_BYTES (24u << 20)    /* Packed, of one commit. */
@@ -75,6 +77,7 @@ struct tn_ingest_body {
 	struct tn_codec_rows rows;
 	size_t held;                 /* Rows, the unfinished one and the
 	                                inflater, as counted in pending. */
+	uint32_t rows_max;           /* Of a chunk; 0: not known yet. */
 	bool split_done;
 	int32_t sent;                /* Out: chunks sent by this job. */
 	enum tn_status broken;       /* Why decoding stopped early. */

@@ -3,6 +3,7 @@
  *
  *   COLD/silver/badge/date=2026-03-01/x.parquet    the file
  *   COLD/tarn-cold                                 "tarn cold folder 3f2a91bc"
+ *   COLD/tarn-cold.owner, .lock                    whose it is (cold_owner.c)
  *   LAKE/silver/badge/cold-3f2a91bc -> COLD/silver/badge     a link a table
  *   DATA/cold                                      what we know of folders
  *
@@ -12,11 +13,13 @@
  * link says where that is today. A restored backup has folders in the place of
  * the links: its files lie in the lake again.
  *
- * DATA/cold has a line for each folder that was ever ours, "3f2a91bc known
- * /mnt/cold", "new" until its id stands in it. A folder without the id that it
- * had is a disk that is not mounted: nothing is written beneath its mount
- * point. One with an id that is not ours is another lake's: sweeping would
- * remove that one's files. Two programs do not share one (a lock).
+ * DATA/cold has a line for each folder that was ever ours, "3f2a91bc
+ * known=WORD,WORD /mnt/cold", "new" until its id stands in it. A folder without
+ * the id that it had is a disk that is not mounted: nothing is written beneath
+ * its mount point. One with an id that is not ours is another lake's: sweeping
+ * would remove that one's files. Each folder that is there is locked, its id
+ * read again under the lock, and refused where another copy of the data folder
+ * has used it since.
  *
  * What can go wrong: the disk is not there at the start (said, with what to
  * do), or goes while we run: then nothing more is moved, and reads of what is
@@ -63,12 +66,27 @@ add_cold(struct tn_lake *l, const char *id, const char *folder)
 	return c;
 }
 
+/* " new", " known" or " known=WORD,WORD" of a line. */
+static void
+read_words(struct tn_lake_cold *c, const char *text)
+{
+	const char *at = strchr(text, '=');
+
+	c->fresh = strcmp(text, " new") == 0;
+	for (int i = 0; i < 2 && at != NULL; i++) {
+		size_t n = strcspn(at + 1, ",");
+		if (n == TN_LAKE_COLD_WORD)
+			memcpy(c->words[i], at + 1, n);
+		at = strchr(at + 1, ',');
+	}
+}
+
 static enum tn_status
-read_mark(struct tn_lake *l, const char *mark)
+read_mark(struct tn_lake *l)
 {
 	struct tn_buf b = { 0 };
-	enum tn_status st = tn_os_kind(mark) == TN_OS_NONE ? TN_OK :
-	    tn_os_read_file(mark, &b, MARK_MAX);
+	enum tn_status st = tn_os_kind(l->cold_mark) == TN_OS_NONE ? TN_OK :
+	    tn_os_read_file(l->cold_mark, &b, MARK_MAX);
 	const char *at = st == TN_OK ? tn_buf_cstr(&b) : "";
 
 	while (*at != '\0') {
@@ -79,9 +97,11 @@ read_mark(struct tn_lake *l, const char *mark)
 		char *folder = word == NULL ? NULL : strchr(word + 1, ' ');
 		at += n + (at[n] == '\n');
 		if (folder != NULL) {
-			bool fresh = strncmp(word, " new ", 5) == 0;
+			char *words = tn_strndup(word, (size_t)(folder -
+			    word));
 			*word = '\0';
-			add_cold(l, line, folder + 1)->fresh = fresh;
+			read_words(add_cold(l, line, folder + 1), words);
+			tn_free(words);
 		}
 		tn_free(line);
 	}
@@ -89,16 +109,21 @@ read_mark(struct tn_lake *l, const char *mark)
 	return st;
 }
 
-static enum tn_status
-write_mark(const struct tn_lake *l, const char *mark)
+enum tn_status
+tn_lake_cold_note(const struct tn_lake *l)
 {
 	struct tn_buf b = { 0 };
 	enum tn_status st;
 
-	for (uint32_t i = 0; i < l->cold_count; i++)
-		tn_buf_printf(&b, "%s %s %s\n", l->colds[i].id,
-		    l->colds[i].fresh ? "new" : "known", l->colds[i].folder);
-	st = tn_os_write_file(mark, b.p, b.n, 0640);
+	for (uint32_t i = 0; i < l->cold_count; i++) {
+		const struct tn_lake_cold *c = &l->colds[i];
+		tn_buf_printf(&b, "%s %s", c->id, c->fresh ? "new" : "known");
+		if (!c->fresh && (c->words[0][0] != '\0' ||
+		    c->words[1][0] != '\0'))
+			tn_buf_printf(&b, "=%s,%s", c->words[0], c->words[1]);
+		tn_buf_printf(&b, " %s\n", c->folder);
+	}
+	st = tn_os_write_file(l->cold_mark, b.p, b.n, 0640);
 	tn_buf_fini(&b);
 	return st;
 }
@@ -185,14 +210,13 @@ find_folder(struct tn_lake *l, const char *folder)
 
 /* An empty folder becomes ours: first we know it, then it has its id. */
 static enum tn_status
-take_folder(struct tn_lake *l, struct tn_lake_cold *c,
-    const struct tn_lake_cold_opts *o)
+take_folder(struct tn_lake *l, struct tn_lake_cold *c)
 {
 	struct tn_buf path = { 0 }, text = { 0 };
-	enum tn_status st = write_mark(l, o->mark);
+	enum tn_status st = tn_lake_cold_note(l);
 
 	tn_os_crash_point("cold_marked");
-	tn_buf_printf(&path, "%s/" NAME, o->folder);
+	tn_buf_printf(&path, "%s/" NAME, c->folder);
 	tn_buf_printf(&text, HEAD "%s\nFiles of the lake that DATA/cold of a "
 	    "Tarn names are here; do not change them.\n", c->id);
 	if (st == TN_OK)
@@ -201,7 +225,7 @@ take_folder(struct tn_lake *l, struct tn_lake_cold *c,
 	tn_os_crash_point("cold_taken");
 	c->fresh = false;
 	if (st == TN_OK)
-		st = write_mark(l, o->mark);
+		st = tn_lake_cold_note(l);
 	tn_buf_fini(&path);
 	tn_buf_fini(&text);
 	return st;
@@ -259,43 +283,89 @@ check_folder(const struct tn_lake *l, const char *folder, struct tn_diag *d)
 	    "name a folder of its own, mostly of another disk", words);
 }
 
+/* Which one of ours a folder is, or a new one; nothing is written. */
+static enum tn_status
+tell_folder(struct tn_lake *l, const struct tn_lake_cold_opts *o,
+    const char *id, struct tn_lake_cold **out, struct tn_diag *d)
+{
+	char words[1200];
+
+	*out = id[0] != '\0' ? find_id(l, id) : NULL;
+	if (*out != NULL)
+		return TN_OK;
+	if (id[0] == '\0')
+		return begin_folder(l, o, out, d);
+	snprintf(words, sizeof words, "cold_folder %s belongs to another lake "
+	    "(or to the one that this was restored from)", o->folder);
+	return refuse(d, "cold_folder_foreign", "name an empty folder", words);
+}
+
+/* What was seen before the lock may have changed. */
+static enum tn_status
+lock_folder(struct tn_lake_cold *c, const char *seen, struct tn_diag *d)
+{
+	char id[TN_LAKE_COLD_ID + 1], words[1200];
+	enum tn_status st = tn_lake_cold_lock(c, d);
+
+	if (st != TN_OK)
+		return st;
+	read_id(c->folder, id);
+	snprintf(words, sizeof words, "another tarn has just begun to use the "
+	    "cold_folder %s", c->folder);
+	return strcmp(id, seen) == 0 ? TN_OK : refuse(d, "cold_folder_used",
+	    "name an empty folder", words);
+}
+
 static enum tn_status
 open_folder(struct tn_lake *l, const struct tn_lake_cold_opts *o,
     struct tn_diag *d)
 {
-	char id[TN_LAKE_COLD_ID + 1], words[1200];
-	struct tn_lake_cold *c;
-	struct tn_buf path = { 0 };
+	char id[TN_LAKE_COLD_ID + 1];
+	struct tn_lake_cold *c = NULL;
+	bool moved;
 	enum tn_status st = check_folder(l, o->folder, d);
 
 	if (st != TN_OK)
 		return st;
 	read_id(o->folder, id);
-	c = id[0] != '\0' ? find_id(l, id) : NULL;
-	snprintf(words, sizeof words, "cold_folder %s belongs to another lake "
-	    "(or to the one that this was restored from)", o->folder);
-	if (id[0] != '\0' && c == NULL)
-		return refuse(d, "cold_folder_foreign", "name an empty "
-		    "folder", words);
-	if (c == NULL)
-		st = begin_folder(l, o, &c, d);
+	st = tell_folder(l, o, id, &c, d);
 	if (st != TN_OK)
 		return st;
-	tn_buf_printf(&path, "%s/" NAME ".lock", o->folder);
-	st = tn_os_lock(&l->cold_lock, tn_buf_cstr(&path));
-	tn_buf_fini(&path);
-	if (st == TN_ECONFLICT)
-		return tn_diag_set(d, st, "cold_folder_used", "another tarn "
-		    "uses the cold_folder %s", o->folder);
-	if (st == TN_OK && (id[0] == '\0' || c->fresh)) {
-		st = take_folder(l, c, o);
-	} else if (st == TN_OK && strcmp(c->folder, o->folder) != 0) {
+	moved = strcmp(c->folder, o->folder) != 0;
+	if (moved) {
 		tn_free(c->folder);
 		c->folder = tn_strdup(o->folder);
-		st = write_mark(l, o->mark);
 	}
-	l->cold = (int)(c - l->colds);
+	st = lock_folder(c, id, d);
+	if (st == TN_OK && (id[0] == '\0' || c->fresh))
+		st = take_folder(l, c);
+	if (st == TN_OK)
+		st = tn_lake_cold_claim(l, c, d);
+	if (st == TN_OK && moved)
+		st = tn_lake_cold_note(l);
+	if (st == TN_OK)
+		l->cold = (int)(c - l->colds);
 	return st;
+}
+
+/* One that has files of ours is not to be shared; one that cannot be written
+ * is read all the same. */
+static enum tn_status
+claim_other(struct tn_lake *l, struct tn_lake_cold *c, struct tn_diag *d)
+{
+	enum tn_status st = TN_OK;
+
+	if (c->lock != NULL)
+		return TN_OK;
+	st = lock_folder(c, c->id, d);
+	if (st == TN_OK) {
+		st = tn_lake_cold_claim(l, c, d);
+		if (st != TN_OK) {
+			tn_os_close(c->lock);
+			c->lock = NULL;
+		}
+	}
+	return st == TN_ECONFLICT ? st : TN_OK;
 }
 
 /* ---- links ------------------------------------------------------------ */
@@ -352,7 +422,9 @@ mend_link(struct tn_lake *l, const char *path, size_t n, struct tn_diag *d)
 		    "not there", c == NULL ? "cold-" : c->folder, c == NULL ?
 		    name : "");
 	}
-	c->known = true;
+	st = claim_other(l, c, d);
+	if (st != TN_OK)
+		return st;
 	tn_buf_printf(&to, "%s/%.*s", c->folder,
 	    (int)(n - TN_LAKE_COLD_ID - 6), path);
 	st = lead(link, tn_buf_cstr(&to));
@@ -373,13 +445,29 @@ link_end(const char *path)
 	return (size_t)(at + 6 + TN_LAKE_COLD_ID - path);
 }
 
+/* Those that no file of ours is in, but perhaps what a crash left. */
+static void
+look_at_others(struct tn_lake *l)
+{
+	struct tn_diag d = { .line = 0 };
+
+	for (uint32_t i = 0; i < l->cold_count; i++) {
+		struct tn_lake_cold *c = &l->colds[i];
+		if (is_there(c) && claim_other(l, c, &d) == TN_OK)
+			c->known = c->lock != NULL;
+	}
+}
+
 enum tn_status
 tn_lake_cold_open(struct tn_lake *l, const struct tn_lake_cold_opts *o,
     struct tn_diag *d)
 {
 	const char *last = "";
-	enum tn_status st = read_mark(l, o->mark);
+	enum tn_status st;
 
+	tn_assert(l->cold_mark == NULL);
+	l->cold_mark = tn_strdup(o->mark);
+	st = read_mark(l);
 	if (st == TN_OK && o->folder[0] != '\0')
 		st = open_folder(l, o, d);
 	for (uint32_t i = 0; st == TN_OK && i < o->count; i++) {
@@ -389,8 +477,8 @@ tn_lake_cold_open(struct tn_lake *l, const struct tn_lake_cold_opts *o,
 		last = o->paths[i];
 		st = mend_link(l, last, n, d);
 	}
-	for (uint32_t i = 0; st == TN_OK && i < l->cold_count; i++)
-		l->colds[i].known = is_there(&l->colds[i]);
+	if (st == TN_OK)
+		look_at_others(l);
 	if (st != TN_OK && d->message[0] == '\0')
 		tn_diag_set(d, st, "cold_folder", "cold_folder %s cannot be "
 		    "used: %s", o->folder, tn_status_text(st));
@@ -400,10 +488,12 @@ tn_lake_cold_open(struct tn_lake *l, const struct tn_lake_cold_opts *o,
 void
 tn_lake_cold_close(struct tn_lake *l)
 {
-	for (uint32_t i = 0; i < l->cold_count; i++)
+	for (uint32_t i = 0; i < l->cold_count; i++) {
+		tn_os_close(l->colds[i].lock);
 		tn_free(l->colds[i].folder);
+	}
 	tn_free(l->colds);
-	tn_os_close(l->cold_lock);
+	tn_free(l->cold_mark);
 }
 
 /* ---- use --------------------------------------------------------------- */
@@ -435,6 +525,12 @@ tn_lake_in_cold(const struct tn_lake *l, const char *folder)
 	size_t n = strlen(l->root);
 	const char *at = strncmp(folder, l->root, n) == 0 ? folder + n : NULL;
 
+	for (uint32_t i = 0; i < l->cold_count; i++) {
+		size_t m = strlen(l->colds[i].folder);
+		if (strncmp(folder, l->colds[i].folder, m) == 0 &&
+		    (folder[m] == '/' || folder[m] == '\0'))
+			return true;
+	}
 	/* "/silver/badge/cold-3f2a91bc..." */
 	for (int i = 0; i < 2 && at != NULL && at[0] != '\0'; i++)
 		at = strchr(at + 1, '/');
@@ -454,14 +550,16 @@ enum tn_status
 tn_lake_cold_link(struct tn_lake *l, const struct tn_lake_place *at,
     char name[static 16])
 {
-	const struct tn_lake_cold *c = &l->colds[l->cold];
+	struct tn_lake_cold *c = &l->colds[l->cold];
 	char path[TN_LAKE_PATH_MAX], link[TN_LAKE_PATH_MAX];
 	struct tn_buf to = { 0 };
+	size_t n;
 	enum tn_status st;
 
 	tn_assert(l->cold >= 0);
 	if (!is_there(c))
 		return TN_ENOTFOUND;     /* Not beneath a mount point. */
+	c->stale = true;
 	snprintf(name, 16, "cold-%s", c->id);
 	snprintf(path, sizeof path, "%s/%s/%s", at->tier, at->table, name);
 	st = tn_lake_absolute(l, path, link);
@@ -470,6 +568,15 @@ tn_lake_cold_link(struct tn_lake *l, const struct tn_lake_place *at,
 		st = tn_os_mkdirs(tn_buf_cstr(&to));
 	if (st == TN_OK)
 		st = lead(link, tn_buf_cstr(&to));
+	if (st == TN_OK) {
+		/* Also one that a process before us made may not be named on
+		 * the disk yet: COLD/silver/badge in COLD/silver, and so on. */
+		tn_lake_dirty(l, c->folder);
+		tn_lake_dirty(l, tn_buf_cstr(&to));
+		n = strlen(c->folder) + 1 + strlen(at->tier);
+		to.n = n;
+		tn_lake_dirty(l, tn_buf_cstr(&to));
+	}
 	tn_buf_fini(&to);
 	return st;
 }

@@ -202,6 +202,14 @@ spread_keys(const struct tn_hash128 *keys, uint64_t n, unsigned bits,
 	tn_assert(at == n && ends[buckets - 1] == n);
 }
 
+/* A copy, and a number for each bucket of more than BUCKET_KEYS / 2 keys. */
+size_t
+tn_lake_keys_sort_bytes(uint64_t count)
+{
+	return (size_t)count * (sizeof(struct tn_hash128) +
+	    2 * sizeof(uint64_t) / BUCKET_KEYS) + 2 * sizeof(uint64_t);
+}
+
 /* Hashes are even, so that a bucket sort in one step does nearly all; the sort
  * of the C library, some ten times slower, is for when there is no memory. */
 static void

@@ -89,8 +89,8 @@ tn_lake_files_add(struct tn_lake_files *f, const struct tn_lake_file *x)
 	f->files[f->count++] = *x;
 }
 
-static void
-remember_dirty(struct tn_lake *l, const char *folder)
+void
+tn_lake_dirty(struct tn_lake *l, const char *folder)
 {
 	/* Files of one folder mostly come one after the other; tn_lake_sync
 	 * finds the other repetitions by sorting. */
@@ -119,10 +119,10 @@ make_folder(struct tn_lake *l, const char *folder)
 	while (fresh && strlen(path) > strlen(l->root)) {
 		*strrchr(path, '/') = '\0';
 		if (tn_os_kind(path) == TN_OS_DIR)
-			remember_dirty(l, path);
+			tn_lake_dirty(l, path);
 	}
 	if (st == TN_OK)
-		remember_dirty(l, folder);
+		tn_lake_dirty(l, folder);
 	return st;
 }
 
@@ -201,7 +201,7 @@ tn_lake_sync(struct tn_lake *l, bool cold)
 			l->dirty[kept++] = x;
 	}
 	l->dirty_count = kept;
-	return st;
+	return st == TN_OK && cold ? tn_lake_cold_settle(l) : st;
 }
 
 enum tn_status
@@ -267,6 +267,10 @@ sweep_folder(struct sweep *s, const char *rel, int depth)
 
 	if (st == TN_OK)
 		st = tn_os_list(full, &names, &count);
+	/* A process that ended between making a folder and syncing its parent
+	 * left one that may not last, and that nobody takes for a new one. */
+	if (st == TN_OK && depth <= 2)
+		st = tn_os_sync_dir(full);
 	for (size_t i = 0; i < count; i++) {
 		int n = snprintf(child, sizeof child, "%s/%s", rel, names[i]);
 		bool fits = n > 0 && n < (int)sizeof child;

@@ -294,6 +294,8 @@ TN_MUST_USE enum tn_status tn_lake_metadata(struct tn_lake *lake,
 TN_MUST_USE enum tn_status tn_lake_keys_put(struct tn_lake *lake,
     const char *table, const char *label, struct tn_hash128 *keys,
     uint64_t count, struct tn_lake_file *out);   /* Sorts keys in place. */
+/* What sorting so many takes beside them, at most. */
+size_t tn_lake_keys_sort_bytes(uint64_t count);
 struct tn_lake_keys;
 TN_MUST_USE enum tn_status tn_lake_keys_open(struct tn_lake *lake,
     const char *path, struct tn_lake_keys **keys, struct tn_diag *d);

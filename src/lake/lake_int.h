@@ -16,14 +16,19 @@ struct tn_lake {
 	struct tn_lake_cold *colds;
 	uint32_t cold_count;
 	int cold;                        /* The one in use; -1: none. */
-	struct tn_os_file *cold_lock;
+	char *cold_mark;                 /* DATA/cold */
 };
 #define TN_LAKE_COLD_ID 8
+#define TN_LAKE_COLD_WORD 16
 struct tn_lake_cold {
 	char id[TN_LAKE_COLD_ID + 1];
 	bool fresh;                      /* Its id may not stand in it yet. */
-	bool known;                      /* It is there. */
+	bool known;                      /* It is there, and ours alone. */
+	bool stale;                      /* Has files newer than its word. */
 	char *folder;
+	struct tn_os_file *lock;         /* NULL: not ours now. */
+	/* Of which one stands in it; see cold_owner.c. */
+	char words[2][TN_LAKE_COLD_WORD + 1];
 };
 
 /* root + "/" + path into buf; TN_ELIMIT when it does not fit. */
@@ -64,11 +69,28 @@ void tn_lake_sort(const uint32_t *sort, uint32_t sort_count,
  * TN_ENOTFOUND: the folder is not there. */
 TN_MUST_USE enum tn_status tn_lake_cold_link(struct tn_lake *l,
     const struct tn_lake_place *at, char name[static 16]);
-/* An absolute path at or beneath such a link. */
+/* An absolute path at or beneath such a link, or such a folder. */
 bool tn_lake_in_cold(const struct tn_lake *l, const char *folder);
 /* That link in a table's folder leads to what is ours. */
 bool tn_lake_cold_swept(const struct tn_lake *l, const char *name);
 void tn_lake_cold_close(struct tn_lake *l);
+/* Writes DATA/cold. */
+TN_MUST_USE enum tn_status tn_lake_cold_note(const struct tn_lake *l);
+/* The folder's lock, unless we have it. TN_ECONFLICT with ${d}; another status:
+ * it cannot be written. */
+TN_MUST_USE enum tn_status tn_lake_cold_lock(struct tn_lake_cold *c,
+    struct tn_diag *d);
+/* With the lock: no other copy of the data folder used it since, and from now
+ * on all others are refused. TN_ECONFLICT with ${d}; TN_EIO. */
+TN_MUST_USE enum tn_status tn_lake_cold_claim(struct tn_lake *l,
+    struct tn_lake_cold *c, struct tn_diag *d);
+/* A new word, in DATA and there. */
+TN_MUST_USE enum tn_status tn_lake_cold_renew(struct tn_lake *l,
+    struct tn_lake_cold *c);
+/* The same where files came since. */
+TN_MUST_USE enum tn_status tn_lake_cold_settle(struct tn_lake *l);
+/* The folder, absolute, awaits a sync. */
+void tn_lake_dirty(struct tn_lake *l, const char *folder);
 /* "metadata" or "_delta_log", in a table's folder. */
 bool tn_lake_is_table_folder(const char *name);
 void tn_lake_files_add(struct tn_lake_files *f, const struct tn_lake_file *x);

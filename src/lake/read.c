@@ -1,7 +1,8 @@
 /* Reading a file in a table's present shape. A table gains columns over time
  * and old files stay as they are: columns are found by name, a missing one is
  * all null. Columns nobody asked for are all null too, so that indexes of the
- * schema stay valid for every reader; all of them share one block of zeros.
+ * schema stay valid for every reader; all of them share one block of zeros,
+ * which nobody writes: it takes addresses, not memory.
  *
  *   file's batch --widen, reorder, add nulls--> batch in the schema's shape
  *
@@ -13,7 +14,7 @@
 
 #include "os/os.h"
 
-enum { ROWS_MAX = 1 << 20 };     /* Of one call of each(). */
+enum { ROWS_MAX = 1 << 20 };     /* Of a batch. */
 
 struct shape {
 	uint32_t *file_column;   /* Per wanted column: index in the file. */
@@ -129,8 +130,10 @@ widen(struct tn_column *c, struct tn_type to, struct tn_arena *a)
 
 /* A column of nulls: validity, values and offsets are all zeros. */
 static struct tn_column
-null_column(struct tn_type t, uint32_t rows, const uint8_t *zeros)
+null_column(struct tn_type t, uint32_t rows)
 {
+	/* Not const: it would be bytes of the binary. */
+	static _Alignas(16) uint8_t zeros[(ROWS_MAX + 1) * 16];
 	struct tn_column c = { .type = t, .rows = rows, .valid = zeros };
 
 	if (tn_record_type_width(t) > 0) {
@@ -151,16 +154,14 @@ reshape(const struct shape *s, const struct tn_schema *schema,
 	struct tn_arena *a = tn_arena_new(4096);
 	struct tn_column *cols = tn_arena_zalloc(a,
 	    (schema->count + 1) * sizeof *cols);
-	const uint8_t *zeros = NULL;
 
+	tn_assert(in->rows <= ROWS_MAX);
 	for (uint32_t i = 0; i < s->count; i++)
 		cols[s->schema_column[i]] = in->columns[i];
-	if (s->count < schema->count)
-		zeros = tn_arena_zalloc(a, ((size_t)in->rows + 1) * 16);
 	for (uint32_t i = 0; i < schema->count; i++) {
 		struct tn_type t = schema->fields[i].type;
 		if (cols[i].type.id == TN_T_NONE)
-			cols[i] = null_column(t, in->rows, zeros);
+			cols[i] = null_column(t, in->rows);
 		else if (cols[i].type.id != t.id)
 			widen(&cols[i], t, a);
 		else
@@ -249,7 +250,8 @@ tn_lake_cursor_open(struct tn_lake *lake, const struct tn_lake_read *r,
 	char full[TN_LAKE_PATH_MAX];
 	enum tn_status st = tn_lake_absolute(lake, r->path, full);
 
-	tn_assert(r->each == NULL && r->bound_count == 0 && most->rows > 0);
+	tn_assert(r->each == NULL && r->bound_count == 0 && most->rows > 0 &&
+	    most->rows <= ROWS_MAX);
 	c->r = *r;
 	c->most = *most;
 	c->arena = tn_arena_new(4096);

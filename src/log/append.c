@@ -197,7 +197,8 @@ make_room(struct tn_log *log, uint64_t pages)
 	st = tn_log_segment_reserve(seg, log->dir, pages, log->disk_reserve);
 	atomic_fetch_add(&log->bytes, seg->file_bytes - before);
 	if (st != TN_OK && st != TN_ENOSPC)
-		return tn_log_fail(log, "reserve disk", tn_status_text(st));
+		return tn_log_fail(log, "reserve disk for", seg->path,
+		    tn_status_text(st));
 	return st;
 }
 
@@ -267,7 +268,8 @@ commit(struct tn_log *log, MDB_txn *txn)
 		mdb_txn_abort(probe);
 		return TN_ENOSPC;
 	}
-	return tn_log_fail(log, "commit", mdb_strerror(rc));
+	return tn_log_fail(log, "commit to", log->newest->path,
+	    mdb_strerror(rc));
 }
 
 /* One transaction. TN_EEXIST: the map is full, nothing was written. */
@@ -281,7 +283,8 @@ write_group(struct tn_log *log, const struct group *g)
 	if (rc == ENOMEM)
 		return TN_ENOMEM;
 	if (rc != 0)
-		return tn_log_fail(log, "begin to write", mdb_strerror(rc));
+		return tn_log_fail(log, "begin to write", log->newest->path,
+		    mdb_strerror(rc));
 	st = put_all(log, txn, g, &rc);
 	if (st == TN_OK)
 		return commit(log, txn);
@@ -292,7 +295,7 @@ write_group(struct tn_log *log, const struct group *g)
 		return TN_ELIMIT;
 	if (rc == 0 || rc == ENOMEM)
 		return st;
-	return tn_log_fail(log, "write", mdb_strerror(rc));
+	return tn_log_fail(log, "write", log->newest->path, mdb_strerror(rc));
 }
 
 /* With a second try in a new segment, should the bound have been wrong. */

@@ -33,6 +33,8 @@
 #include <assert.h>
 #include <string.h>
 
+#define ROWS_MAX (TN_LOG_RAW_MAX / 10)
+
 enum {
 	BLOCK_MAGIC = 0x31424e54,
 	CRC_FROM = 8,
@@ -199,7 +201,7 @@ tn_log_pack(const struct tn_log_block *b, int zstd_level, struct tn_buf *out)
 	struct tn_slice all;
 	size_t head;
 
-	if (b->raw.n > TN_LOG_RAW_MAX || b->rows > TN_LOG_RAW_MAX / 10)
+	if (b->raw.n > TN_LOG_RAW_MAX || b->rows > ROWS_MAX)
 		return TN_ELIMIT;
 	if (b->raw.n >= SPLIT_BYTES_MIN) {
 		st = pack_split(b, zstd_level, out);
@@ -357,6 +359,11 @@ tn_log_check(struct tn_slice stored, uint64_t lsn, struct tn_log_block *out)
 	sum += tn_log_get_u32(p + AT_REASONS);
 	sum += tn_log_get_u32(p + AT_PACKED);
 	if (sum != stored.n)
+		return TN_ECORRUPT;
+	/* No block is written beyond them; what reads them counts on that. */
+	if (tn_log_get_u32(p + AT_SPEC) > TN_LOG_SPEC_MAX ||
+	    tn_log_get_u32(p + AT_SOURCE) > TN_LOG_SOURCE_MAX ||
+	    tn_log_get_u32(p + AT_ROWS) > ROWS_MAX)
 		return TN_ECORRUPT;
 	if (tn_crc32c(0, p + CRC_FROM, stored.n - CRC_FROM) !=
 	    tn_log_get_u32(p + AT_CRC))
@@ -532,6 +539,7 @@ read_frame(struct tn_slice frame, uint64_t bytes, struct tn_arena *a,
 struct packed_head {
 	uint8_t flags;
 	uint64_t raw_bytes, bytes;
+	bool framed;             /* The caller wants the frame, too. */
 };
 
 static enum tn_status
@@ -552,17 +560,18 @@ read_split(struct tn_cursor *c, const struct packed_head *h,
 	if (st == TN_OK)
 		st = read_body(front, (h->flags & PACKED_LINES) != 0, a, out,
 		    NULL);
-	if (st != TN_OK)
+	if (st != TN_OK || !h->framed)
 		return st;
 	out->frame = copy(a, frame);
 	return out->frame.p == NULL ? TN_ENOMEM : TN_OK;
 }
 
 static enum tn_status
-read_packed(struct tn_slice s, struct tn_arena *a, struct tn_log_block *out)
+read_packed(struct tn_slice s, bool framed, struct tn_arena *a,
+    struct tn_log_block *out)
 {
 	struct tn_cursor c = { s.p, s.p + s.n, false };
-	struct packed_head h = { .flags = tn_cursor_u8(&c) };
+	struct packed_head h = { .flags = tn_cursor_u8(&c), .framed = framed };
 	uint64_t rows = tn_cursor_varint(&c);
 	struct tn_slice rest;
 	enum tn_status st = TN_OK;
@@ -590,8 +599,8 @@ read_packed(struct tn_slice s, struct tn_arena *a, struct tn_log_block *out)
 }
 
 enum tn_status
-tn_log_decode(struct tn_slice stored, uint64_t lsn, struct tn_arena *a,
-    struct tn_log_block *out)
+tn_log_decode(struct tn_slice stored, uint64_t lsn, bool framed,
+    struct tn_arena *a, struct tn_log_block *out)
 {
 	struct tn_cursor c = { stored.p, stored.p + stored.n, false };
 	enum tn_status st = tn_log_check(stored, lsn, out);
@@ -614,5 +623,5 @@ tn_log_decode(struct tn_slice stored, uint64_t lsn, struct tn_arena *a,
 	if (st != TN_OK)
 		return st;
 	return read_packed(tn_cursor_bytes(&c, tn_log_get_u32(h + AT_PACKED)),
-	    a, out);
+	    framed, a, out);
 }

@@ -28,11 +28,20 @@ enum {
 /* ---- state ----------------------------------------------------------- */
 
 enum tn_status
-tn_log_fail(struct tn_log *log, const char *what, const char *why)
+tn_log_fail(struct tn_log *log, const char *what, const char *path,
+    const char *why)
 {
+	const char *name = path + strlen(path);
+	uint32_t parts = 0;
+
 	if (atomic_load(&log->failed))
 		return TN_EIO;
-	(void)snprintf(log->failure, sizeof log->failure, "%s: %s", what, why);
+	/* "log/0000000007.mdb": senders are told it, too, and where the data
+	 * lies is not theirs to know. */
+	while (name > path && parts < 2)
+		parts += *--name == '/';
+	(void)snprintf(log->failure, sizeof log->failure, "%s %.200s: %s",
+	    what, name + (*name == '/'), why);
 	tn_say(TN_ERROR, "log", "%s; no more writes until a restart",
 	    log->failure);
 	atomic_store(&log->failed, true);

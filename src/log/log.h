@@ -44,6 +44,8 @@ struct tn_log_reason {
 	const char *message;
 };
 
+#define TN_LOG_SPEC_MAX (64u << 10)      /* Bytes of these texts. */
+#define TN_LOG_SOURCE_MAX (4u << 10)
 /* A block: rows of one stream that came the same way in the same commit. */
 struct tn_log_block {
 	uint64_t lsn;             /* Set by append. */
@@ -64,8 +66,8 @@ struct tn_log_block {
 	/* Already packed raw rows and lengths (tn_log_pack), or empty: append
 	 * packs by itself. */
 	struct tn_slice packed;
-	/* Reading only: the raw rows as one zstd frame, where they are stored
-	 * as that; else empty. */
+	/* tn_log_read_framed only: the raw rows as one zstd frame, where they
+	 * are stored as that; else empty. */
 	struct tn_slice frame;
 };
 /* Compress raw rows, lengths and lines into ${out}; pure, any thread, so that
@@ -117,6 +119,10 @@ TN_MUST_USE enum tn_status tn_log_raise(struct tn_log *log, uint64_t lsn,
  * in ${d}. No read transaction outlives the call. Any thread. */
 TN_MUST_USE enum tn_status tn_log_read(struct tn_log *log, uint64_t lsn,
     struct tn_arena *a, struct tn_log_block *out, struct tn_diag *d);
+/* The same, with the block's frame. */
+TN_MUST_USE enum tn_status tn_log_read_framed(struct tn_log *log,
+    uint64_t lsn, struct tn_arena *a, struct tn_log_block *out,
+    struct tn_diag *d);
 /* The live note under a key, its value in ${a}. TN_ENOTFOUND. TN_ECLOSED: the
  * log failed in a way that leaves unknown what is on disk. Any thread. */
 TN_MUST_USE enum tn_status tn_log_note_get(struct tn_log *log,

@@ -18,8 +18,6 @@ enum {
 	TN_LOG_PATH_MAX = 4096,
 	TN_LOG_KEY_MAX = 400,          /* Bytes of a note's key. */
 	TN_LOG_VALUE_MAX = 64 << 10,   /* Bytes of a note's value. */
-	TN_LOG_SPEC_MAX = 64 << 10,
-	TN_LOG_SOURCE_MAX = 4 << 10,
 	TN_LOG_HEAD_BYTES = 72,        /* Of a block; see block.c. */
 	TN_LOG_NOTE_HEAD = 12,         /* CRC32C, expires_us. */
 };
@@ -129,11 +127,11 @@ struct tn_log {
 	uint32_t piece_cap;
 };
 
-/* Refuse writes from now on, and say why. Returns TN_EIO. The environment of
- * the newest segment must not be touched by the writer afterwards: a reader
- * may replace it. */
+/* Refuse writes from now on, and say why: what could not be done with the file
+ * or folder ${path}. Returns TN_EIO. The environment of the newest segment must
+ * not be touched by the writer afterwards: a reader may replace it. */
 enum tn_status tn_log_fail(struct tn_log *log, const char *what,
-    const char *why);
+    const char *path, const char *why);
 /* The end of a use of a segment (users was counted up under the lock). */
 void tn_log_give_back(struct tn_log *log, struct tn_log_segment *seg);
 /* Add at the end of the table; the one before ends at last + 1. */
@@ -171,9 +169,9 @@ void tn_log_encode(const struct tn_log_block *b, struct tn_slice front,
 /* Check length, magic and CRC of a stored block and read its numbers. */
 TN_MUST_USE enum tn_status tn_log_check(struct tn_slice stored, uint64_t lsn,
     struct tn_log_block *out);
-/* All of it, copied into ${a}. */
+/* All of it, copied into ${a}; the frame only when it is wanted. */
 TN_MUST_USE enum tn_status tn_log_decode(struct tn_slice stored,
-    uint64_t lsn, struct tn_arena *a, struct tn_log_block *out);
+    uint64_t lsn, bool framed, struct tn_arena *a, struct tn_log_block *out);
 
 /* ---- notes.c --------------------------------------------------------- */
 

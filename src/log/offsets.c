@@ -126,6 +126,14 @@ load_one(struct tn_log *log, const MDB_val *key, const MDB_val *value)
 	return TN_OK;
 }
 
+static enum tn_status
+cannot_load(int rc, const struct tn_log_segment *seg, struct tn_diag *d)
+{
+	return tn_diag_set(d, tn_log_mdb_status(rc), "log_open",
+	    "%s: read the streams' next offsets: %s", seg->path,
+	    mdb_strerror(rc));
+}
+
 enum tn_status
 tn_log_offsets_load(struct tn_log *log, struct tn_log_segment *seg,
     struct tn_diag *d)
@@ -137,11 +145,11 @@ tn_log_offsets_load(struct tn_log *log, struct tn_log_segment *seg,
 	int rc = mdb_txn_begin(seg->env, NULL, MDB_RDONLY, &txn);
 
 	if (rc != 0)
-		return tn_log_mdb_status(rc);
+		return cannot_load(rc, seg, d);
 	rc = mdb_cursor_open(txn, seg->offsets, &cursor);
 	if (rc != 0) {
 		mdb_txn_abort(txn);
-		return tn_log_mdb_status(rc);
+		return cannot_load(rc, seg, d);
 	}
 	rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
 	while (rc == 0 && st == TN_OK) {
@@ -152,7 +160,7 @@ tn_log_offsets_load(struct tn_log *log, struct tn_log_segment *seg,
 	mdb_cursor_close(cursor);
 	mdb_txn_abort(txn);
 	if (st == TN_OK && rc != MDB_NOTFOUND)
-		st = tn_log_mdb_status(rc);
+		return cannot_load(rc, seg, d);
 	if (st == TN_ECORRUPT)
 		return tn_diag_set(d, st, "log_corrupt",
 		    "%s: a stream's next offset is damaged", seg->path);

@@ -137,28 +137,61 @@ get_block(MDB_txn *txn, const struct tn_log_segment *seg, uint64_t lsn,
 	return rc;
 }
 
-/* MDB_PANIC is handed to the caller in *${rc}. */
+/* What is read, and to where. */
+struct reading {
+	uint64_t lsn;
+	bool framed;
+	struct tn_arena *a;
+	struct tn_log_block *out;
+	struct tn_diag *d;
+	int rc;              /* Of LMDB; MDB_PANIC: it may be tried again. */
+};
+
 static enum tn_status
-read_in(const struct tn_log_segment *seg, uint64_t lsn, struct tn_arena *a,
-    struct tn_log_block *out, struct tn_diag *d, int *rc)
+read_in(const struct tn_log_segment *seg, struct reading *x)
 {
 	struct tn_slice stored;
 	enum tn_status st;
 	MDB_txn *txn;
 
-	*rc = mdb_txn_begin(seg->env, NULL, MDB_RDONLY, &txn);
-	if (*rc == MDB_PANIC)
+	x->rc = mdb_txn_begin(seg->env, NULL, MDB_RDONLY, &txn);
+	if (x->rc == MDB_PANIC)
 		return TN_EIO;
-	if (*rc != 0)
-		return failed_read(*rc, seg, lsn, d);
-	*rc = get_block(txn, seg, lsn, &stored);
-	if (*rc == 0)
-		st = tn_log_decode(stored, lsn, a, out);
+	if (x->rc != 0)
+		return failed_read(x->rc, seg, x->lsn, x->d);
+	x->rc = get_block(txn, seg, x->lsn, &stored);
+	if (x->rc == 0)
+		st = tn_log_decode(stored, x->lsn, x->framed, x->a, x->out);
 	else
-		st = failed_read(*rc, seg, lsn, d);
-	if (*rc == 0 && st == TN_ECORRUPT)
-		(void)damaged(seg, lsn, d);
+		st = failed_read(x->rc, seg, x->lsn, x->d);
+	if (x->rc == 0 && st == TN_ECORRUPT)
+		(void)damaged(seg, x->lsn, x->d);
 	mdb_txn_abort(txn);
+	return st;
+}
+
+static enum tn_status
+read_block(struct tn_log *log, struct reading *x)
+{
+	enum tn_status st = TN_ENOTFOUND;
+	uint64_t next = 0;
+
+	if (x->lsn == 0 || x->lsn > atomic_load(&log->last))
+		return TN_ENOTFOUND;
+	x->rc = MDB_PANIC;
+	for (int tries = 0; tries < 2 && x->rc == MDB_PANIC; tries++) {
+		struct tn_log_segment *seg = borrow(log, x->lsn, &next);
+
+		x->rc = 0;
+		if (seg == NULL)
+			return TN_ENOTFOUND;
+		/* Beyond its end, before the next: skipped by a raise. */
+		if (x->lsn < next)
+			st = read_in(seg, x);
+		if (x->rc == MDB_PANIC)
+			revive(log, seg);
+		tn_log_give_back(log, seg);
+	}
 	return st;
 }
 
@@ -166,26 +199,19 @@ enum tn_status
 tn_log_read(struct tn_log *log, uint64_t lsn, struct tn_arena *a,
     struct tn_log_block *out, struct tn_diag *d)
 {
-	enum tn_status st = TN_ENOTFOUND;
-	uint64_t next = 0;
-	int rc = MDB_PANIC;
+	struct reading x = { .lsn = lsn, .a = a, .out = out, .d = d };
 
-	if (lsn == 0 || lsn > atomic_load(&log->last))
-		return TN_ENOTFOUND;
-	for (int tries = 0; tries < 2 && rc == MDB_PANIC; tries++) {
-		struct tn_log_segment *seg = borrow(log, lsn, &next);
+	return read_block(log, &x);
+}
 
-		rc = 0;
-		if (seg == NULL)
-			return TN_ENOTFOUND;
-		/* Beyond its end, before the next: skipped by a raise. */
-		if (lsn < next)
-			st = read_in(seg, lsn, a, out, d, &rc);
-		if (rc == MDB_PANIC)
-			revive(log, seg);
-		tn_log_give_back(log, seg);
-	}
-	return st;
+enum tn_status
+tn_log_read_framed(struct tn_log *log, uint64_t lsn, struct tn_arena *a,
+    struct tn_log_block *out, struct tn_diag *d)
+{
+	struct reading x = { .lsn = lsn, .framed = true, .a = a, .out = out,
+	    .d = d };
+
+	return read_block(log, &x);
 }
 
 enum tn_status
@@ -237,14 +263,20 @@ tn_log_note_get(struct tn_log *log, struct tn_slice key, int64_t now_us,
 	rc = seg->revived ? MDB_PANIC
 	    : mdb_txn_begin(seg->env, NULL, MDB_RDONLY, &txn);
 	if (rc != 0) {
+		if (rc != MDB_PANIC)
+			tn_say(TN_ERROR, "log", "read notes of %s: %s",
+			    seg->path, mdb_strerror(rc));
 		tn_log_give_back(log, seg);
 		return rc == MDB_PANIC ? TN_ECLOSED : tn_log_mdb_status(rc);
 	}
 	rc = mdb_get(txn, seg->notes, &k, &v);
 	st = tn_log_mdb_status(rc);
+	if (rc != 0 && rc != MDB_NOTFOUND)
+		tn_say(TN_ERROR, "log", "read a note of %s: %s", seg->path,
+		    mdb_strerror(rc));
 	if (st == TN_OK)
 		st = tn_log_note_check(key, &v, &expires_us, value);
-	if (st == TN_ECORRUPT)
+	if (rc == 0 && st == TN_ECORRUPT)
 		tn_say(TN_ERROR, "log", "%s: a note is damaged", seg->path);
 	if (st == TN_OK && expires_us <= now_us)
 		st = TN_ENOTFOUND;
@@ -306,7 +338,7 @@ tn_log_trim(struct tn_log *log, uint64_t lsn)
 			st = tn_os_sync_dir(log->dir);
 		tn_log_recount(log);
 		if (st != TN_OK)
-			return tn_log_fail(log, "remove a segment",
+			return tn_log_fail(log, "remove", path,
 			    tn_status_text(st));
 	}
 	return st;

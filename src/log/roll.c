@@ -99,6 +99,17 @@ undo(struct tn_log_segment *seg)
 	tn_arena_free(a);
 }
 
+/* Notes are read from the segment before: it may be to blame. */
+static enum tn_status
+fail_begin(struct tn_log *log, enum tn_status st)
+{
+	if (log->newest == NULL)
+		return tn_log_fail(log, "begin a segment in", log->dir,
+		    tn_status_text(st));
+	return tn_log_fail(log, "begin the segment after", log->newest->path,
+	    tn_status_text(st));
+}
+
 enum tn_status
 tn_log_roll(struct tn_log *log, uint64_t first)
 {
@@ -114,13 +125,13 @@ tn_log_roll(struct tn_log *log, uint64_t first)
 		undo(seg);
 		if (st == TN_ENOSPC || st == TN_ENOMEM || st == TN_ELIMIT)
 			return st;
-		return tn_log_fail(log, "begin a segment", tn_status_text(st));
+		return fail_begin(log, st);
 	}
 	tn_os_crash_point("log_segment_named");
 	st = tn_os_sync_dir(log->dir);
 	if (st != TN_OK) {
 		tn_log_segment_close(seg);
-		return tn_log_fail(log, "sync the folder of the log",
+		return tn_log_fail(log, "sync the folder", log->dir,
 		    tn_status_text(st));
 	}
 	tn_log_push(log, seg);
@@ -129,6 +140,13 @@ tn_log_roll(struct tn_log *log, uint64_t first)
 }
 
 /* ---- raise ----------------------------------------------------------- */
+
+static enum tn_status
+cannot_raise(const struct tn_log_segment *seg, int rc)
+{
+	tn_say(TN_ERROR, "log", "raise %s: %s", seg->path, mdb_strerror(rc));
+	return tn_log_mdb_status(rc);
+}
 
 /* One transaction: the segment's record and the offsets that changed. */
 static enum tn_status
@@ -144,7 +162,7 @@ write_raised(struct tn_log *log, uint32_t changed)
 		return st;
 	rc = mdb_txn_begin(seg->env, NULL, 0, &txn);
 	if (rc != 0)
-		return tn_log_mdb_status(rc);
+		return cannot_raise(seg, rc);
 	rc = tn_log_segment_state(seg, txn);
 	for (uint32_t i = 0; i < log->offset_count && rc == 0; i++) {
 		if (log->offsets[i].pending != log->offsets[i].next)
@@ -152,10 +170,11 @@ write_raised(struct tn_log *log, uint32_t changed)
 	}
 	if (rc != 0) {
 		mdb_txn_abort(txn);
-		return tn_log_mdb_status(rc);
+		return cannot_raise(seg, rc);
 	}
 	rc = mdb_txn_commit(txn);
-	return rc == 0 ? TN_OK : tn_log_fail(log, "commit", mdb_strerror(rc));
+	return rc == 0 ? TN_OK : tn_log_fail(log, "commit to", seg->path,
+	    mdb_strerror(rc));
 }
 
 static void

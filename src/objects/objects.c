@@ -309,7 +309,9 @@ open_index(struct tn_objects *o, struct tn_diag *d)
 		    "cannot use the folder %s: %s", o->root,
 		    tn_status_text(st));
 	/* What is damaged was said and is left out. */
-	st = tn_objects_load_untold(o);
+	st = tn_objects_load_clock(o);
+	if (st == TN_OK)
+		st = tn_objects_load_untold(o);
 	if (st == TN_OK || st == TN_ECORRUPT)
 		st = tn_objects_count(o);
 	return st == TN_ECORRUPT ? TN_OK : st;

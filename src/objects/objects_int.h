@@ -142,9 +142,10 @@ struct tn_objects {
 	struct tn_net_job tick;  /* The periodic work. */
 	bool ticking;
 	int64_t next_expire_us;
-	/* See tidy.c: the clocks at the last look, and (monotonic) until when
-	 * the wall clock is not believed. */
-	int64_t seen_wall_us, seen_mono_us, distrust_us;
+	/* See tidy.c: the clocks at the last look, until when (wall) the wall
+	 * clock is not believed, 0: it is; when (boot) that is noted again. */
+	struct tn_os_leap seen;
+	int64_t held_until_us, next_note_us;
 	bool crowded;            /* UNTOLD_MAX wait: nothing expires. Set by
 	                          * the loop for each tick. */
 	uint32_t sweep_at;       /* Folder 0..255 to look at; 256: done. */
@@ -191,6 +192,8 @@ enum tn_status tn_objects_remove_content(struct tn_objects *o,
 void tn_objects_tidy(struct tn_objects *o);
 /* All told events, at the end. */
 void tn_objects_forget(struct tn_objects *o);
+/* What was noted of the clock, at start. */
+enum tn_status tn_objects_load_clock(struct tn_objects *o);
 /* Set the gauges, at start. */
 enum tn_status tn_objects_count(struct tn_objects *o);
 

@@ -9,7 +9,9 @@
  *             know are removed; a crash between place and name leaves one
  *
  * The clock may lie: when it has gone on by two days more than the program has
- * run between two looks, no garbage and no name goes for wait_us.
+ * run (or slept with the machine) between two looks, no garbage and no name goes
+ * for wait_us. What it said is noted in the index now and then, "t", so that a
+ * leap over a restart is seen and a restart ends no wait.
  *
  * What can go wrong: each of them fails by itself, is said when it fails in a
  * new way, and is tried again a second later. */
@@ -26,6 +28,7 @@
 #define EXPIRE_MOST_US INT64_C(60000000)
 #define SWEEP_US INT64_C(20000)
 #define LEAP_US (INT64_C(2) * 86400 * 1000000)
+#define NOTE_US INT64_C(600000000)
 
 /* ---- forget ------------------------------------------------------------ */
 
@@ -69,20 +72,75 @@ tn_objects_forget(struct tn_objects *o)
 
 /* ---- the clock --------------------------------------------------------- */
 
+#define CLOCK_KEY "t"
+
+enum tn_status
+tn_objects_load_clock(struct tn_objects *o)
+{
+	struct tn_arena *a = tn_arena_new(256);
+	struct tn_slice v = { NULL, 0 };
+	int64_t noted[2] = { 0, 0 };
+	enum tn_status st = tn_log_table_get(o->table,
+	    tn_slice_of(CLOCK_KEY), a, &v);
+
+	(void)tn_os_leap(&o->seen);
+	if (st == TN_OK && v.n == sizeof noted) {
+		memcpy(noted, v.p, sizeof noted);
+		o->seen.wall_us = noted[0];
+		o->held_until_us = noted[1];
+	}
+	tn_arena_free(a);
+	/* One that is damaged was said, and is written anew. */
+	return st == TN_ENOTFOUND || st == TN_ECORRUPT ? TN_OK : st;
+}
+
+static enum tn_status
+note_clock(struct tn_objects *o)
+{
+	int64_t noted[2] = { o->seen.wall_us, o->held_until_us };
+	struct tn_log_change c = { .key = tn_slice_of(CLOCK_KEY),
+	    .value = { (const uint8_t *)noted, sizeof noted } };
+	enum tn_status st = tn_log_table_commit(o->table, &c, 1);
+
+	if (st == TN_OK)
+		o->next_note_us = o->seen.boot_us + NOTE_US;
+	return st;
+}
+
+/* Until when nothing is old; true: that is to be noted now. */
+static bool
+hold(struct tn_objects *o)
+{
+	int64_t leap = tn_os_leap(&o->seen), wall = o->seen.wall_us;
+	int64_t most = wall + o->opt.wait_us, until = o->held_until_us;
+
+	if (leap > LEAP_US && o->opt.wait_us > 0) {
+		tn_say(TN_WARN, "objects", "the clock went on by days more "
+		    "than this program has run: retention waits");
+		until = most;
+	} else if (until > most) {
+		until = most;            /* It went back. */
+	} else if (until <= wall) {
+		until = 0;
+	}
+	if (until == o->held_until_us)
+		return o->seen.boot_us >= o->next_note_us;
+	o->held_until_us = until;
+	return true;
+}
+
+/* A failure is said when it is a new one; the next look tries again. */
 static bool
 is_believed(struct tn_objects *o)
 {
-	int64_t wall = tn_os_wall_us(), mono = tn_os_mono_us();
-	int64_t leap = (wall - o->seen_wall_us) - (mono - o->seen_mono_us);
+	enum tn_status st = hold(o) ? note_clock(o) : TN_OK;
 
-	if (o->seen_wall_us != 0 && leap > LEAP_US && o->opt.wait_us > 0) {
-		o->distrust_us = mono + o->opt.wait_us;
-		tn_say(TN_WARN, "objects", "the clock went on by days more "
-		    "than this program has run: retention waits");
-	}
-	o->seen_wall_us = wall;
-	o->seen_mono_us = mono;
-	return mono >= o->distrust_us;
+	if (st != TN_OK && st != o->tidy_said)
+		tn_say(TN_WARN, "objects", "noting the clock: %s",
+		    tn_status_text(st));
+	if (st != TN_OK)
+		o->tidy_said = st;
+	return o->held_until_us == 0;
 }
 
 /* ---- garbage ----------------------------------------------------------- */

@@ -47,9 +47,11 @@ tn_serving_change_add(struct tn_serving_change *c,
 	int old = tn_serving_view_find(m, tn_slice_of(def->name));
 
 	if (m->view_count == m->slots) {
-		tn_diag_hint(d, "restart: the start computes what changed");
+		tn_diag_hint(d, "restart tarn: it makes room for %u again, "
+		    "and the start computes what changed", TN_VIEWS_MORE);
 		return tn_diag_set(d, TN_ELIMIT, "too_many_changes",
-		    "no more definitions are taken while it runs");
+		    "%u definitions of views came or changed since the start: "
+		    "it takes no more while it runs", TN_VIEWS_MORE);
 	}
 	if (!has_tables(m, def->select)) {
 		tn_diag_hint(d, "restart: the start takes new tables");

@@ -37,7 +37,7 @@ add_text(struct tn_buf *b, const char *name, const struct tn_column *c,
 		tn_buf_str(b, "null");
 		return;
 	}
-	s = tn_column_text(c, row);
+	s = tn_governance_bronze_text(c, row);
 	tn_buf_char(b, '"');
 	tn_buf_json(b, s.p, s.n > RAW_SHOWN ? RAW_SHOWN : s.n);
 	tn_buf_char(b, '"');

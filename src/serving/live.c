@@ -47,6 +47,7 @@ struct live_view {
 	bool asking;
 	uint64_t lsn;                   /* Of the last patch. */
 	int64_t rest_us;                /* Until then. */
+	int64_t floor;                  /* Of its numbers, as was shown. */
 };
 
 static void tick(void *arg);
@@ -196,12 +197,16 @@ tn_serving_live_open(struct tn_serving *s,
     void (*message)(void *arg, struct tn_slice json), void *arg,
     struct tn_diag *d)
 {
-	int view = tn_serving_view_find(s->o.model, q->view);
 	struct tn_arena *a;
 	struct tn_serving_live *l;
 	enum tn_status st;
+	int view;
 
 	tn_assert(tn_net_on_loop());
+	/* Before the view is looked for: a change that comes in between is
+	 * then one that the next tick sees, and takes this subscriber along. */
+	follow_changes(s);
+	view = tn_serving_view_find(s->o.model, q->view);
 	if (view < 0)
 		st = tn_diag_set(d, TN_ENOTFOUND, "unknown_view",
 		    "there is no view \"%.*s\"",
@@ -225,7 +230,9 @@ tn_serving_live_open(struct tn_serving *s,
 	l->message = message;
 	l->arg = arg;
 	copy_request(l, q);
-	follow_changes(s);
+	if (s->live[view].subscribers == NULL)
+		s->live[view].floor = tn_serving_gold_floor(s,
+		    (uint32_t)view);
 	l->next = s->live[view].subscribers;
 	s->live[view].subscribers = l;
 	if (s->live_count++ == 0) {
@@ -312,6 +319,7 @@ encode_patch(struct request *r, const struct tn_serving_live *l,
 	st = tn_serving_bounds(f, l->q.params, l->q.param_count,
 	    &f->answer->diag);
 	tn_assert(st == TN_OK);         /* Checked when it was opened. */
+	tn_serving_keep(f, r->ask.base);
 	part = tn_exec_fold_clone(r->ask.fold, f->bounds, f->bound_count);
 	tn_serving_request_free(f);
 	if (tn_exec_fold_groups(part) > 0) {
@@ -474,6 +482,21 @@ follow_changes(struct tn_serving *s)
 	}
 }
 
+/* Retention took numbers: rows that are gone only a snapshot tells. */
+static void
+follow_floor(const struct tn_serving *s, uint32_t view)
+{
+	struct live_view *w = &s->live[view];
+	int64_t floor = tn_serving_gold_floor(s, view);
+
+	if (floor == w->floor)
+		return;
+	w->floor = floor;
+	for (struct tn_serving_live *l = w->subscribers; l != NULL;
+	    l = l->next)
+		l->retry_us = 1;         /* With this tick. */
+}
+
 static void
 retry_snapshots(struct live_view *w)
 {
@@ -498,6 +521,8 @@ tick(void *arg)
 		if (w->subscribers != NULL && !w->asking && w->lsn != lsn &&
 		    w->rest_us <= tn_os_mono_us())
 			ask_patch(s, v);
+		if (w->subscribers != NULL)
+			follow_floor(s, v);
 		retry_snapshots(w);
 	}
 	if (now != s->live_sequence) {

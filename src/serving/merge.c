@@ -81,6 +81,8 @@ tn_serving_merge(struct request *r, struct tn_diag *d)
 	    tn_catalog_snapshot_find(base, TN_TIER_GOLD, v->id, &first);
 	enum tn_status st = TN_OK;
 
+	tn_serving_keep(r, r->ask.base);
+	tn_serving_keep_tail(r);
 	for (uint32_t i = first; st == TN_OK && i < first + n &&
 	    r->layer != TN_LAYER_SPEED; i++) {
 		const struct tn_catalog_file *f = &base->files[i];

@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-#define VIEWS_MORE 256       /* Definitions that can come while it runs. */
-
 static const struct tn_schema *
 silver_schema(const struct tn_sql_table *t)
 {
@@ -109,7 +107,7 @@ tn_serving_model_new(struct tn_serving_model **out,
 
 	*out = NULL;
 	m->pipeline = p;
-	m->slots = p->view_count + VIEWS_MORE;
+	m->slots = p->view_count + TN_VIEWS_MORE;
 	m->streams = tn_zalloc((p->table_count + 1) * sizeof *m->streams);
 	m->views = tn_zalloc(m->slots * sizeof *m->views);
 	for (uint32_t i = 0; st == TN_OK && i < p->table_count; i++)

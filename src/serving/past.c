@@ -432,11 +432,13 @@ check_retired(struct request *r, struct tn_diag *d)
 }
 
 static enum tn_status
-find_silver(struct request *r, const struct tn_governance_stream *s)
+find_silver(struct request *r, const struct tn_governance_stream *s,
+    bool *found)
 {
 	struct past *p = &r->past;
 	enum tn_status st;
 
+	*found = true;
 	if (p->lsn < r->ask.base->lsn) {
 		st = tn_catalog_snapshot_at(r->s->o.catalog,
 		    TN_CATALOG_LSN_FROM, (int64_t)p->lsn, &p->silver);
@@ -445,9 +447,61 @@ find_silver(struct request *r, const struct tn_governance_stream *s)
 		if (st == TN_OK && is_readable(s, p->silver))
 			return TN_OK;
 		tn_catalog_snapshot_put(p->silver);
+		*found = false;
 	}
 	p->silver = tn_catalog_snapshot_again(r->ask.base);
 	return TN_OK;
+}
+
+/* Does the query ask only for rows from that event time on? */
+static bool
+asks_from(struct request *r, const struct tn_governance_stream *s, int64_t us)
+{
+	struct tn_exec_bound b[TN_SERVING_BOUNDS_MAX];
+	uint32_t time = tn_serving_time_column(s);
+	uint32_t n = r->plan == NULL ? 0 : tn_exec_query_bounds_at(r->plan,
+	    tn_os_wall_us(), b, TN_SERVING_BOUNDS_MAX, r->arena);
+	bool from = false;
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct tn_column *min = b[i].min;
+		if (b[i].group != time || min == NULL)
+			continue;
+		from = from || (min->type.id == TN_T_DATE ?
+		    ((const int32_t *)min->values)[0] * INT64_C(86400000000) :
+		    ((const int64_t *)min->values)[0]) >= us;
+	}
+	return from;
+}
+
+/* Of rows that retention has taken since there may be no snapshot any more.
+ * There is one when one of that LSN or before is kept, since snapshots go in
+ * order; ${found}: silver is of the oldest snapshot that reaches the LSN. */
+static enum tn_status
+check_rows(struct request *r, const struct tn_governance_stream *s,
+    bool found, struct tn_diag *d)
+{
+	int64_t floor = __atomic_load_n(&r->s->floors[r->stream],
+	    __ATOMIC_RELAXED);
+	uint64_t lsn = r->past.lsn, retired = __atomic_load_n(
+	    &r->s->retired[r->stream], __ATOMIC_RELAXED), before;
+	char text[48];
+	enum tn_status st = TN_ENOTFOUND;
+
+	if (floor == INT64_MIN || lsn >= retired)
+		return TN_OK;
+	if (found)
+		st = tn_catalog_cut_find(r->s->o.catalog, TN_CATALOG_LSN_TO,
+		    (int64_t)lsn, &before);
+	if (st != TN_ENOTFOUND || asks_from(r, s, floor))
+		return st == TN_ENOTFOUND ? TN_OK : st;
+	time_text(floor, text);
+	tn_diag_hint(d, "ask only for later ones: WHERE %s >= '%s'; or for an "
+	    "LSN of a kept snapshot: GET /api/v1/snapshots lists them",
+	    s->silver->fields[tn_serving_time_column(s)].name, text);
+	return tn_diag_set(d, TN_ELIMIT, "rows_retired", "%s as of LSN %llu: "
+	    "rows from before %s were removed by retention since",
+	    s->table->name, (unsigned long long)lsn, text);
 }
 
 static enum tn_status
@@ -476,13 +530,16 @@ tn_serving_past_begin(struct request *r, struct tn_diag *d)
 {
 	const struct tn_serving_model *m = r->s->o.model;
 	struct past *p = &r->past;
+	bool found = true;
 	int stream = r->view >= 0 ? (int)m->views[r->view].stream :
 	    r->stream;
 	enum tn_status st = p->kind == PAST_TIME ? lsn_of_time(r, d) :
 	    check_lsn(r, d);
 
 	if (st == TN_OK && stream >= 0)
-		st = find_silver(r, &m->streams[stream]);
+		st = find_silver(r, &m->streams[stream], &found);
+	if (st == TN_OK && stream >= 0 && r->view < 0)
+		st = check_rows(r, &m->streams[stream], found, d);
 	if (st == TN_OK && r->view >= 0)
 		st = find_gold(r, d);
 	if (st != TN_OK) {

@@ -56,6 +56,9 @@ tn_serving_new(const struct tn_serving_opts *o)
 	    sizeof *s->floors);
 	for (uint32_t i = 0; i < o->model->stream_count; i++)
 		s->floors[i] = INT64_MIN;
+	s->retired = tn_zalloc((o->model->stream_count + 1) *
+	    sizeof *s->retired);
+	tn_serving_kept_new(s);
 	s->recomputed = tn_zalloc((tn_serving_view_slots(o->model) + 1) *
 	    sizeof *s->recomputed);
 	tn_serving_live_start(s);
@@ -73,6 +76,8 @@ tn_serving_free(struct tn_serving *s)
 	tn_net_lock_free(s->lock);
 	tn_free(s->recomputed);
 	tn_free(s->floors);
+	tn_free(s->retired);
+	tn_free(s->kept);
 	tn_free(s);
 }
 

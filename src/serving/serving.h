@@ -369,9 +369,24 @@ struct tn_serving_settle {
 bool tn_serving_rows_of(const struct tn_governance_stream *s,
     const struct tn_sql_select *q, int64_t *min_us, int64_t *max_us);
 /* Rows of a stream before that event time may be gone (retention): groups
- * that reach below it are not settled any more. INT64_MIN: none. Any thread. */
-void tn_serving_floor_set(struct tn_serving *s, uint32_t stream, int64_t us);
+ * that reach below it are not settled any more. INT64_MIN: none. The last of
+ * them went when ${lsn} was the newest: before, the stream had more. Any
+ * thread. */
+void tn_serving_floor_set(struct tn_serving *s, uint32_t stream, int64_t us,
+    uint64_t lsn);
 int64_t tn_serving_floor(const struct tn_serving *s, uint32_t stream);
+/* Numbers of a view in time buckets before that one are gone by its retention
+ * and not shown; INT64_MIN: none are. Raise it before their files go. After a
+ * recompute brought some back it is lowered, for that snapshot and later ones.
+ * Any thread. */
+int64_t tn_serving_gold_floor(const struct tn_serving *s, uint32_t view);
+void tn_serving_gold_floor_raise(struct tn_serving *s, uint32_t view,
+    int64_t us);
+void tn_serving_gold_floor_lower(struct tn_serving *s, uint32_t view,
+    int64_t us, uint64_t sequence);
+/* That floor as a bound of groups, in ${a}; false: there is none. */
+bool tn_serving_kept_bound(const struct tn_serving_view *v, int64_t us,
+    struct tn_arena *a, struct tn_exec_bound *out);
 /* Groups of a view settled since the start. Any thread. */
 uint64_t tn_serving_recomputed(const struct tn_serving *s, uint32_t view);
 size_t tn_serving_query_bytes(const struct tn_serving *s);

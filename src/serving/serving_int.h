@@ -4,6 +4,8 @@
 
 #include "serving/serving.h"
 
+#define TN_VIEWS_MORE 256u   /* Definitions that can come while it runs. */
+
 struct cached;
 struct gold_entry;
 struct live_view;
@@ -32,11 +34,20 @@ struct tn_serving {
 	struct tn_counter *cache_hits, *cache_misses;
 	struct tn_histogram *seconds;
 	uint32_t in_flight;          /* Requests; loop only. */
-	int64_t *floors;             /* Atomic: one a stream. */
+	int64_t *floors;             /* Atomic: one a stream, */
+	uint64_t *retired;           /* and as of which LSN. */
+	struct kept *kept;           /* One a view; under the lock. */
 	uint64_t *recomputed;        /* Atomic: groups of each view. */
 };
 
 #define TN_SERVING_BOUNDS_MAX 32
+
+/* From which bucket on a view has its numbers; and for snapshots before
+ * ${since}. */
+struct kept {
+	int64_t us, before;
+	uint64_t since;
+};
 
 /* What a request asks of the past; see past.c. */
 struct past {
@@ -57,8 +68,9 @@ struct request {
 	int view;
 	enum tn_serving_layer layer;
 	enum tn_serving_format format;
-	struct tn_exec_bound bounds[TN_SERVING_BOUNDS_MAX];
+	struct tn_exec_bound bounds[TN_SERVING_BOUNDS_MAX + 1];
 	uint32_t bound_count;
+	struct tn_exec_bound *kept;  /* One of them; or NULL. */
 	uint32_t limit;
 	bool newest_first;
 	uint64_t before;             /* Quarantine: offsets below. */
@@ -184,6 +196,11 @@ void tn_serving_range_set(struct range *r,
 void tn_serving_encode_fate(struct tn_buf *out, const struct tn_batch *bronze,
     uint32_t row);
 
+/* ---- settle.c -------------------------------------------------------- */
+
+/* Column of silver that says when: event time or received time. */
+uint32_t tn_serving_time_column(const struct tn_governance_stream *s);
+
 /* ---- past.c ---------------------------------------------------------- */
 
 /* Accepted rows of a stream with LSNs in (after, last]: silver of a snapshot,
@@ -221,6 +238,15 @@ TN_MUST_USE enum tn_status tn_serving_past_begin(struct request *r,
 TN_MUST_USE enum tn_status tn_serving_past_fold(struct request *r,
     struct tn_diag *d);
 void tn_serving_past_end(struct request *r);
+
+/* ---- kept.c ---------------------------------------------------------- */
+
+void tn_serving_kept_new(struct tn_serving *s);
+/* Numbers that retention has taken are left out: as one more bound, once the
+ * snapshot is known; and from what speed gave before. */
+void tn_serving_keep(struct request *r,
+    const struct tn_catalog_snapshot *base);
+void tn_serving_keep_tail(struct request *r);
 
 /* ---- encode.c -------------------------------------------------------- */
 

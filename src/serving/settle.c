@@ -144,8 +144,8 @@ bucket_reach(const struct tn_sql_expr *e, uint32_t column)
 	}
 }
 
-static uint32_t
-time_column(const struct tn_governance_stream *s)
+uint32_t
+tn_serving_time_column(const struct tn_governance_stream *s)
 {
 	return s->table->event_time >= 0 ? (uint32_t)s->table->event_time :
 	    s->silver->count - 1;
@@ -156,7 +156,7 @@ tn_serving_rows_of(const struct tn_governance_stream *s,
     const struct tn_sql_select *q, int64_t *min_us, int64_t *max_us)
 {
 	int64_t reach = q->bucket_group < 0 ? -1 : bucket_reach(
-	    q->groups[q->bucket_group], time_column(s));
+	    q->groups[q->bucket_group], tn_serving_time_column(s));
 
 	if (reach < 0)
 		return false;
@@ -173,7 +173,7 @@ tn_serving_range_set(struct range *r, const struct tn_governance_stream *s,
 {
 	int64_t reach;
 
-	r->column = time_column(s);
+	r->column = tn_serving_time_column(s);
 	r->bounded = false;
 	if (s->silver->fields[r->column].type.id == TN_T_DATE ||
 	    !tn_exec_fold_times(exact, &r->min, &r->max))
@@ -309,8 +309,10 @@ tn_serving_recomputed(const struct tn_serving *s, uint32_t view)
 }
 
 void
-tn_serving_floor_set(struct tn_serving *s, uint32_t stream, int64_t us)
+tn_serving_floor_set(struct tn_serving *s, uint32_t stream, int64_t us,
+    uint64_t lsn)
 {
+	__atomic_store_n(&s->retired[stream], lsn, __ATOMIC_RELAXED);
 	__atomic_store_n(&s->floors[stream], us, __ATOMIC_RELAXED);
 }
 
@@ -337,7 +339,7 @@ check_floor(const struct settling *x, const struct tn_exec_fold *f,
 	if (floor == INT64_MIN)
 		return TN_OK;
 	a = tn_arena_new(1024);
-	b.max = tn_exec_bucket_at(q, (uint32_t)time_column(x->stream), floor - 1, a);
+	b.max = tn_exec_bucket_at(q, tn_serving_time_column(x->stream), floor - 1, a);
 	if (b.max != NULL) {
 		b.group = (uint32_t)q->bucket_group;
 		old = tn_exec_fold_clone(f, &b, 1);

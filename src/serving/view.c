@@ -51,6 +51,8 @@ cache_key(struct request *r, const struct tn_serving_view_request *q)
 	    (int)q->format, (unsigned)r->limit, (int)q->newest_first);
 	tn_buf_printf(&b, " @%lld", r->past.kind == PAST_LSN ?
 	    (long long)r->past.value : -1ll);
+	tn_buf_printf(&b, " >%lld", (long long)tn_serving_gold_floor(r->s,
+	    (uint32_t)r->view));
 	for (uint32_t i = 0; i < q->param_count; i++) {
 		/* A relative time is another one at every instant. */
 		if (q->params[i].value.n >= 3 &&

@@ -354,44 +354,22 @@ bind_call(struct tn_sql_bind *b, const struct tn_json *body,
 bool
 tn_sql_is_call(struct tn_slice text)
 {
-	struct tn_sql_text t = { "", (const char *)text.p,
-	    (uint32_t)text.n };
-	struct tn_sql_token tok;
-	uint32_t at = 0;
-
-	if (text.n > TN_SQL_TEXT_MAX)
-		return false;
-	tok = tn_sql_token_next(&t, &at, t.n);
-	return tok.kind == TN_SQL_TOK_WORD && tok.n == 4 &&
-	    strncasecmp(t.p + tok.at, "call", 4) == 0;
+	return tn_sql_text_begins(text, "call");
 }
 
 enum tn_status
 tn_sql_call_parse(const struct tn_sql_pipeline *p, struct tn_slice text,
     struct tn_arena *a, const struct tn_sql_call **out, struct tn_diag *d)
 {
-	struct tn_sql_text t;
 	struct tn_sql_call *call = tn_arena_zalloc(a, sizeof *call);
 	struct tn_sql_bind *b = tn_arena_zalloc(a, sizeof *b);
-	const struct tn_json *stmts, *body = NULL;
-	enum tn_status st = tn_sql_text_check(a, "query", text, &t, d);
-	uint32_t at = 0;
+	const struct tn_json *body;
 
 	*out = NULL;
-	if (st == TN_OK)
-		st = tn_sql_tree_parse(a, &t, &stmts, d);
-	if (st != TN_OK)
-		return st;
-	*b = (struct tn_sql_bind){ .a = a, .d = d, .text = &t, .pipe = p,
+	*b = (struct tn_sql_bind){ .a = a, .d = d, .pipe = p,
 	    .mode = TN_SQL_IN_QUERY, .no_agg = "CALL" };
-	if (stmts != NULL && stmts->count == 1)
-		body = tn_sql_body(tn_codec_json_get(&stmts->items[0],
-		    "stmt"), "CallStmt");
-	b->here = tn_sql_token_next(&t, &at, t.n).at;
-	if (body == NULL)
-		(void)tn_sql_fail(b, b->here, "unsupported",
-		    "Send one CALL at a time.", "this is not one CALL");
-	else if (bind_call(b, body, call))
+	body = tn_sql_statement(b, text, "CallStmt", "CALL");
+	if (body != NULL && bind_call(b, body, call))
 		*out = call;
 	return b->st;
 }

@@ -80,13 +80,18 @@ static const char head[] =
     "  kind             'stream' or 'reference' (a table that is joined, "
     "newest row\n"
     "                   of a primary key wins)\n\n"
-    "OPTIONS of a view: WITH (...), how it is shown\n"
+    "OPTIONS of a view: WITH (...), how it is shown and how long kept\n"
     "  overview         'tile', 'line', 'bar', 'heatmap' or 'table'\n"
     "  x, y, series     outputs to draw; y may be several, with commas\n"
     "  title, description, unit, position\n"
     "  publish          topic of the MQTT broker that gets each changed "
     "row as a\n"
-    "                   retained message: 'views/visits/{office}'\n\n"
+    "                   retained message: 'views/visits/{office}'\n"
+    "  retention        how long its numbers are kept, by its time bucket and "
+    "whole days\n"
+    "                   (months where buckets are longer); default: for "
+    "ever, also when\n"
+    "                   the rows are gone\n\n"
     "TYPES\n";
 
 static const char differences[] =

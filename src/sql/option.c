@@ -1,8 +1,10 @@
 /* WITH (name = value, ...): values as text, unknown names refused with the
- * nearest known one. */
+ * nearest known one; and values that tables and views share. */
 #include "sql/sql_int.h"
 
 #include <string.h>
+
+#define US_PER_DAY INT64_C(86400000000)
 
 /* Behind name and the sign =. */
 static uint32_t
@@ -89,6 +91,40 @@ tn_sql_opt_unknown(struct tn_sql_bind *b, const struct tn_sql_opt *o,
 	    "unknown option \"%.*s\" of a %s", (int)o->name.n,
 	    (const char *)o->name.p, of);
 	return false;
+}
+
+bool
+tn_sql_interval_bind(struct tn_sql_bind *b, const struct tn_sql_opt *o,
+    int64_t *us)
+{
+	struct tn_interval iv;
+
+	if (tn_slice_is(o->value, "0")) {
+		*us = 0;
+		return true;
+	}
+	/* PostgreSQL takes '7' for seconds; nobody means that here. */
+	if (tn_parse_i64(o->value, us) ||
+	    !tn_record_parse_interval(o->value, &iv) || iv.months != 0 ||
+	    iv.us < 0 || iv.days < 0 || iv.days > 1000000) {
+		(void)tn_sql_fail(b, o->at, "bad_option",
+		    "Write days, hours or minutes, as in '7 days' or "
+		    "'90 minutes'; '365 days' for a year.",
+		    "\"%.*s\" is not a length of time", o->value.n > 60 ?
+		    60 : (int)o->value.n, (const char *)o->value.p);
+		return false;
+	}
+	*us = iv.us + iv.days * US_PER_DAY;
+	return true;
+}
+
+bool
+tn_sql_retention_bind(struct tn_sql_bind *b, const struct tn_sql_opt *o,
+    int64_t *us)
+{
+	*us = 0;
+	return tn_slice_is(o->value, "forever") ||
+	    tn_sql_interval_bind(b, o, us);
 }
 
 /* The next name of 'a, b', without the spaces around it; *more: a comma is

@@ -415,6 +415,21 @@ tn_sql_text_canonical(struct tn_arena *a, const struct tn_sql_text *t,
 	return out;
 }
 
+bool
+tn_sql_text_begins(struct tn_slice text, const char *word)
+{
+	struct tn_sql_text t = { "", (const char *)text.p,
+	    (uint32_t)text.n };
+	struct tn_sql_token tok;
+	uint32_t at = 0;
+
+	if (text.n > TN_SQL_TEXT_MAX)
+		return false;
+	tok = tn_sql_token_next(&t, &at, t.n);
+	return tok.kind == TN_SQL_TOK_WORD && tok.n == strlen(word) &&
+	    strncasecmp(t.p + tok.at, word, tok.n) == 0;
+}
+
 const char *
 tn_sql_text_inside(struct tn_arena *a, const struct tn_sql_text *t,
     uint32_t at)

@@ -379,7 +379,7 @@ struct tn_sql_option {
 	const char *name;
 	const char *value;
 };
-/* Options of a view: how it is shown; all optional. */
+/* Options of a view: how it is shown, and how long kept; all optional. */
 struct tn_sql_view {
 	const char *name;
 	const char *comment;
@@ -391,10 +391,11 @@ struct tn_sql_view {
 	/* WITH (overview = 'tile' | 'line' | 'bar' | 'heatmap' | 'table',
 	 * title = '...', x = 'hour', y = 'visits', series = 'office', unit =
 	 * 'ppm', position = 10, description = '...', publish =
-	 * 'views/visits/{office}'): kept as pairs, checked against the
-	 * columns. */
+	 * 'views/visits/{office}', retention = '90 days'): kept as pairs,
+	 * checked against the columns. */
 	const struct tn_sql_option *options;
 	uint32_t option_count;
+	int64_t retention_us;   /* By the time bucket; 0: for ever. */
 };
 
 /* ---- a pipeline ------------------------------------------------------ */

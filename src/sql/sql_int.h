@@ -48,6 +48,8 @@ struct tn_sql_token tn_sql_token_next(const struct tn_sql_text *t,
     uint32_t *at, uint32_t end);
 void tn_sql_text_place(const struct tn_sql_text *t, uint32_t at,
     struct tn_diag *d);
+/* Is that the first word, in any case, behind blanks and comments? */
+bool tn_sql_text_begins(struct tn_slice text, const char *word);
 TN_MUST_USE enum tn_status tn_sql_text_check(struct tn_arena *a,
     const char *name, struct tn_slice in, struct tn_sql_text *out,
     struct tn_diag *d);
@@ -136,6 +138,10 @@ struct tn_sql_bind {
  * NULL. */
 void *tn_sql_fail(struct tn_sql_bind *b, uint32_t at, const char *code,
     const char *hint, const char *fmt, ...) TN_PRINTF(5, 6);
+/* The body of a text's only statement, which is to be a ${kind} (that people
+ * call ${word}); sets b's text and here. NULL: b->st says why. */
+const struct tn_json *tn_sql_statement(struct tn_sql_bind *b,
+    struct tn_slice text, const char *kind, const char *word);
 
 /* The nearest of names to a word, as 'did you mean "x"?', else ${other}. */
 struct tn_sql_near {
@@ -286,6 +292,11 @@ struct tn_sql_opt {
 };
 TN_MUST_USE bool tn_sql_opt_read(struct tn_sql_bind *b,
     const struct tn_json *node, struct tn_sql_opt *out);
+/* A length of time, '7 days' or '0'; and 'forever', which is 0. */
+TN_MUST_USE bool tn_sql_interval_bind(struct tn_sql_bind *b,
+    const struct tn_sql_opt *o, int64_t *us);
+TN_MUST_USE bool tn_sql_retention_bind(struct tn_sql_bind *b,
+    const struct tn_sql_opt *o, int64_t *us);
 /* sort_by = 'a, b'. */
 TN_MUST_USE bool tn_sql_sort_bind(struct tn_sql_bind *b,
     const struct tn_sql_opt *o, const struct tn_field *fields,

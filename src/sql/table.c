@@ -567,31 +567,6 @@ bind_checks(struct making *m)
 /* ---- options --------------------------------------------------------- */
 
 static bool
-option_interval(struct tn_sql_bind *b, const struct tn_sql_opt *o,
-    int64_t *us)
-{
-	struct tn_interval iv;
-
-	if (tn_slice_is(o->value, "0")) {
-		*us = 0;
-		return true;
-	}
-	/* PostgreSQL takes '7' for seconds; nobody means that here. */
-	if (tn_parse_i64(o->value, us) ||
-	    !tn_record_parse_interval(o->value, &iv) || iv.months != 0 ||
-	    iv.us < 0 || iv.days < 0 || iv.days > 1000000) {
-		(void)tn_sql_fail(b, o->at, "bad_option",
-		    "Write days, hours or minutes, as in '7 days' or "
-		    "'90 minutes'; '365 days' for a year.",
-		    "\"%.*s\" is not a length of time", o->value.n > 60 ?
-		    60 : (int)o->value.n, (const char *)o->value.p);
-		return false;
-	}
-	*us = iv.us + iv.days * US_PER_DAY;
-	return true;
-}
-
-static bool
 option_event_time(struct making *m, const struct tn_sql_opt *o)
 {
 	struct tn_sql_bind *b = m->b;
@@ -624,19 +599,11 @@ option_event_time(struct making *m, const struct tn_sql_opt *o)
 }
 
 static bool
-option_retention(struct making *m, const struct tn_sql_opt *o, int64_t *us)
-{
-	*us = 0;
-	return tn_slice_is(o->value, "forever") || option_interval(m->b, o,
-	    us);
-}
-
-static bool
 option_cold(struct making *m, const struct tn_sql_opt *o)
 {
 	m->t->cold_after_us = INT64_MAX;
 	return tn_slice_is(o->value, "never") ||
-	    option_interval(m->b, o, &m->t->cold_after_us);
+	    tn_sql_interval_bind(m->b, o, &m->t->cold_after_us);
 }
 
 /* Silver is made of bronze and can always be made anew: so bronze stays as
@@ -683,13 +650,13 @@ set_option(struct making *m, const struct tn_sql_opt *o)
 	if (tn_slice_is(o->name, "event_time"))
 		return option_event_time(m, o);
 	if (tn_slice_is(o->name, "retention"))
-		return option_retention(m, o, &t->retention_us);
+		return tn_sql_retention_bind(m->b, o, &t->retention_us);
 	if (tn_slice_is(o->name, "bronze_retention"))
-		return option_retention(m, o, &m->bronze_us);
+		return tn_sql_retention_bind(m->b, o, &m->bronze_us);
 	if (tn_slice_is(o->name, "cold_after"))
 		return option_cold(m, o);
 	if (tn_slice_is(o->name, "max_future_skew"))
-		return option_interval(m->b, o, &t->max_future_skew_us);
+		return tn_sql_interval_bind(m->b, o, &t->max_future_skew_us);
 	if (!tn_slice_is(o->name, "dedupe_window"))
 		return tn_sql_opt_unknown(m->b, o, names, TN_COUNT(names),
 		    "table");
@@ -699,7 +666,7 @@ set_option(struct making *m, const struct tn_sql_opt *o)
 		    "dedupe_window needs a primary key");
 		return false;
 	}
-	return option_interval(m->b, o, &t->dedupe_window_us);
+	return tn_sql_interval_bind(m->b, o, &t->dedupe_window_us);
 }
 
 static bool

@@ -291,3 +291,28 @@ tn_sql_first_at(const struct tn_json *node, uint32_t other)
 		first_place(node, 0, &least);
 	return least == UINT32_MAX ? other : least;
 }
+
+const struct tn_json *
+tn_sql_statement(struct tn_sql_bind *b, struct tn_slice text,
+    const char *kind, const char *word)
+{
+	struct tn_sql_text *t = tn_arena_zalloc(b->a, sizeof *t);
+	const struct tn_json *stmts, *body = NULL;
+	uint32_t at = 0;
+
+	b->st = tn_sql_text_check(b->a, "query", text, t, b->d);
+	if (b->st == TN_OK)
+		b->st = tn_sql_tree_parse(b->a, t, &stmts, b->d);
+	if (b->st != TN_OK)
+		return NULL;
+	b->text = t;
+	b->here = tn_sql_token_next(t, &at, t->n).at;
+	if (stmts != NULL && stmts->count == 1)
+		body = tn_sql_body(tn_codec_json_get(&stmts->items[0],
+		    "stmt"), kind);
+	if (body == NULL)
+		(void)tn_sql_fail(b, b->here, "unsupported", tn_arena_printf(
+		    b->a, "Send one %s at a time.", word),
+		    "this is not one %s", word);
+	return body;
+}

@@ -5,7 +5,7 @@
 #include <string.h>
 
 static const char *const option_names[] = { "overview", "title", "x", "y",
-    "series", "unit", "position", "description", "publish" };
+    "series", "unit", "position", "description", "publish", "retention" };
 
 static bool
 check_statement(struct tn_sql_bind *b, const struct tn_json *body,
@@ -204,16 +204,34 @@ check_overview(struct tn_sql_bind *b, const struct tn_sql_opt *o)
 	return false;
 }
 
+/* What has no time does not grow old. */
 static bool
-check_option(struct tn_sql_bind *b, const struct tn_sql_select *s,
+bind_retention(struct tn_sql_bind *b, struct tn_sql_view *v,
     const struct tn_sql_opt *o)
 {
+	if (v->select->bucket_group >= 0)
+		return tn_sql_retention_bind(b, o, &v->retention_us);
+	(void)tn_sql_fail(b, o->at, "bad_option",
+	    "Group it by date_trunc or date_bin of a time, or leave the "
+	    "option out: retention of a table is of its rows.",
+	    "view \"%s\" has no time bucket, which its retention goes by",
+	    v->name);
+	return false;
+}
+
+static bool
+check_option(struct tn_sql_bind *b, struct tn_sql_view *v,
+    const struct tn_sql_opt *o)
+{
+	const struct tn_sql_select *s = v->select;
 	int64_t n;
 
 	if (tn_slice_is(o->name, "overview"))
 		return check_overview(b, o);
 	if (tn_slice_is(o->name, "publish"))
 		return tn_sql_publish_check(b, o, s->schema);
+	if (tn_slice_is(o->name, "retention"))
+		return bind_retention(b, v, o);
 	if (tn_slice_is(o->name, "x") || tn_slice_is(o->name, "series"))
 		return check_columns(b, s, o, false, false);
 	if (tn_slice_is(o->name, "y"))
@@ -246,7 +264,7 @@ bind_options(struct tn_sql_bind *b, const struct tn_json *into,
 
 	for (uint32_t i = 0; i < n; i++) {
 		if (!tn_sql_opt_read(b, &items[i], &o) ||
-		    !check_option(b, v->select, &o))
+		    !check_option(b, v, &o))
 			return false;
 		for (uint32_t k = 0; k < i; k++) {
 			if (!tn_slice_is(o.name, pairs[k].name))

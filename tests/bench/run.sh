@@ -101,6 +101,11 @@ done | sort -t"$(printf '\t')" -k2,2n | grep rows/s | tail -1 |
     show ">= 10000000"
 stop
 
+# What a sender feels of it.
+PORT=$PORT RUNS=$RUNS "$(dirname "$0")/beside.sh" "$B" "$SECS" |
+    awk -F '\t' '{ printf "%-42s %12s %-16s%s\n", $1, $2, $3,
+	$3 == "times" ? "target <= 2" : "" }'
+
 # The six view queries beside DuckDB, on the same Parquet files.
 [ -d "$TESTS/node_modules/@duckdb" ] || (cd "$TESTS" &&
     npm install --no-audit --no-fund --loglevel=error)

@@ -240,3 +240,55 @@ test('a changed CHECK tries quarantined rows again, each once, over kills', asyn
   assert.equal((await plan(t)).code, 0);
   await t.stop();
 });
+
+test('plan does not count what was accepted and only did not fit a definition in between', async () => {
+  const text = (type, more = '') => `ALTER SYSTEM SET cut_interval = '1 hour';
+CREATE TABLE m (n ${type} NOT NULL CHECK (n < 5000000000), ts timestamptz NOT NULL${more}) WITH (event_time = 'ts');`;
+  const t = await new Tarn({ sql: text('bigint') }).start();
+  const row = (n) => `{"n":${n},"ts":"2026-03-01T00:00:00Z"}`;
+  assert.deepEqual((({ accepted, quarantined }) => [accepted, quarantined])(await t.post('m', [1, 3e9, 4e9, 6e9].map(row).join('\n'))), [3, 1]);
+  await t.kill();
+  config(t, text('int'));          // Two of the three do not fit it.
+  await t.start();
+  await t.cut();
+  assert.deepEqual(await t.sql('SELECT n FROM m'), [{ n: 1 }]);
+  config(t, text('bigint', ', note text'));
+  const p = await plan(t);
+  assert.equal(p.code, 2, p.err);
+  assert.match(p.out, /\b1 quarantined rows are tried again/);
+  await t.restart();
+  assert.deepEqual((await t.sql('SELECT n FROM m')).map((x) => x.n).sort(), [1, 3e9, 4e9]);
+  assert.deepEqual(await t.stop(), { code: 0, signal: null });
+});
+
+test('other options are told, wait for a start, and keep no other change waiting', async () => {
+  const shown = (title, retention, more = '') => `${head().replace("max_future_skew = '40000 days'", `max_future_skew = '40000 days', retention = '${retention}'`)}
+    CREATE MATERIALIZED VIEW total WITH (title = '${title}', unit = 'doors') AS SELECT count(*) AS visits FROM badge;${hourly(more)}`;
+  const r = rng(baseSeed + 7), { t } = await begun(r, shown('Visits', '30000 days'));
+  assert.equal((await plan(t)).code, 0);
+  config(t, shown('Entries', '20000 days'));
+  let p = await plan(t);
+  assert.equal(p.code, 2, p.out + p.err);
+  assert.match(p.out, /^~ stream\s+badge: bronze_retention: 30000 days becomes 20000 days; retention: 30000 days becomes 20000 days\n\s+at the next start of tarn run: other options/m);
+  assert.match(p.out, /^~ view\s+total: title: Visits becomes Entries\n\s+at the next start/m);
+  assert.match(p.out, /2 changes, \d+ unchanged; restart to make them/);
+  assert.doesNotMatch(p.out, /reads \d+ rows/);
+  // Nothing else: apply has nothing to do now, and says what waits.
+  p = await command(['apply', '--url', t.url]);
+  assert.equal(p.code, 0, p.err);
+  assert.match(p.out, /total: title: Visits becomes Entries: waits for the next start/);
+  // Another change beside them is made.
+  config(t, shown('Entries', '20000 days', ', sum(n) AS total'));
+  p = await plan(t);
+  assert.match(p.out, /tarn apply makes them while it runs, but for options/);
+  p = await command(['apply', '--url', t.url]);
+  assert.equal(p.code, 0, p.err);
+  assert.match(p.out, /hourly: changed/);
+  assert.ok((await t.ok('GET', '/api/v1/views/hourly?format=json')).columns.includes('total'));
+  p = await plan(t);
+  assert.match(p.out, /2 changes/);
+  await t.restart();
+  p = await plan(t);
+  assert.equal(p.code, 0, p.out);
+  await t.stop();
+});

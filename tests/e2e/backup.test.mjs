@@ -7,6 +7,8 @@ import { appendFileSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmS
 import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { Tarn, baseSeed, command, rng, tempDir, until } from './lib.mjs';
+import { Judge } from './differential/judge.mjs';
+import { delta, deltaRows, digest, iceberg } from './tables/readers.mjs';
 
 const sql = `
 ALTER SYSTEM SET cut_interval = '1 s'; ALTER SYSTEM SET log_segment_bytes = '16 MiB';
@@ -84,6 +86,45 @@ test('a backup under load holds all that was acknowledged before it; the next br
     return b.kept > 0 && b.linked === 0;
   }, 30000);
   assert.equal((await t.verify()).equal, true);
+  await t.stop();
+});
+
+test('of a restored folder the Iceberg and Delta tables say what Tarn says, and go on', { timeout: 60000 }, async () => {
+  const types = { plain: { batch: 'number', seq: 'number', ts: 'time', pad: 'text' }, keyed: { id: 'text', batch: 'number', ts: 'time' } };
+  const judge = await new Judge().open(), t = await new Tarn({ sql: sql.replace("'1 s'", "'1 hour'") }).start();
+  let made = 0;
+  const more = async (t) => {
+    const k = made++;
+    await t.post('plain', Array.from({ length: 50 }, (_, i) => JSON.stringify({ batch: k, seq: i, ts: new Date(Date.UTC(2026, 2, 1 + k % 4, i % 24)).toISOString(), pad: i % 5 ? `ö${i}` : null })).join('\n'));
+    await t.post('keyed', Array.from({ length: 20 }, (_, i) => JSON.stringify({ id: `${k}-${i}`, batch: k, ts: '2026-03-01T00:00:00Z' })).join('\n'));
+  };
+  const same = async (t, where) => {
+    for (const [name, of] of Object.entries(types)) {
+      const want = digest(await t.sql(`SELECT ${Object.keys(of).join(', ')} FROM ${name}`), of), folder = join(t.data, 'lake/silver', name);
+      await until(() => existsSync(join(folder, '_delta_log')) && existsSync(join(folder, 'metadata/version-hint.text')));
+      const base = `file://${t.data}/lake`;
+      assert.deepEqual(digest(await iceberg.rows(base, `silver/${name}`, await iceberg.metadata(base, `silver/${name}`)), of), want, `${where}: Iceberg, ${name}`);
+      const state = await delta(folder);
+      assert.deepEqual(digest(await deltaRows(judge, folder, state, of), of), want, `${where}: Delta, ${name}`);
+    }
+  };
+  for (let i = 0; i < 12; i++) { await more(t); await t.cut(); }
+  await same(t, 'before');
+  await more(t);                                // In the log alone: it is in the backup.
+  const dest = join(tempDir('dest'), 'b');
+  await backup(t, dest);
+  await more(t);                                // This is not.
+  const back = await restored(dest);
+  await back.cut();
+  assert.equal((await back.view('ids')).length, made - 1);
+  await same(back, 'restored');
+  await more(back);
+  await back.cut();
+  await same(back, 'and on');
+  await back.restart();
+  await same(back, 'started again');
+  assert.equal((await back.verify()).equal, true);
+  await back.stop();
   await t.stop();
 });
 

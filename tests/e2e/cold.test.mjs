@@ -5,6 +5,7 @@
 // lake's, is told at the start, and nothing is changed.
 import test from 'node:test';
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Tarn, baseSeed, command, rng, tarnBin, tempDir, until } from './lib.mjs';
@@ -97,6 +98,9 @@ test('old partitions move, and everybody finds them', { timeout: 120000 }, async
   assert.equal(part.cold_files, part.files);
   assert.equal(part.cold_bytes, (await t.cold()).filter(of('ev', 'silver')).reduce((a, f) => a + f.bytes, 0));
   assert.equal(lake.tables.find((x) => x.name === 'hot' && x.tier === 'silver').cold_files, 0);
+  const moved = lake.tables.reduce((a, x) => a + x.cold_bytes, 0);
+  const doctor = await command(['doctor', '--data', t.data, '--url', t.url]);
+  assert.ok(doctor.out.includes(`, of it ${(moved / 2 ** 20).toFixed(1)} MiB in the cold folder ${cold} (`), doctor.out);
   await t.cut();
 
   // Other engines: on disk, over HTTP, with Tarn stopped.
@@ -212,6 +216,35 @@ test('a folder that is not there, is another one, or moved', { timeout: 60000 },
   assert.equal((await all(t)).length, want.rows + 50);
   await verified(t);
   await t.stop();
+});
+
+test('of two copies of a data folder one uses the cold folder', { timeout: 60000 }, async () => {
+  const cold = tempDir('cold');
+  const t = await new Clocked({ sql: sql(cold) }).start();
+  await post(t, 1, 50);
+  await t.cut();
+  await t.moved(of('ev', 'silver'));
+  await t.stop();
+  const data = join(tempDir('copy'), 'data'), want = digest(await (async () => { await t.start(); const rows = await all(t); await t.stop(); return rows; })(), types);
+  execFileSync('cp', ['-a', t.data, data]);
+  const copy = new Clocked({ sql: sql(cold), data });
+  copy.pass(t.shift);
+  await copy.start();
+  await refused(t, /another tarn uses the cold_folder/);
+  await copy.stop();
+  await refused(t, /another copy of this data folder has used the cold folder .*: .*copy.*lake/);
+  writeFileSync(join(t.config, 'pipeline.sql'), sql(''));       // its files are there all the same
+  await refused(t, /another copy of this data folder/);
+  const files = walk(cold).filter((f) => f.endsWith('.parquet')).length;
+  // The copy is given up, as the hint says.
+  rmSync(join(cold, 'tarn-cold.owner'));
+  writeFileSync(join(t.config, 'pipeline.sql'), sql(cold));
+  await t.start();
+  assert.equal(walk(cold).filter((f) => f.endsWith('.parquet')).length, files);
+  assert.deepEqual(digest(await all(t), types), want);
+  await verified(t);
+  await t.stop();
+  await refused(copy, /tarn-cold.owner/);
 });
 
 test('retention drops cold files as well', { timeout: 60000 }, async () => {

@@ -205,6 +205,23 @@ test('a writer that goes on after a pause: what comes too late is told', { timeo
   assert.match(t.err, /room: \d+ bytes were written to done\/slow\.ndjson/);
 });
 
+test('another file that takes the name in done has not grown', { timeout: 60000 }, async () => {
+  const t = await new Tarn({ sql }).start();
+  const done = join(t.data, 'inbox', 'room', 'done');
+  drop(t, 'room', 'day.ndjson', ndjson('day', 20));
+  assert.equal(await ended(t, 'room', 'day.ndjson'), 'done');
+  writeFileSync(join(t.data, 'other'), ndjson('other', 200));
+  renameSync(join(t.data, 'other'), join(done, 'day.ndjson'));
+  // Each brings a look at what is there, and at what was.
+  for (const name of ['b', 'c']) {
+    drop(t, 'room', `${name}.ndjson`, ndjson(name, 5));
+    assert.equal(await ended(t, 'room', `${name}.ndjson`), 'done');
+  }
+  assert.deepEqual((await t.ok('GET', '/api/v1/inbox')).recent.map((f) => f.why), ['', '', '']);
+  assert.match(await (await t.fetch('/metrics')).text(), /tarn_inbox_files_total\{stream="room",result="grown"\} 0\n/);
+  await t.stop();
+});
+
 test('a stop that the disk holds up longer than it waits ends in order', { skip: spawnSync('strace', ['-V']).error !== undefined && 'no strace', timeout: 60000 }, async () => {
   const t = await new Tarn({ sql }).start();
   const tasks = `/proc/${t.child.pid}/task`;

@@ -27,6 +27,8 @@ const lost = [...named].filter((p) => !ways.some(([re]) => re.test(p)) && !new R
 
 const cases = [...named].filter((p) => ways.some(([re]) => re.test(p))).map((point) => ({ point, way: ways.find(([re]) => re.test(point))[1] }));
 for (const n of process.env.SOAK ? [4, 7, 9] : [7]) cases.push({ point: `catalog_before_commit:${n}`, way: 'cut' }, { point: `catalog_committed:${n}`, way: 'cut' });
+// The first passage is the start's.
+for (const point of ['cold_word_noted:2', 'cold_word_given:2']) cases.push({ point, way: 'move' });
 for (const way of ['move', 'retire', 'recompute', 'rollback'])
   for (const point of process.env.SOAK ? shared : [shared[dice.below(3)]])
     if (way !== 'retire' || !/file/.test(point)) cases.push({ point, way, maybe: /catalog/.test(point) });   // it writes none
@@ -38,7 +40,8 @@ ALTER SYSTEM SET cold_folder = '${cold}'; ALTER SYSTEM SET cold_after = '40 days
 CREATE TABLE ev (id text PRIMARY KEY, ts timestamptz NOT NULL, n int NOT NULL) WITH (event_time = 'ts', max_future_skew = '0');
 CREATE TABLE old (id text PRIMARY KEY, ts timestamptz NOT NULL, n int NOT NULL) WITH (event_time = 'ts', max_future_skew = '0', retention = '365 days', cold_after = 'never');
 CREATE MATERIALIZED VIEW days AS SELECT date_trunc('day', ts) AS d, count(*) AS c, sum(n) AS s FROM ev GROUP BY d;
-CREATE MATERIALIZED VIEW old_days AS SELECT date_trunc('day', ts) AS d, count(*) AS c, sum(n) AS s FROM old GROUP BY d;`;
+CREATE MATERIALIZED VIEW old_days AS SELECT date_trunc('day', ts) AS d, count(*) AS c, sum(n) AS s FROM old GROUP BY d;
+CREATE MATERIALIZED VIEW old_kept WITH (retention = '365 days') AS SELECT date_trunc('day', ts) AS d, count(*) AS c, sum(n) AS s FROM old GROUP BY d;`;
 
 /** Files below a folder by their paths in it, through links, without what tables keep. */
 function walk(dir, at = '') {
@@ -123,6 +126,7 @@ class Life {
       assert.deepEqual([rows.reduce((a, r) => a + r.c, 0), rows.reduce((a, r) => a + Number(r.s), 0)], [all.length, all.reduce((a, e) => a + e.r.n, 0)], `${where}: ${stream}`);
     }
     await this.t.cut();
+    await this.checkKept(where);
     assert.equal(Number((await this.t.sql('SELECT count(*) AS n FROM ev'))[0].n), this.sent.ev.size, where);
     const v = await this.t.verify();
     assert.equal(v.equal, true, `${where}: ${v.text}`);
@@ -138,6 +142,15 @@ class Life {
         && (await this.t.ok('GET', '/api/v1/runs?limit=50')).runs.every((r) => r.state !== 'running');
     }, 8000, 20).catch((e) => { throw new Error(`${where}: left over: ${left} (${e.message})`); });
     for (const f of [...inCold(), ...readdirSync(this.t.data, { recursive: true })]) assert.ok(!/\.(tmp|new)$/.test(f), `${where}: ${f}`);
+  }
+
+  /** A view that keeps its numbers for 365 days has those of the last ones whole, and none in part. */
+  async checkKept(where) {
+    const rows = async (view) => new Map((await this.t.view(view)).map((r) => [r.d, r]));
+    const [all, kept] = [await rows('old_days'), await rows('old_kept')], edge = Date.now() + this.shift / 1e3 - 366 * 86400e3;
+    for (const [d, r] of kept) assert.deepEqual(r, all.get(d), `${where}: ${d}`);
+    for (const d of all.keys()) if (Date.parse(d) > edge + 86400e3) assert.ok(kept.has(d), `${where}: ${d} is not kept`);
+      else if (Date.parse(d) < edge) assert.ok(!kept.has(d), `${where}: ${d} is kept`);
   }
 
   async checkTables(where) {
@@ -200,7 +213,7 @@ async function die(l, { point, way, maybe }) {
 test('every named step has a way to it', () => {
   assert.deepEqual(lost, []);
   // Not named in another file: they must not go unseen.
-  for (const p of ['move_begun', 'move_written', 'move_published', 'cold_marked', 'cold_taken', 'cold_linked', 'retire_noted', 'retire_published']) assert.ok(named.has(p), p);
+  for (const p of ['move_begun', 'move_written', 'move_published', 'cold_marked', 'cold_taken', 'cold_linked', 'cold_word_noted', 'cold_word_given', 'retire_noted', 'retire_gold_noted', 'retire_published']) assert.ok(named.has(p), p);
   for (const way of new Set(ways.map((w) => w[1]))) assert.ok(cases.some((c) => c.way === way), way);
   assert.ok(named.size >= 40, `${named.size}`);
 });

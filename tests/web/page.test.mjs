@@ -153,6 +153,8 @@ test('the lake: tiers, a table and its files, snapshots, where it lies, verify',
 	await page.getByRole('button', { name: 'readings', exact: true }).nth(1).click();
 	await page.getByRole('heading', { name: 'readings, silver' }).waitFor();
 	await page.getByText('the newest 120 of 140 partitions').waitFor();
+	await page.getByText(/free in \/srv\/cold/).waitFor();
+	await page.getByRole('columnheader', { name: 'Cold' }).waitFor();
 	await page.getByText("read_parquet('/var/lib/tarn/lake/silver/readings/**/*.parquet')").waitFor();
 	await page.getByText("iceberg_scan('/var/lib/tarn/lake/silver/readings')").waitFor();
 	const file = page.getByRole('group', { name: 'Files of readings, table' }).locator('a').first();

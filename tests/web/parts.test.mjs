@@ -6,7 +6,7 @@ import { ago, bytes, cell, interval, number, parseTime, seconds, time } from '..
 import { csv, curl, example } from '../../web/lib/example.js';
 import { find, fit } from '../../web/lib/find.js';
 import { cellOf, explainUrl, plainView, sqlOf } from '../../web/lib/cell.js';
-import { lakeFolder, pastQuery, runOf, smallScore } from '../../web/lib/lake.js';
+import { growth, lakeFolder, pastQuery, runOf, smallScore } from '../../web/lib/lake.js';
 import { unpack } from '../../web/lib/unpack.js';
 import { csvOf, markdownOf, sorted } from '../../web/ui/more.js';
 
@@ -136,6 +136,16 @@ test('small files count beyond the eight young ones of each table', () => {
 	assert.equal(pastQuery('t', '2026-03-01 08:00'), "SELECT * FROM as_of('t', timestamptz '2026-03-01 08:00') LIMIT 100");
 	for (const bad of ['', '0', '-1', 'gestern', "1') --", '2026-03'])
 		assert.equal(pastQuery('t', bad), null, bad);
+});
+
+test('a table grows by what came since the first day that was noted', () => {
+	const d = { published_at: '2026-03-11T09:00:00Z', days: [{ day: '2026-03-01', name: 'a', tier: 'silver', bytes: 1000 },
+		{ day: '2026-03-01', name: 'a', tier: 'gold', bytes: 500 }, { day: '2026-03-05', name: 'b', tier: 'silver', bytes: 7 }] };
+	assert.equal(growth(d, { name: 'a', tier: 'silver', bytes: 3000 }), 200);
+	assert.equal(growth(d, { name: 'a', tier: 'gold', bytes: 400 }), -10);
+	assert.equal(growth(d, { name: 'b', tier: 'silver', bytes: 70 }), 7);   /* It was not there. */
+	assert.equal(growth({ ...d, published_at: '2026-03-01T23:00:00Z' }, { name: 'a', tier: 'silver', bytes: 3000 }), null);
+	assert.equal(growth({ ...d, days: [] }, { name: 'a', tier: 'silver', bytes: 1 }), null);
 });
 
 test("the lake's folder is what stands before the tier", () => {

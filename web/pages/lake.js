@@ -6,7 +6,7 @@ import { api, post } from '../lib/api.js';
 import { status } from '../lib/live.js';
 import { bytes, interval, number, parseTime, time } from '../lib/format.js';
 import { zoneName } from '../lib/prefs.js';
-import { lakeFolder, pastQuery, runOf, smallScore } from '../lib/lake.js';
+import { growth, lakeFolder, pastQuery, runOf, smallScore } from '../lib/lake.js';
 import { PageHead, ProblemBox, Segments, Skeleton, announce } from '../ui/parts.js';
 import { Code, Grid, useLoad } from '../ui/more.js';
 import { Ask, call, quote } from '../ui/act.js';
@@ -43,11 +43,14 @@ function Tiers({ d }) {
 /** @param {{d: any}} p */
 function Cost({ d }) {
 	const room = Math.max(0, d.disk.free - d.disk.reserve);
+	const cold = d.tables.reduce((/** @type {number} */ n, /** @type {any} */ t) => n + (t.cold_bytes || 0), 0);
 	return html`<section class="card"><header><h2>Disk</h2></header><div class="body"><dl class="facts">
 		<div><dt>Free for events</dt><dd>${bytes(room)}</dd></div>
 		<div><dt>Kept in reserve</dt><dd>${bytes(d.disk.reserve)}</dd></div>
 		<div><dt>Grows by</dt><dd class=${d.bytes_per_day === null ? 'small muted' : ''}>${d.bytes_per_day === null ? 'known after a day' : `${bytes(d.bytes_per_day)} a day`}</dd></div>
-		<div><dt>Lasts</dt><dd>${d.days_left === null ? '–' : `${number(d.days_left)} days`}</dd></div></dl></div></section>`;
+		<div><dt>Lasts</dt><dd>${d.days_left === null ? '–' : `${number(d.days_left)} days`}</dd></div>
+		${d.cold && html`<div><dt>In the cold folder</dt><dd>${bytes(cold)} <span class="small muted">${
+			d.cold.ready ? `${bytes(d.cold.free)} free in ${d.cold.folder}` : `${d.cold.folder} is not there`}</span></dd></div>`}</dl></div></section>`;
 }
 
 /** Days (or months) by size, a cell each. @param {{list: any[]}} p */
@@ -93,6 +96,8 @@ function Table({ name, tier, version, folder }) {
 /** @param {{d: any, chosen: string, choose: (key: string) => void}} p */
 function Tables({ d, chosen, choose }) {
 	const key = (/** @type {any} */ t) => `${t.tier}/${t.name}`;
+	const grows = (/** @type {any} */ t) => growth(d, t);
+	const signed = (/** @type {number|null} */ n) => n === null ? '–' : n < 0 ? `−${bytes(-n)}` : bytes(n);
 	return html`<${Grid} label="Tables" rows=${d.tables.filter((/** @type {any} */ t) => t.tier !== 'keys' && t.name)} id=${key} columns=${[
 		{ name: 'Table', value: (/** @type {any} */ t) => t.name, cell: (/** @type {any} */ t) => html`<button class="btn tiny" aria-pressed=${String(chosen === key(t))}
 			onClick=${() => choose(key(t))}>${t.name}</button>` },
@@ -100,7 +105,9 @@ function Tables({ d, chosen, choose }) {
 		{ name: 'Files', value: (/** @type {any} */ t) => t.files, num: true, cell: (/** @type {any} */ t) => number(t.files) },
 		{ name: 'Small', value: (/** @type {any} */ t) => t.small_files, num: true, cell: (/** @type {any} */ t) => number(t.small_files) },
 		{ name: 'Rows', value: (/** @type {any} */ t) => t.rows, num: true, cell: (/** @type {any} */ t) => number(t.rows) },
-		{ name: 'Size', value: (/** @type {any} */ t) => t.bytes, num: true, cell: (/** @type {any} */ t) => bytes(t.bytes) }]} />`;
+		{ name: 'Size', value: (/** @type {any} */ t) => t.bytes, num: true, cell: (/** @type {any} */ t) => bytes(t.bytes) },
+		...(d.cold ? [{ name: 'Cold', value: (/** @type {any} */ t) => t.cold_bytes, num: true, cell: (/** @type {any} */ t) => t.cold_bytes > 0 ? bytes(t.cold_bytes) : '–' }] : []),
+		{ name: 'A day', value: grows, num: true, cell: (/** @type {any} */ t) => signed(grows(t)), class: 'secondary' }]} />`;
 }
 
 /** A view or stream as it was at a position or time, in SQL. @param {{names: string[], at: string, set: (name: string) => void}} p */
@@ -196,6 +203,7 @@ function Lake() {
 	const keep = useLoad(() => api('/api/v1/settings').then((d) => d.settings.find((/** @type {any} */ x) => x.name === 'snapshot_keep')?.value || ''), []).data || '';
 	const named = (/** @type {string} */ tier) => data.tables.filter((/** @type {any} */ t) => t.tier === tier && t.name).map((/** @type {any} */ t) => t.name);
 	const kept = useMemo(() => status.value?.streams?.filter((/** @type {any} */ s) => s.retention_us > 0) || [], [batch]);
+	const numbers = useLoad(() => api('/api/v1/views').then((d) => d.views.filter((/** @type {any} */ v) => v.options?.retention)), []).data || [];
 	const verify = async () => {
 		setBusy(true);
 		setAnswer(null);
@@ -219,7 +227,8 @@ function Lake() {
 		${question && html`<${Ask} key=${question.title} q=${question} done=${again} close=${() => setQuestion(null)} />`}
 		${error && data === null ? html`<${ProblemBox} error=${error} retry=${again} />` : data === null ? html`<${Skeleton} height=${320} />` : html`
 			<${Tiers} d=${data} /><${Cost} d=${data} />
-			${kept.length > 0 && html`<p class="secondary small">Kept: ${kept.map((/** @type {any} */ s) => `${s.name} ${interval(s.retention_us)}`).join(', ')}.</p>`}
+			${kept.length + numbers.length > 0 && html`<p class="secondary small">Kept: ${[...kept.map((/** @type {any} */ s) => `${s.name} ${interval(s.retention_us)}`),
+				...numbers.map((/** @type {any} */ v) => `numbers of ${v.name} ${v.options.retention}`)].join(', ')}.</p>`}
 			<${Segments} label="Show" value=${view} onChange=${setView} options=${[['tables', 'Tables'], ['snapshots', 'Snapshots']]} />
 			${view === 'snapshots' ? html`<${Snapshots} version=${data.sequence} keep=${keep} ask=${(/** @type {any} */ q) => { setQuestion(q); scrollTo(0, 0); }}
 				views=${named('gold')} streams=${named('silver')} />` : data.tables.length === 0 ?

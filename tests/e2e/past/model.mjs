@@ -98,10 +98,11 @@ export class Model {
     return a;
   }
 
-  /** After a restart with another table: refused rows that pass now are new events. */
-  again() {
-    const rows = this.bad.filter((e) => this.passes(e));
-    this.bad = this.bad.filter((e) => !this.passes(e));
+  /** After a restart with another table: refused rows that pass now are new events,
+   *  but for those that a clock which leapt back sees too far in the future. */
+  again(now) {
+    const good = (e) => this.passes(e) && e.ms <= now + DAY, rows = this.bad.filter(good);
+    this.bad = this.bad.filter((e) => !good(e));
     this.take(rows);
     return this.fresh;
   }
@@ -116,8 +117,17 @@ export class Model {
 
   retire({ floor, gone }, sequence, cutLsn) {
     this.floor = floor;
-    for (const e of [...gone, ...this.events.filter((x) => x.retired === Infinity && x.lsn <= cutLsn && x.ms < floor)]) e.retired = sequence;
+    for (const e of [...gone, ...this.events.filter((x) => x.retired === Infinity && x.lsn <= cutLsn && x.ms < floor)]) Object.assign(e, { retired: sequence, retiredAt: cutLsn });
   }
+
+  /** Raw bytes go by the day they came, a day (max_future_skew) later; what was refused then is not tried again. */
+  retireRaw(now, days) {
+    const edge = Math.floor((now - days * DAY) / DAY) * DAY - DAY;
+    this.bad = this.bad.filter((e) => Math.floor(e.at / DAY) * DAY >= edge);
+  }
+
+  /** Rows that were there when ${lsn} was the newest, and left later, from event time ${from} on. */
+  left(lsn, from = -Infinity) { return this.events.filter((e) => e.lsn <= lsn && e.retiredAt > lsn && e.ms >= from && this.fits(e)); }
 
   /** A restart with another definition; gold was cut at ${cutLsn}. The view's gold is whole from a
    *  snapshot on that lies after ${since.low}, and not after ${since.high}. */

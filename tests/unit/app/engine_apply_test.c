@@ -531,6 +531,89 @@ test_published(void **state)
 	remove_dir(&f);
 }
 
+/* ---- retention ------------------------------------------------------- */
+
+#define KEPT OFF "CREATE TABLE e (n int8, ts timestamptz NOT NULL) WITH " \
+	"(event_time = 'ts', retention = '10 days');" \
+	"CREATE MATERIALIZED VIEW days AS SELECT date_trunc('day', ts) AS d, " \
+	"count(*) AS c FROM e GROUP BY d;"
+/* One bucket that reaches from long ago to long from now, and one a day. */
+#define ANEW KEPT "CREATE MATERIALIZED VIEW age AS SELECT " \
+	"date_bin('36500 days', ts, 'epoch') AS a, count(*) AS c FROM e " \
+	"GROUP BY a; CREATE MATERIALIZED VIEW fresh AS SELECT " \
+	"date_trunc('day', ts) AS d, count(*) AS c FROM e GROUP BY d; " \
+	"CREATE MATERIALIZED VIEW total AS SELECT count(*) AS c FROM e;"
+
+static void
+post_at(struct fixture *f, int days_ago)
+{
+	char body[100], time[40];
+	time_t t = (time_t)(tn_os_wall_us() / 1000000) - days_ago * 86400;
+	struct tm tm;
+
+	(void)gmtime_r(&t, &tm);
+	(void)strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	snprintf(body, sizeof body, "{\"n\":1,\"ts\":\"%s\"}\n", time);
+	assert_int_equal(post(f, "e", body, NULL).result.status, TN_OK);
+}
+
+static void
+expect_kept(struct fixture *f)
+{
+	expect_sql(f, "SELECT sum(c) AS s FROM days", "s\n8\n");
+	expect_sql(f, "SELECT c AS s FROM age", "s\n3\n");
+	expect_sql(f, "SELECT sum(c) AS s FROM fresh", "s\n3\n");
+	expect_sql(f, "SELECT c FROM total", "c\n3\n");
+}
+
+static void
+apply_after_retention(struct fixture *f)
+{
+	struct applied x;
+
+	for (int i = 0; i < 5; i++)
+		post_at(f, 40 + i);
+	for (int i = 0; i < 3; i++)
+		post_at(f, i);
+	assert_int_equal(batch(f, TN_BATCH_CUT).status, TN_OK);
+	expect_sql(f, "SELECT count(*) AS s FROM e", "s\n3\n");
+	x = ask(f, ANEW, true);
+	assert_int_equal(x.st, TN_OK);
+	assert_non_null(strstr(x.json, "total: counts only the rows that "
+	    "retention has left"));
+	expect_kept(f);
+	assert_int_equal(batch(f, TN_BATCH_CUT).status, TN_OK);
+	assert_int_equal(batch(f, TN_BATCH_VERIFY).status, TN_OK);
+}
+
+/* What comes later is added to what was left. */
+static void
+one_more_day(struct fixture *f)
+{
+	expect_kept(f);
+	post_at(f, 0);
+	assert_int_equal(batch(f, TN_BATCH_CUT).status, TN_OK);
+	expect_sql(f, "SELECT c AS s FROM age", "s\n4\n");
+	expect_sql(f, "SELECT sum(c) AS s FROM fresh", "s\n4\n");
+	assert_int_equal(batch(f, TN_BATCH_VERIFY).status, TN_OK);
+}
+
+/* Goal: a view that comes while tarn runs counts in the bucket that lost some
+ * of its rows those that are left, and has no bucket of which all are gone. */
+static void
+test_retention(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	make_dir(&f);
+	f.pipeline = KEPT;
+	run_script(&f, apply_after_retention);
+	f.pipeline = ANEW;
+	run_script(&f, one_more_day);
+	remove_dir(&f);
+}
+
 /* ---- quarantine ------------------------------------------------------ */
 
 static void
@@ -611,10 +694,67 @@ test_diff(void **state)
 	    "CREATE TABLE e (a int, t timestamptz) WITH (retention = "
 	    "'9 days', sort_by = 'a', mqtt = 'x/{a}')",
 	    "column a: may be null; column t: may be null; PRIMARY KEY; "
-	    "event_time; dedupe_window; "
-	    "retention; bronze_retention; sort_by; mqtt");
+	    "event_time");
 	expect_diff("CREATE TABLE e (a int, b int)",
 	    "CREATE TABLE e (b int, a int)", "order of columns");
+}
+
+static void
+expect_options(const char *was, const char *is, const char *want)
+{
+	struct tn_sql_source s = { "x", tn_slice_of(was) };
+	struct tn_sql_source t = { "y", tn_slice_of(is) };
+	struct tn_sql_pipeline *a = NULL, *b = NULL;
+	struct tn_buf out = { 0 }, x = { 0 }, y = { 0 };
+
+	assert_int_equal(tn_sql_load(&a, &s, 1, NULL), TN_OK);
+	assert_int_equal(tn_sql_load(&b, &t, 1, NULL), TN_OK);
+	if (a->view_count > 0) {
+		tn_app_view_options(a->views[0], &x);
+		tn_app_view_options(b->views[0], &y);
+	} else {
+		tn_app_table_options(a->tables[0], &x);
+		tn_app_table_options(b->tables[0], &y);
+	}
+	tn_app_options_diff(tn_buf_cstr(&x), tn_buf_cstr(&y), &out);
+	assert_string_equal(tn_buf_cstr(&out), want);
+	tn_buf_fini(&out);
+	tn_buf_fini(&x);
+	tn_buf_fini(&y);
+	tn_sql_pipeline_free(a);
+	tn_sql_pipeline_free(b);
+}
+
+/* Goal: each option that changed is named with both values; neither its place
+ * nor how a length of time is written counts. */
+static void
+test_options(void **state)
+{
+	static const char *const with[] = { "title = 'A', unit = 'ppm'",
+	    "unit = 'ppm', title = 'A'", "title = 'B', position = 2" };
+	char text[3][300];
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++)
+		snprintf(text[i], sizeof text[i], "CREATE TABLE e (g text, "
+		    "n int); CREATE MATERIALIZED VIEW v WITH (%s) AS SELECT g,"
+		    " count(*) AS c FROM e GROUP BY g", with[i]);
+	expect_options(text[0], text[1], "");
+	expect_options(text[0], text[2], "position: none becomes 2; title: A "
+	    "becomes B; unit: ppm becomes none");
+	expect_options("CREATE TABLE e (a int PRIMARY KEY, t timestamptz)"
+	    " WITH (event_time = 't', dedupe_window = '24 hours')",
+	    "CREATE TABLE e (a int PRIMARY KEY, t timestamptz)"
+	    " WITH (dedupe_window = '1 day', event_time = 't')", "");
+	expect_options("CREATE TABLE e (a int PRIMARY KEY, t timestamptz)"
+	    " WITH (event_time = 't', dedupe_window = '1 day',"
+	    " cold_after = '9 hours')",
+	    "CREATE TABLE e (a int PRIMARY KEY, t timestamptz) WITH"
+	    " (event_time = 't', retention = '9 days', sort_by = 'a', mqtt ="
+	    " 'x/{a}', cold_after = 'never')", "bronze_retention: forever "
+	    "becomes 9 days; cold_after: 9 hours becomes never; "
+	    "dedupe_window: 1 days becomes 7 days; mqtt: none becomes x/{a}; "
+	    "retention: forever becomes 9 days; sort_by: none becomes a");
 }
 
 int
@@ -622,12 +762,14 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_diff),
+		cmocka_unit_test(test_options),
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_late),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_come_back),
 		cmocka_unit_test(test_reference),
 		cmocka_unit_test(test_published),
+		cmocka_unit_test(test_retention),
 		cmocka_unit_test(test_quarantine),
 	};
 

@@ -3,9 +3,8 @@
  * compaction and retention keep the chain whole. */
 #include "test.h"
 
-#include "batch_help.h"
+#include "clock_help.h"
 
-#define DAY INT64_C(86400000000)
 #define BEGIN INT64_C(1772800000000000)  /* 2026-03-06 12:26:40 */
 
 static const char sql[] =
@@ -20,37 +19,11 @@ static const char kept_sql[] =
     "CREATE MATERIALIZED VIEW hours AS SELECT date_trunc('hour', ts) AS h,"
     " count(*) AS n FROM ev GROUP BY h;";
 
-static int64_t wall = BEGIN, mono = DAY;
-static struct tn_os_table table;
-
-static int64_t
-wall_us(void)
-{
-	return wall;
-}
-
-static int64_t
-mono_us(void)
-{
-	return mono;
-}
-
 static void
 make(struct rig *g, const char *text)
 {
-	wall = BEGIN;
-	table = tn_os_real;
-	table.wall_us = wall_us;
-	table.mono_us = mono_us;
-	tn_os_use(&table);
+	clock_begin(BEGIN);
 	rig_make(g, text);
-}
-
-static void
-drop(struct rig *g)
-{
-	rig_drop(g);
-	tn_os_use(NULL);
 }
 
 /* Ten rows of now, and a cut: a bronze file. */
@@ -69,15 +42,7 @@ cut(struct rig *g)
 	append_text(g, 0, tn_buf_cstr(&text));
 	tn_buf_fini(&text);
 	assert_int_equal(run(g, TN_BATCH_CUT), TN_OK);
-	wall += 60000000;
-	mono += 60000000;
-}
-
-static void
-pass(int64_t us)
-{
-	wall += us;
-	mono += us;
+	pass(MINUTE);
 }
 
 /* What verify says; its text is the caller's. */
@@ -187,8 +152,9 @@ fit_catalog(struct rig *g, const struct tn_catalog_file *f, bool gone)
 
 	assert_int_equal(tn_catalog_publish(g->catalog, &out), TN_OK);
 	if (!gone) {
-		assert_int_equal(tn_catalog_garbage(g->catalog, wall + DAY, a,
-		    &files, &count), TN_OK);
+		assert_int_equal(tn_catalog_garbage(g->catalog,
+		    &(struct tn_catalog_old){ wall + DAY, 0 }, a, &files,
+		    &count), TN_OK);
 		assert_int_equal(tn_catalog_forget(g->catalog, &f->id, 1),
 		    TN_OK);
 		assert_int_equal(tn_lake_check(g->lake, f->path, &now.crc,

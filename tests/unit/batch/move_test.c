@@ -6,33 +6,10 @@
 
 #include <errno.h>
 
-#include "batch_help.h"
+#include "batch/compact_int.h"
+#include "clock_help.h"
 
-#define DAY INT64_C(86400000000)
-#define MINUTE INT64_C(60000000)
-
-static _Atomic int64_t wall, mono;       /* The batch thread looks, too. */
-static struct tn_os_table table;
 static char cold[100];
-
-static int64_t
-wall_us(void)
-{
-	return wall;
-}
-
-static int64_t
-mono_us(void)
-{
-	return mono;
-}
-
-static void
-pass(int64_t us)
-{
-	wall += us;
-	mono += us;
-}
 
 static _Atomic bool dead;                /* The cold disk. */
 
@@ -60,26 +37,14 @@ make(struct rig *g)
 	struct tn_lake_cold_opts o = { cold, mark, NULL, 0 };
 	int64_t us = 0;
 
-	table = tn_os_real;
-	table.wall_us = wall_us;
-	table.mono_us = mono_us;
-	table.open = dead_open;
-	tn_os_use(&table);
-	mono = DAY;
 	assert_true(tn_serving_time(tn_slice_of("2026-03-06T13:00:00Z"), &us));
-	wall = us;
+	clock_begin(us);
+	table.open = dead_open;
 	rig_make(g, sql);
 	(void)snprintf(cold, sizeof cold, "%s/disk", g->dir);
 	(void)snprintf(mark, sizeof mark, "%s/cold", g->dir);
 	assert_int_equal(tn_os_mkdirs(cold), TN_OK);
 	assert_int_equal(tn_lake_cold_open(g->lake, &o, &d), TN_OK);
-}
-
-static void
-drop(struct rig *g)
-{
-	rig_drop(g);
-	tn_os_use(NULL);
 }
 
 static void
@@ -302,6 +267,137 @@ disk_dies(void **state)
 	drop(&g);
 }
 
+/* The path on disk of the silver file of that day of March. */
+static void
+silver_of(struct rig *g, uint32_t day, char path[static 300])
+{
+	const struct tn_catalog_snapshot *s = tn_catalog_snapshot(
+	    g->catalog);
+	uint32_t first, n = tn_catalog_snapshot_find(s, TN_TIER_SILVER,
+	    g->model->streams[0].id, &first);
+	char name[20];
+
+	path[0] = '\0';
+	(void)snprintf(name, sizeof name, "2026-03-%02u", day);
+	for (uint32_t i = first; i < first + n; i++)
+		if (strcmp(s->files[i].partition, name) == 0)
+			(void)snprintf(path, 300, "%s/lake/%s", g->dir,
+			    s->files[i].path);
+	assert_true(path[0] != '\0');
+	tn_catalog_snapshot_put(s);
+}
+
+static uint32_t
+failed_moves(struct rig *g)
+{
+	struct tn_arena *a = tn_arena_new(4096);
+	struct tn_catalog_run *runs;
+	uint32_t count, n = 0;
+
+	assert_int_equal(tn_catalog_runs(g->catalog, 0, 1000, a, &runs,
+	    &count), TN_OK);
+	for (uint32_t i = 0; i < count; i++)
+		n += strcmp(runs[i].kind, "move") == 0 && runs[i].state ==
+		    TN_RUN_FAILED;
+	tn_arena_free(a);
+	return n;
+}
+
+/* Goal: a damaged file stays where it is, told as a run and a number; all others
+ * move, and it is tried again after hours, or when it is asked for. */
+static void
+damaged_file(void **state)
+{
+	struct rig g;
+	char path[300];
+	struct tn_buf was = { 0 };
+	uint32_t moved;
+
+	(void)state;
+	make(&g);
+	for (uint32_t day = 1; day <= 3; day++)
+		post(&g, 0, day);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	silver_of(&g, 1, path);
+	assert_int_equal(tn_os_read_file(path, &was, 1 << 20), TN_OK);
+	assert_int_equal(tn_os_write_file(path, "no parquet", 10, 0640),
+	    TN_OK);
+	pass(40 * DAY);
+	for (uint32_t i = 0; i < 8; i++) {
+		assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+		pass(10 * MINUTE);
+	}
+	assert_int_equal(files_of(&g, TN_TIER_SILVER, 0, &moved), 3);
+	assert_int_equal(moved, 2);
+	assert_int_equal(failed_moves(&g), 1);
+	assert_int_equal(tn_counter_read(g.batch->skipped), 1);
+	/* Not before hours have gone by ... */
+	pass(300 * MINUTE);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	assert_int_equal(failed_moves(&g), 1);
+	pass(60 * MINUTE);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	assert_int_equal(failed_moves(&g), 2);
+	/* ... but when a person asks. */
+	assert_int_equal(tn_os_write_file(path, was.p, was.n, 0640), TN_OK);
+	tn_buf_fini(&was);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	(void)files_of(&g, TN_TIER_SILVER, 0, &moved);
+	assert_int_equal(moved, 2);
+	tn_batch_skip_none(g.batch->compaction);
+	for (uint32_t i = 0; i < 2; i++) {
+		post(&g, 1, 2);
+		assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+		pass(10 * MINUTE);
+	}
+	(void)files_of(&g, TN_TIER_SILVER, 0, &moved);
+	assert_int_equal(moved, 3);
+	assert_int_equal(tn_counter_read(g.batch->skipped), 0);
+	assert_int_equal(run(&g, TN_BATCH_VERIFY), TN_OK);
+	drop(&g);
+}
+
+static char stuck[300];
+
+static int
+bad_unlink(const char *path)
+{
+	return strcmp(path, stuck) == 0 ? -EIO : tn_os_real.unlink(path);
+}
+
+/* Goal: an old file that cannot be removed keeps no other one, is told, and goes
+ * when it can. */
+static void
+stuck_file(void **state)
+{
+	struct rig g;
+	char path[300];
+
+	(void)state;
+	make(&g);
+	table.unlink = bad_unlink;
+	for (uint32_t day = 1; day <= 3; day++)
+		post(&g, 0, day);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	silver_of(&g, 1, stuck);
+	silver_of(&g, 3, path);
+	pass(40 * DAY);
+	for (uint32_t i = 0; i < 8; i++) {
+		post(&g, 1, 2);
+		assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+		pass(10 * MINUTE);
+	}
+	assert_int_equal(tn_os_kind(stuck), TN_OS_FILE);
+	assert_int_equal(tn_os_kind(path), TN_OS_NONE);
+	assert_int_equal(tn_counter_read(g.batch->left), 1);
+	(void)snprintf(path, sizeof path, "%s", stuck);
+	stuck[0] = '\0';
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	assert_int_equal(tn_os_kind(path), TN_OS_NONE);
+	assert_int_equal(tn_counter_read(g.batch->left), 0);
+	drop(&g);
+}
+
 int
 main(void)
 {
@@ -311,6 +407,8 @@ main(void)
 		cmocka_unit_test(late_rows_wait),
 		cmocka_unit_test(new_files_first),
 		cmocka_unit_test(disk_dies),
+		cmocka_unit_test(damaged_file),
+		cmocka_unit_test(stuck_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

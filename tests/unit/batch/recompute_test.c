@@ -18,12 +18,15 @@ mono_us(void)
 	return __atomic_add_fetch(&mono, 60000000, __ATOMIC_RELAXED);
 }
 
+static void three(struct rig *g);
+
 /* ---- a word in the middle -------------------------------------------- */
 
 static struct {
 	struct rig *g;
 	uint32_t reads;          /* Of silver, while armed. */
-	enum { NOTHING, PAUSE, CANCEL } then;
+	enum { NOTHING, PAUSE, CANCEL, CUT } then;
+	uint32_t bronze;         /* Reads, for CUT. */
 } word;
 
 enum tn_status __real_tn_lake_read(struct tn_lake *l,
@@ -48,6 +51,17 @@ __wrap_tn_lake_read(struct tn_lake *l, const struct tn_lake_read *r,
 			assert_int_equal(tn_batch_cancel(word.g->batch,
 			    w.run), TN_OK);
 	}
+	if (strncmp(r->path, "bronze/", 7) == 0 && word.g != NULL &&
+	    word.then == CUT && ++word.bronze == 2) {
+		struct tn_batch_request q = { .kind = TN_BATCH_CUT,
+		    .reason = "timer" };
+		three(word.g);
+		word.reads = word.g->publications;
+		assert_int_equal(tn_batch_post(word.g->batch, &q), TN_OK);
+	}
+	if (strncmp(r->path, "bronze/", 7) == 0 && word.g != NULL &&
+	    word.then == CUT && word.bronze == 3)
+		assert_int_equal(word.g->publications, word.reads + 1);
 	return __real_tn_lake_read(l, r, d);
 }
 
@@ -382,6 +396,26 @@ test_range(void **state)
 	drop(&g);
 }
 
+/* Goal: a cut that comes while verify reads is taken before its next file, and
+ * makes no difference to it. */
+static void
+test_verify_lets_cuts(void **state)
+{
+	struct rig g;
+	uint64_t sequence;
+
+	(void)state;
+	make(&g);
+	word.g = &g;
+	word.then = CUT;
+	word.bronze = 0;
+	assert_int_equal(run(&g, TN_BATCH_VERIFY), TN_OK);
+	assert_true(word.bronze > 3);
+	word.g = NULL;
+	assert_int_equal(gold_sum(&g, &sequence), 63);
+	drop(&g);
+}
+
 int
 main(void)
 {
@@ -390,6 +424,7 @@ main(void)
 		cmocka_unit_test(test_line),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_range),
+		cmocka_unit_test(test_verify_lets_cuts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

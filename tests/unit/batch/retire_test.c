@@ -3,33 +3,9 @@
  * removes nothing. The test owns the clocks. */
 #include "test.h"
 
-#include "batch_help.h"
+#include "clock_help.h"
 
-#define DAY INT64_C(86400000000)
-#define TEN_MINUTES INT64_C(600000000)
-
-static _Atomic int64_t wall, mono;       /* The batch thread looks, too. */
-static struct tn_os_table table;
-
-static int64_t
-wall_us(void)
-{
-	return wall;
-}
-
-static int64_t
-mono_us(void)
-{
-	return mono;
-}
-
-/* Time goes by while the program runs. */
-static void
-pass(int64_t us)
-{
-	wall += us;
-	mono += us;
-}
+#define TEN_MINUTES (10 * MINUTE)
 
 static const char sql[] =
     "CREATE TABLE ev (n int8 PRIMARY KEY, ts timestamptz NOT NULL)"
@@ -46,21 +22,9 @@ make(struct rig *g)
 {
 	int64_t us = 0;
 
-	table = tn_os_real;
-	table.wall_us = wall_us;
-	table.mono_us = mono_us;
-	tn_os_use(&table);
-	mono = DAY;
 	assert_true(tn_serving_time(tn_slice_of("2026-03-06T12:00:00Z"), &us));
-	wall = us;
+	clock_begin(us);
 	rig_make(g, sql);
-}
-
-static void
-drop(struct rig *g)
-{
-	rig_drop(g);
-	tn_os_use(NULL);
 }
 
 /* Three rows on each of the days [first, last] of March. */
@@ -445,6 +409,323 @@ test_snapshots_stay(void **state)
 	drop(&g);
 }
 
+/* ---- numbers of views -------------------------------------------------- */
+
+#define TABLE "CREATE TABLE ev (n int8 PRIMARY KEY, ts timestamptz NOT NULL)" \
+    " WITH (event_time = 'ts'"
+#define BODY " AS SELECT date_trunc('day', ts) AS d, count(*) AS n," \
+    " max(n) AS top FROM ev GROUP BY d;"
+static const char five_days[] = TABLE ");"
+    "CREATE MATERIALIZED VIEW days WITH (retention = '5 days')" BODY
+    "CREATE MATERIALIZED VIEW weeks WITH (retention = '40 days')"
+    " AS SELECT date_trunc('week', ts) AS w, count(*) AS n FROM ev GROUP BY w;"
+    "CREATE MATERIALIZED VIEW total AS SELECT count(*) AS n FROM ev;";
+static const char six_days[] = TABLE ");"
+    "CREATE MATERIALIZED VIEW days WITH (retention = '6 days')" BODY;
+static const char for_ever[] = TABLE ");"
+    "CREATE MATERIALIZED VIEW days" BODY;
+static const char short_rows[] = TABLE ", retention = '4 days');"
+    "CREATE MATERIALIZED VIEW days WITH (retention = '5 days')" BODY
+    "CREATE MATERIALIZED VIEW few WITH (retention = '1 day')" BODY;
+static const char short_rows_long[] = TABLE ", retention = '4 days');"
+    "CREATE MATERIALIZED VIEW days" BODY
+    "CREATE MATERIALIZED VIEW few" BODY;
+
+static void
+check_view(struct rig *g, const char *view, uint64_t rows, uint32_t groups)
+{
+	uint32_t n;
+
+	assert_int_equal(counted(g, view, &n), rows);
+	assert_int_equal(n, groups);
+}
+
+static void
+anew(struct rig *g, const char *view, int64_t from_us)
+{
+	struct tn_batch_request q = { .kind = TN_BATCH_RECOMPUTE,
+	    .reason = "request", .view = view, .from_us = from_us };
+	struct tn_batch_report r;
+
+	memset(&r, 0, sizeof r);
+	assert_int_equal(tn_batch_run(g->batch, &q, &r), TN_OK);
+	tn_buf_fini(&r.text);
+}
+
+static void
+open_with(struct rig *g, const char *text)
+{
+	rig_close(g);
+	g->sql = text;
+	rig_open(g);
+}
+
+/* Goal: a cut that is published by a clock which leapt, and a restart, do not
+ * make it believed sooner; nothing happens until it has been so for a while. */
+static void
+test_leap_restart(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	make(&g);
+	days(&g, 1, 5);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	wall += 7 * DAY;
+	anew(&g, "days", 0);                     /* Nor does another job's. */
+	rig_close(&g);
+	rig_open(&g);
+	for (uint32_t i = 0; i < 3; i++) {
+		days(&g, 6 + i, 6 + i);
+		assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+		assert_int_equal(rows_of(&g, TN_TIER_SILVER), 18 + 3 * i);
+		pass(3 * MINUTE);
+		rig_close(&g);
+		rig_open(&g);
+	}
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	assert_int_equal(rows_of(&g, TN_TIER_SILVER), 24);
+	pass(MINUTE);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	assert_int_equal(rows_of(&g, TN_TIER_SILVER), 18);
+	check_views(&g, 24, 8);
+	/* While it stood still, which nobody can tell from a leap. */
+	rig_close(&g);
+	wall += 3 * DAY;
+	rig_open(&g);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	assert_int_equal(rows_of(&g, TN_TIER_SILVER), 18);
+	rig_close(&g);
+	pass(TEN_MINUTES);
+	rig_open(&g);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	assert_int_equal(rows_of(&g, TN_TIER_SILVER), 9);
+	drop(&g);
+}
+
+/* Goal: numbers go by whole days, or months; late rows, a recompute and a
+ * restart bring none of them back; the rows stay. */
+static void
+test_numbers_leave(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	make(&g);
+	open_with(&g, five_days);
+	days(&g, 1, 6);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	check_view(&g, "days", 18, 6);           /* The 1st, noon, is whole. */
+	pass(2 * DAY);                           /* The 8th. */
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	check_view(&g, "days", 12, 4);
+	check_view(&g, "weeks", 18, 2);
+	check_view(&g, "total", 18, 1);
+	assert_int_equal(rows_of(&g, TN_TIER_SILVER), 18);
+	assert_int_equal(run(&g, TN_BATCH_VERIFY), TN_OK);
+	days(&g, 1, 3);                          /* The 3rd is kept. */
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	check_view(&g, "days", 15, 4);
+	check_view(&g, "total", 27, 1);
+	anew(&g, "days", 0);
+	check_view(&g, "days", 15, 4);
+	anew(&g, "days", wall - 30 * DAY);
+	check_view(&g, "days", 15, 4);
+	open_with(&g, five_days);
+	days(&g, 2, 2);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	check_view(&g, "days", 15, 4);
+	assert_int_equal(run(&g, TN_BATCH_VERIFY), TN_OK);
+	pass(33 * DAY);                          /* April 10: the week of */
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	check_view(&g, "days", 0, 0);            /* February 23 has March 1. */
+	check_view(&g, "weeks", 30, 2);
+	pass(DAY);                               /* 40 days before: March 2. */
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	check_view(&g, "weeks", 30 - 6, 1);
+	pass(34 * DAY);                          /* April 5, in March's last. */
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	check_view(&g, "weeks", 30 - 6, 1);
+	pass(DAY);                               /* April 6. */
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	check_view(&g, "weeks", 0, 0);
+	check_view(&g, "total", 30, 1);
+	assert_int_equal(run(&g, TN_BATCH_VERIFY), TN_OK);
+	drop(&g);
+}
+
+/* Goal: a longer retention brings back, by a recompute, what its rows give. */
+static void
+test_numbers_return(void **state)
+{
+	struct rig g;
+	struct tn_diag d = { .line = 0 };
+
+	(void)state;
+	make(&g);
+	open_with(&g, five_days);
+	assert_int_equal(tn_batch_mend(g.batch, &d), TN_OK);
+	days(&g, 1, 6);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	pass(2 * DAY);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	check_view(&g, "days", 12, 4);
+	open_with(&g, six_days);
+	assert_int_equal(tn_batch_mend(g.batch, &d), TN_OK);
+	check_view(&g, "days", 12, 4);
+	days(&g, 2, 2);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	check_view(&g, "days", 12, 4);
+	anew(&g, "days", wall - 6 * DAY);        /* A range does not. */
+	check_view(&g, "days", 12, 4);
+	anew(&g, "days", 0);
+	check_view(&g, "days", 18, 5);
+	days(&g, 1, 2);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	check_view(&g, "days", 21, 5);
+	assert_int_equal(run(&g, TN_BATCH_VERIFY), TN_OK);
+	open_with(&g, for_ever);
+	anew(&g, "days", 0);
+	check_view(&g, "days", 27, 6);
+	open_with(&g, for_ever);
+	days(&g, 1, 1);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	check_view(&g, "days", 30, 6);
+	assert_int_equal(run(&g, TN_BATCH_VERIFY), TN_OK);
+	drop(&g);
+}
+
+/* Goal: where the rows are gone nothing comes back that would be less than it
+ * was. */
+static void
+test_numbers_without_rows(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	make(&g);
+	open_with(&g, short_rows);
+	days(&g, 1, 6);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	pass(2 * DAY);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	assert_int_equal(rows_of(&g, TN_TIER_SILVER), 9);  /* From the 4th. */
+	check_view(&g, "days", 12, 4);
+	check_view(&g, "few", 0, 0);
+	open_with(&g, short_rows_long);
+	anew(&g, "days", 0);
+	check_view(&g, "days", 12, 4);           /* The 3rd is carried over. */
+	anew(&g, "few", 0);
+	check_view(&g, "few", 9, 3);
+	days(&g, 2, 4);                          /* The 2nd is less than it was. */
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	check_view(&g, "days", 18, 4);
+	check_view(&g, "few", 12, 3);
+	assert_int_equal(run(&g, TN_BATCH_VERIFY), TN_OK);
+	drop(&g);
+}
+
+/* Goal: a snapshot from before does not bring them back, neither does a leap
+ * of the clock take them. */
+static void
+test_numbers_rollback(void **state)
+{
+	struct rig g;
+	struct tn_batch_report r;
+	struct tn_batch_request q = { .kind = TN_BATCH_ROLLBACK,
+	    .reason = "request", .view = "days" };
+
+	(void)state;
+	make(&g);
+	g.keep_us = 3650 * DAY;
+	open_with(&g, five_days);
+	assert_int_equal(tn_batch_whole(g.batch), TN_OK);
+	days(&g, 1, 6);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	q.snapshot = newest(&g);
+	wall += 3650 * DAY;
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	check_view(&g, "days", 18, 6);
+	wall -= 3650 * DAY;
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	pass(2 * DAY);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	check_view(&g, "days", 12, 4);
+	memset(&r, 0, sizeof r);
+	assert_int_equal(tn_batch_run(g.batch, &q, &r), TN_OK);
+	tn_buf_fini(&r.text);
+	check_view(&g, "days", 12, 4);
+	assert_int_equal(run(&g, TN_BATCH_VERIFY), TN_OK);
+	drop(&g);
+}
+
+/* ---- buckets that are no day ------------------------------------------- */
+
+#define WIDE(name, bucket) "CREATE MATERIALIZED VIEW " name \
+    " WITH (retention = '20 days') AS SELECT " bucket " AS b, count(*) AS n" \
+    " FROM ev GROUP BY b;"
+static const char wide[] = TABLE ");"
+    WIDE("hours", "date_trunc('hour', ts)")
+    WIDE("weeks", "date_trunc('week', ts)")
+    WIDE("months", "date_trunc('month', ts)")
+    WIDE("quarters", "date_trunc('quarter', ts)")
+    WIDE("years", "date_trunc('year', ts)")
+    WIDE("bins", "date_bin('10 days', ts, '2026-03-01')")
+    WIDE("dates", "date_trunc('month', ts)::date")
+    WIDE("zoned", "date_trunc('month', ts, 'America/New_York')");
+static const char *const wide_views[] = { "hours", "weeks", "months",
+    "quarters", "years", "bins", "dates", "zoned" };
+
+/* Goal: a bucket goes when its end is old, never one that runs or that is young
+ * in part; a late row counts in what is kept, and a recompute brings nothing
+ * back. March 1 is a Sunday; rows are of its first six days. */
+static void
+test_wide_buckets(void **state)
+{
+	static const struct {
+		const char *now;
+		uint64_t rows[TN_COUNT(wide_views)];
+	} steps[] = {
+		{ "2026-03-25T12:00:00Z", { 6, 15, 18, 18, 18, 18, 18, 17 } },
+		/* Three late rows of the 1st. */
+		{ "2026-03-26T12:00:00Z", { 3, 15, 21, 21, 21, 21, 21, 19 } },
+		{ "2026-04-20T23:59:59Z", { 0, 15, 21, 21, 21, 21, 21, 19 } },
+		{ "2026-04-21T02:00:00Z", { 0, 15, 0, 0, 21, 21, 0, 19 } },
+		{ "2026-04-21T04:00:00Z", { 0, 15, 0, 0, 21, 21, 0, 0 } },
+		{ "2026-04-25T23:00:00Z", { 0, 15, 0, 0, 21, 21, 0, 0 } },
+		{ "2026-04-26T00:00:00Z", { 0, 0, 0, 0, 21, 21, 0, 0 } },
+		{ "2026-04-29T23:00:00Z", { 0, 0, 0, 0, 21, 21, 0, 0 } },
+		{ "2026-04-30T00:00:00Z", { 0, 0, 0, 0, 21, 0, 0, 0 } },
+		{ "2027-01-20T23:00:00Z", { 0, 0, 0, 0, 21, 0, 0, 0 } },
+		{ "2027-01-21T00:00:00Z", { 0, 0, 0, 0, 0, 0, 0, 0 } },
+	};
+	struct rig g;
+	uint32_t groups;
+
+	(void)state;
+	make(&g);
+	open_with(&g, wide);
+	days(&g, 1, 6);
+	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	for (size_t i = 0; i < TN_COUNT(steps); i++) {
+		int64_t us = 0;
+		assert_true(tn_serving_time(tn_slice_of(steps[i].now), &us));
+		pass(us - wall);
+		if (i == 1)
+			days(&g, 1, 1);
+		assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+		for (size_t k = 0; k < TN_COUNT(wide_views); k++) {
+			assert_int_equal(counted(&g, wide_views[k], &groups),
+			    steps[i].rows[k]);
+			anew(&g, wide_views[k], 0);
+			assert_int_equal(counted(&g, wide_views[k], &groups),
+			    steps[i].rows[k]);
+		}
+		assert_int_equal(run(&g, TN_BATCH_VERIFY), TN_OK);
+	}
+	drop(&g);
+}
+
 int
 main(void)
 {
@@ -452,11 +733,17 @@ main(void)
 		cmocka_unit_test(test_days_leave),
 		cmocka_unit_test(test_restart),
 		cmocka_unit_test(test_leap),
+		cmocka_unit_test(test_leap_restart),
 		cmocka_unit_test(test_range_gone),
 		cmocka_unit_test(test_definition),
 		cmocka_unit_test(test_rebuild),
 		cmocka_unit_test(test_rollback),
 		cmocka_unit_test(test_snapshots_stay),
+		cmocka_unit_test(test_numbers_leave),
+		cmocka_unit_test(test_numbers_return),
+		cmocka_unit_test(test_numbers_without_rows),
+		cmocka_unit_test(test_numbers_rollback),
+		cmocka_unit_test(test_wide_buckets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

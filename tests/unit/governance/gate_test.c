@@ -625,6 +625,86 @@ bronze_runs(void **state)
 	tn_arena_free(a);
 }
 
+/* Goal: bronze rows whose columns are all dictionaries, as a file of repeated
+ * rows is read, are the same block. */
+static void
+bronze_dictionaries(void **state)
+{
+	static const uint32_t at[] = { 0, 3, 3, 7 }, codes[] = { 2, 0, 1, 2 },
+	    lengths[] = { 4, 3, 0, 4 };
+	static const uint8_t marks[4] = { 0 };
+	struct tn_column dict = { .type = tn_record_type(TN_T_BYTES),
+	    .rows = 3, .offsets = at, .bytes = (const uint8_t *)"abcdefg" };
+	struct tn_log_block b = { .lsn = 3, .offset = 70, .rows = 4,
+	    .received_us = RECEIVED, .spec = tn_slice_of("format=csv"),
+	    .source = tn_slice_of(""), .marks = marks,
+	    .raw = tn_slice_of("defgabcdefg"), .lengths = lengths }, out;
+	struct tn_batch *bronze = tn_governance_bronze_of(&b);
+	struct tn_arena *a = tn_arena_new(4096);
+	struct tn_column *raw = &bronze->columns[TN_BRONZE_RAW];
+	uint32_t next;
+
+	(void)state;
+	raw->offsets = NULL;
+	raw->bytes = NULL;
+	raw->values = codes;
+	raw->dict = &dict;
+	assert_int_equal(tn_governance_block_of(bronze, 0, 9, a, &out, &next),
+	    TN_OK);
+	assert_int_equal(next, 4);
+	assert_true(tn_slice_eq(out.raw, b.raw));
+	assert_memory_equal(out.lengths, lengths, sizeof lengths);
+	assert_int_equal(tn_governance_block_of(bronze, 1, 9, a, &out, &next),
+	    TN_OK);
+	assert_true(tn_slice_is(out.raw, "abcdefg"));
+	tn_record_batch_unref(bronze);
+	tn_arena_free(a);
+}
+
+/* Goal: a long header and very many short rows are bronze rows in little memory,
+ * and a block again. */
+static void
+long_spec(void **state)
+{
+	enum { ROWS = 200000 };
+	uint32_t *lengths = tn_alloc(ROWS * sizeof *lengths), next;
+	uint8_t *raw = tn_alloc(ROWS), *names = tn_alloc(TN_LOG_SPEC_MAX);
+	struct tn_log_block b = { .lsn = 3, .stream = 9, .offset = 70,
+	    .rows = ROWS, .received_us = RECEIVED,
+	    .spec = { names, TN_LOG_SPEC_MAX },
+	    .source = tn_slice_of("http 10.0.0.1"), .raw = { raw, ROWS },
+	    .lengths = lengths }, out;
+	struct tn_arena *a = tn_arena_new(4096);
+	struct tn_batch *bronze;
+
+	(void)state;
+	memset(names, 'n', TN_LOG_SPEC_MAX);
+	memset(raw, '1', ROWS);
+	for (uint32_t i = 0; i < ROWS; i++)
+		lengths[i] = 1;
+	bronze = tn_governance_bronze_of(&b);
+	assert_non_null(bronze);
+	assert_true(tn_record_batch_bytes(bronze) < ROWS * 80ul);
+	for (uint32_t i = 0; i < ROWS; i += 999) {
+		assert_true(tn_slice_eq(tn_governance_bronze_text(
+		    &bronze->columns[TN_BRONZE_SPEC], i), b.spec));
+		assert_true(tn_slice_is(tn_governance_bronze_text(
+		    &bronze->columns[TN_BRONZE_SOURCE], i),
+		    "http 10.0.0.1"));
+	}
+	assert_int_equal(tn_governance_block_of(bronze, 0, 9, a, &out, &next),
+	    TN_OK);
+	assert_int_equal(next, ROWS);
+	assert_int_equal(out.rows, ROWS);
+	assert_true(tn_slice_eq(out.spec, b.spec));
+	assert_true(tn_slice_eq(out.source, b.source));
+	tn_record_batch_unref(bronze);
+	tn_arena_free(a);
+	tn_free(names);
+	tn_free(raw);
+	tn_free(lengths);
+}
+
 int
 main(void)
 {
@@ -637,6 +717,8 @@ main(void)
 		cmocka_unit_test(changed_definition),
 		cmocka_unit_test(bad_blocks),
 		cmocka_unit_test(bronze_runs),
+		cmocka_unit_test(bronze_dictionaries),
+		cmocka_unit_test(long_spec),
 	};
 
 	tn_say_setup(TN_ERROR + 1, 0);

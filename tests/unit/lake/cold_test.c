@@ -3,7 +3,7 @@
  * further. */
 #include "test.h"
 
-#include "lake_help.h"
+#include "disk_help.h"
 
 #include "lake/lake_int.h"
 
@@ -98,12 +98,16 @@ files_there(void **state)
 	assert_int_equal(tn_os_symlink(other, path), TN_OK);
 	tn_lake_close(lake);
 
+	snprintf(path, sizeof path, "%s/tarn-cold.owner.0123.tmp", cold);
+	assert_int_equal(tn_os_write_file(path, "x", 1, 0640), TN_OK);
 	snprintf(path, sizeof path, "%s2", cold);
 	assert_int_equal(tn_os_rename(cold, path), TN_OK);
 	paths[0] = a.path;
 	assert_int_equal(open_cold(&lake, path, paths, 1), TN_OK);
 	assert_int_equal(tn_lake_sweep(lake, paths, 1, &removed), TN_OK);
 	assert_int_equal(removed, 2);            /* b and c */
+	strcat(path, "/tarn-cold.owner.0123.tmp");
+	assert_int_equal(tn_os_kind(path), TN_OS_NONE);
 	assert_int_equal(tn_os_kind(theirs), TN_OS_FILE);
 	assert_int_equal(tn_lake_check(lake, a.path, &crc, &bytes), TN_OK);
 	assert_int_equal(tn_lake_check(lake, b.path, &crc, &bytes),
@@ -175,46 +179,127 @@ gone_meanwhile(void **state)
 	tn_lake_close(lake);
 }
 
+static void
+copy_data(void **state, const char *to)
+{
+	char command[500];
+
+	snprintf(command, sizeof command, "cp -a '%s/data' '%s/%s'",
+	    (char *)*state, (char *)*state, to);
+	assert_int_equal(system(command), 0);
+}
+
+/* The names of the original, or of its copy. */
+static void
+be(void **state, const char *data)
+{
+	snprintf(root, sizeof root, "%s/%s/lake", (char *)*state, data);
+	snprintf(mark, sizeof mark, "%s/%s/cold", (char *)*state, data);
+}
+
+/* Goal: of two copies of a data folder only one uses the cold folder: whichever
+ * goes on first. The other one sweeps nothing there, even without the setting,
+ * is told what to do, and can do it. */
+static void
+copied_data(void **state)
+{
+	struct tn_lake *lake = NULL;
+	struct tn_lake_file a, b;
+	const char *paths[1];
+	char file[200];
+	uint32_t removed, crc;
+	uint64_t bytes;
+
+	name_all(state);
+	assert_int_equal(open_cold(&lake, cold, NULL, 0), TN_OK);
+	assert_int_equal(put(lake, "a", true, &a), TN_OK);
+	/* Taken while it runs: it is behind as soon as a file is moved. */
+	copy_data(state, "old");
+	assert_int_equal(put(lake, "b", true, &b), TN_OK);
+	tn_lake_close(lake);
+	copy_data(state, "new");
+	paths[0] = a.path;
+	be(state, "old");
+	refused(cold, "cold_folder_shared", NULL);
+	assert_non_null(strstr(d.hint, "tarn-cold.owner"));
+	assert_non_null(strstr(d.message, "/data/lake"));
+	refused("", "cold_folder_shared", paths);
+	assert_int_equal(open_cold(&lake, "", NULL, 0), TN_OK);
+	assert_int_equal(tn_lake_sweep(lake, NULL, 0, &removed), TN_OK);
+	tn_lake_close(lake);
+	assert_int_equal(removed, 0);
+	snprintf(file, sizeof file, "%s/silver/t/date=1970-01-01", cold);
+	assert_int_equal(count_files(file), 2);
+	/* One that is as new goes on, and the original is the copy. */
+	be(state, "new");
+	assert_int_equal(open_cold(&lake, cold, paths, 1), TN_OK);
+	be(state, "data");
+	tn_lake_close(lake);
+	refused(cold, "cold_folder_shared", paths);
+	assert_non_null(strstr(d.message, "/new/lake"));
+	/* The copy is given up. */
+	snprintf(file, sizeof file, "%s/tarn-cold.owner", cold);
+	assert_int_equal(tn_os_unlink(file), TN_OK);
+	assert_int_equal(open_cold(&lake, cold, paths, 1), TN_OK);
+	assert_int_equal(tn_lake_check(lake, b.path, &crc, &bytes), TN_OK);
+	tn_lake_close(lake);
+	be(state, "new");
+	refused(cold, "cold_folder_shared", paths);
+}
+
+/* Goal: where locks do not hold (two machines), files that were moved are not
+ * published once another copy has written its word. */
+static void
+foreign_word(void **state)
+{
+	static const char theirs[] = "tarn data folder 0123456789abcdef /x\n";
+	struct tn_lake *lake = NULL;
+	struct tn_lake_file a;
+	char file[200];
+
+	name_all(state);
+	assert_int_equal(open_cold(&lake, cold, NULL, 0), TN_OK);
+	snprintf(file, sizeof file, "%s/tarn-cold.owner", cold);
+	assert_int_equal(tn_os_write_file(file, theirs, sizeof theirs - 1,
+	    0640), TN_OK);
+	assert_int_equal(put(lake, "a", true, &a), TN_ECONFLICT);
+	assert_int_equal(put(lake, "b", false, &a), TN_OK);
+	assert_int_equal(tn_lake_sync(lake, true), TN_ECONFLICT);
+	tn_lake_close(lake);
+}
+
+static int
+other_open(const char *path, int flags, int mode)
+{
+	char id[120];
+	int fd = tn_os_real.open(path, flags, mode);
+
+	/* The lock is ours when the other one has just let go of it. */
+	if (strstr(path, "tarn-cold.lock") != NULL) {
+		snprintf(id, sizeof id, "%s/tarn-cold", cold);
+		tn_os_use(NULL);
+		assert_int_equal(tn_os_write_file(id, "tarn cold folder "
+		    "00000001\n", 26, 0640), TN_OK);
+	}
+	return fd;
+}
+
+/* Goal: who took the folder between our look and our lock has it. */
+static void
+taken_meanwhile(void **state)
+{
+	struct tn_lake *lake = NULL;
+
+	name_all(state);
+	table = tn_os_real;
+	table.open = other_open;
+	tn_os_use(&table);
+	assert_int_equal(open_cold(&lake, cold, NULL, 0), TN_ECONFLICT);
+	assert_string_equal(d.code, "cold_folder_used");
+	tn_lake_close(lake);
+}
+
 /* ---- faults ---------------------------------------------------------- */
-
-static struct tn_os_table table;
-static int calls_left = -1;
-
-static bool
-broken(void)
-{
-	return calls_left >= 0 && calls_left-- == 0;
-}
-
-static int
-bad_open(const char *path, int flags, int mode)
-{
-	return broken() ? -EIO : tn_os_real.open(path, flags, mode);
-}
-
-static int64_t
-bad_pwrite(int fd, const void *p, size_t n, uint64_t at)
-{
-	return broken() ? -ENOSPC : tn_os_real.pwrite(fd, p, n, at);
-}
-
-static int
-bad_sync(int fd)
-{
-	return broken() ? -EIO : tn_os_real.sync(fd);
-}
-
-static int
-bad_mkdir(const char *path, int mode)
-{
-	return broken() ? -EIO : tn_os_real.mkdir(path, mode);
-}
-
-static int
-bad_rename(const char *from, const char *to)
-{
-	return broken() ? -EIO : tn_os_real.rename(from, to);
-}
 
 /* Goal: whichever call fails while a folder is taken and a file written there,
  * the next try works, and one file is there. */
@@ -228,13 +313,7 @@ failing_disk(void **state)
 	int n;
 
 	name_all(state);
-	table = tn_os_real;
-	table.open = bad_open;
-	table.pwrite = bad_pwrite;
-	table.sync = bad_sync;
-	table.mkdir = bad_mkdir;
-	table.rename = bad_rename;
-	tn_os_use(&table);
+	use_bad_disk();
 	for (n = 0; n < 500; n++) {
 		struct tn_lake_cold_opts o = { cold, mark, NULL, 0 };
 		enum tn_status st;
@@ -295,8 +374,9 @@ dying_disk(void **state)
 	assert_int_equal(put(lake, "d", true, &a), TN_EIO);
 	assert_int_equal(tn_lake_sync(lake, false), TN_OK);
 	assert_int_equal(tn_lake_sync(lake, true), TN_EIO);
-	assert_int_equal(lake->dirty_count, 1);
-	assert_true(tn_lake_in_cold(lake, lake->dirty[0]));
+	assert_int_equal(lake->dirty_count, 4);
+	for (uint32_t i = 0; i < lake->dirty_count; i++)
+		assert_true(tn_lake_in_cold(lake, lake->dirty[i]));
 	dead = false;
 	assert_int_equal(tn_lake_sync(lake, true), TN_OK);
 	assert_int_equal(lake->dirty_count, 0);
@@ -308,6 +388,56 @@ dying_disk(void **state)
 	tn_lake_close(lake);
 }
 
+static char opened[8000];
+
+static int
+noting_open(const char *path, int flags, int mode)
+{
+	if (strlen(opened) + strlen(path) + 3 < sizeof opened &&
+	    tn_os_kind(path) == TN_OS_DIR) {
+		strcat(opened, path);
+		strcat(opened, "|");
+	}
+	return tn_os_real.open(path, flags, mode);
+}
+
+/* Goal: a folder on the way to a file that a killed process had made, but
+ * perhaps not synced in its parent, is synced there before the file counts. */
+static void
+middle_folders(void **state)
+{
+	struct tn_lake *lake = NULL;
+	struct tn_lake_file a;
+	char path[200];
+	uint32_t removed;
+
+	name_all(state);
+	snprintf(path, sizeof path, "%s/silver/t", cold);
+	assert_int_equal(open_cold(&lake, cold, NULL, 0), TN_OK);
+	assert_int_equal(tn_os_mkdirs(path), TN_OK);
+	snprintf(path, sizeof path, "%s/silver/t/date=1970-01-01", root);
+	assert_int_equal(tn_os_mkdirs(path), TN_OK);
+	table = tn_os_real;
+	table.open = noting_open;
+	tn_os_use(&table);
+	opened[0] = '\0';
+	assert_int_equal(put(lake, "a", true, &a), TN_OK);
+	snprintf(path, sizeof path, "%s|", cold);
+	assert_non_null(strstr(opened, path));
+	snprintf(path, sizeof path, "%s/silver|", cold);
+	assert_non_null(strstr(opened, path));
+	snprintf(path, sizeof path, "%s/silver/t|", cold);
+	assert_non_null(strstr(opened, path));
+	/* Of the lake at the start. */
+	opened[0] = '\0';
+	assert_int_equal(tn_lake_sweep(lake, NULL, 0, &removed), TN_OK);
+	snprintf(path, sizeof path, "%s/silver|", root);
+	assert_non_null(strstr(opened, path));
+	snprintf(path, sizeof path, "%s/silver/t|", root);
+	assert_non_null(strstr(opened, path));
+	tn_lake_close(lake);
+}
+
 int
 main(void)
 {
@@ -315,6 +445,10 @@ main(void)
 		FOLDER_TEST(files_there),
 		FOLDER_TEST(wrong_folders),
 		FOLDER_TEST(gone_meanwhile),
+		FOLDER_TEST(copied_data),
+		FOLDER_TEST(foreign_word),
+		FOLDER_TEST(taken_meanwhile),
+		FOLDER_TEST(middle_folders),
 		FOLDER_TEST(failing_disk),
 		FOLDER_TEST(dying_disk),
 	};

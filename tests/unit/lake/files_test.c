@@ -1,7 +1,7 @@
 /* files: writing table files, splitting by day, reading in another shape,
  * removing. */
 #include "test.h"
-#include "lake_help.h"
+#include "disk_help.h"
 
 static const struct tn_parquet_write_opts plain;
 
@@ -421,50 +421,6 @@ sweep_unknown(void **state)
 }
 
 /* ---- faults ---------------------------------------------------------- */
-
-static struct tn_os_table table;
-static int calls_left = -1;
-
-static bool
-broken(void)
-{
-	return calls_left >= 0 && calls_left-- == 0;
-}
-
-static int
-bad_open(const char *path, int flags, int mode)
-{
-	return broken() ? -EIO : tn_os_real.open(path, flags, mode);
-}
-
-static int64_t
-bad_pwrite(int fd, const void *p, size_t n, uint64_t at)
-{
-	return broken() ? -ENOSPC : tn_os_real.pwrite(fd, p, n, at);
-}
-
-static int
-bad_sync(int fd)
-{
-	return broken() ? -EIO : tn_os_real.sync(fd);
-}
-
-static int
-bad_mkdir(const char *path, int mode)
-{
-	return broken() ? -EIO : tn_os_real.mkdir(path, mode);
-}
-
-static void
-use_bad_disk(void)
-{
-	table = tn_os_real;
-	table.open = bad_open;
-	table.pwrite = bad_pwrite;
-	table.sync = bad_sync;
-	table.mkdir = bad_mkdir;
-	tn_os_use(&table);
-}
 
 static enum tn_status
 put_and_sync(struct tn_lake *lake, struct tn_batch *b,

@@ -2,13 +2,11 @@
  * disks. What a version names is read back from its Avro files here; foreign
  * readers judge the same in tests/e2e/tables.test.mjs. */
 #include "test.h"
-#include "lake_help.h"
+#include "disk_help.h"
 
 #include "codec/codec.h"
 
 #define HOUR INT64_C(3600000000)
-
-static struct tn_os_table table;
 
 static int
 no_sync(int fd)
@@ -328,44 +326,12 @@ damaged(void **state)
 	finish(&x);
 }
 
-static int calls_left = -1;
-
-static bool
-broken(void)
-{
-	return calls_left >= 0 && calls_left-- == 0;
-}
-
 static int
-bad_open(const char *path, int flags, int mode)
+bad_open_of_tables(const char *path, int flags, int mode)
 {
 	/* Data files are not there in these tests. */
 	return strstr(path, ".parquet") == NULL && broken() ? -EIO :
 	    tn_os_real.open(path, flags, mode);
-}
-
-static int64_t
-bad_pwrite(int fd, const void *p, size_t n, uint64_t at)
-{
-	return broken() ? -ENOSPC : tn_os_real.pwrite(fd, p, n, at);
-}
-
-static int
-bad_sync(int fd)
-{
-	return broken() ? -EIO : tn_os_real.sync(fd);
-}
-
-static int
-bad_rename(const char *from, const char *to)
-{
-	return broken() ? -EIO : tn_os_real.rename(from, to);
-}
-
-static int
-bad_unlink(const char *path)
-{
-	return broken() ? -EIO : tn_os_real.unlink(path);
 }
 
 /* Goal: any single failing call of the disk leaves the version before, or the
@@ -376,13 +342,8 @@ failing_disk(void **state)
 	struct life x;
 	int n = 0, failed = 0;
 
-	table = tn_os_real;
-	table.open = bad_open;
-	table.pwrite = bad_pwrite;
-	table.sync = bad_sync;
-	table.rename = bad_rename;
-	table.unlink = bad_unlink;
-	tn_os_use(&table);
+	use_bad_disk();
+	table.open = bad_open_of_tables;
 	begin(&x, *state);
 	for (int i = 0; i < 25; i++) {
 		add_file(&x, i);

@@ -287,6 +287,101 @@ test_flipped(void **state)
 	tn_arena_free(a);
 }
 
+static uint32_t
+u32_at(const uint8_t *p)
+{
+	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
+	    (uint32_t)p[3] << 24;
+}
+
+static void
+set_u32(uint8_t *p, uint32_t v)
+{
+	for (int i = 0; i < 4; i++)
+		p[i] = (uint8_t)(v >> (8 * i));
+}
+
+/* Goal: a stored block whose lengths are beyond what is ever written is damage,
+ * also with a good checksum: who reads it counts on the limits. */
+static void
+test_long_texts(void **state)
+{
+	struct tn_log *log = open_log(*state, 1 << 20, 0);
+	struct tn_arena *a = tn_arena_new(4096);
+	uint8_t *texts = tn_alloc(TN_LOG_SPEC_MAX + TN_LOG_SOURCE_MAX);
+	struct tn_log_block b = { .stream = 1, .rows = 1,
+		.spec = { texts, TN_LOG_SPEC_MAX },
+		.source = { texts, TN_LOG_SOURCE_MAX },
+		.lengths = &(uint32_t){ 0 } }, out;
+	struct tn_buf file = { 0 };
+	struct tn_diag d;
+	uint8_t *head;
+	char path[300];
+
+	memset(texts, 'x', TN_LOG_SPEC_MAX + TN_LOG_SOURCE_MAX);
+	assert_int_equal(tn_log_append(log, &b, 1, NULL, 0), TN_OK);
+	append_one(log, 1, 2, 100);
+	assert_int_equal(tn_log_read(log, 1, a, &out, &d), TN_OK);
+	assert_int_equal(out.spec.n, TN_LOG_SPEC_MAX);
+	tn_log_close(log);
+	(void)snprintf(path, sizeof path, "%s/0000000001.mdb", (char *)*state);
+	assert_int_equal(tn_os_read_file(path, &file, 1 << 30), TN_OK);
+	head = memmem(file.p, file.n, "TNB1", 4);
+	assert_non_null(head);
+	assert_int_equal(u32_at(head + 44), TN_LOG_SPEC_MAX);
+	set_u32(head + 44, TN_LOG_SPEC_MAX + 1);
+	set_u32(head + 48, TN_LOG_SOURCE_MAX - 1);
+	set_u32(head + 4, tn_crc32c(0, head + 8, 64 + TN_LOG_SPEC_MAX +
+	    TN_LOG_SOURCE_MAX + u32_at(head + 64)));
+	assert_int_equal(tn_os_write_file(path, file.p, file.n, 0640), TN_OK);
+	log = open_log(*state, 1 << 20, 0);
+	assert_int_equal(tn_log_read(log, 1, a, &out, &d), TN_ECORRUPT);
+	assert_non_null(strstr(d.message, "0000000001.mdb"));
+	check_one(log, 2, 2, 100);
+	tn_log_close(log);
+	tn_buf_fini(&file);
+	tn_free(texts);
+	tn_arena_free(a);
+}
+
+/* Goal: when LMDB itself meets damage in a commit, the words say in which
+ * file, without the folders above the log's. */
+static void
+test_damaged_tree(void **state)
+{
+	struct tn_log *log = open_log(*state, 1 << 20, 0);
+	const char *last = strrchr(*state, '/') + 1;
+	struct tn_buf file = { 0 };
+	uint64_t lsn;
+	uint8_t *at;
+	char path[300], words[300];
+
+	assert_int_equal(put_note(log, 7, "first", INT64_MAX), TN_OK);
+	append_one(log, 1, 1, 100);
+	tn_log_close(log);
+	(void)snprintf(path, sizeof path, "%s/0000000001.mdb", (char *)*state);
+	assert_int_equal(tn_os_read_file(path, &file, 1 << 30), TN_OK);
+	/* Pages of notes and of their times are none of a tree any more. */
+	at = file.p;
+	while ((at = memmem(at, file.n - (size_t)(at - file.p), "key 7", 5)) !=
+	    NULL) {
+		set_u32(file.p + ((size_t)(at - file.p) & ~(size_t)4095) + 8,
+		    4u << 16);
+		at++;
+	}
+	assert_int_equal(tn_os_write_file(path, file.p, file.n, 0640), TN_OK);
+	log = open_log(*state, 1 << 20, 0);
+	assert_int_equal(put_note(log, 8, "more", INT64_MAX),
+	    TN_EIO);
+	(void)snprintf(words, sizeof words, " %s/0000000001.mdb: ", last);
+	assert_non_null(tn_log_failure(log));
+	assert_non_null(strstr(tn_log_failure(log), words));
+	assert_int_equal(try_append(log, 1, 2, 100, &lsn), TN_ECLOSED);
+	check_one(log, 1, 1, 100);
+	tn_log_close(log);
+	tn_buf_fini(&file);
+}
+
 /* Goal: a missing or cut segment stops the start; leftovers do not. */
 static void
 test_folder(void **state)
@@ -401,8 +496,8 @@ test_model(void **state)
 }
 
 /* Goal: large blocks keep their raw rows as one frame, which is told and gives
- * the same bytes; what does not get smaller, or is small, has none. Lengths
- * and lines come back in every case. */
+ * the same bytes to those who ask for it; what does not get smaller, or is
+ * small, has none. Lengths and lines come back in every case. */
 static void
 test_frames(void **state)
 {
@@ -432,6 +527,9 @@ test_frames(void **state)
 		assert_int_equal(tn_log_append(log, &b, 1, NULL, 0), TN_OK);
 		tn_arena_reset(a);
 		assert_int_equal(tn_log_read(log, b.lsn, a, &got, &d), TN_OK);
+		assert_int_equal(got.frame.n, 0);
+		assert_int_equal(tn_log_read_framed(log, b.lsn, a, &got, &d),
+		    TN_OK);
 		assert_int_equal(got.rows, b.rows);
 		assert_memory_equal(got.lengths, lengths, b.rows * 4);
 		if (b.lines != NULL)
@@ -466,6 +564,8 @@ main(void)
 		FOLDER_TEST(test_limits),
 		FOLDER_TEST(test_lock),
 		FOLDER_TEST(test_flipped),
+		FOLDER_TEST(test_long_texts),
+		FOLDER_TEST(test_damaged_tree),
 		FOLDER_TEST(test_folder),
 		FOLDER_TEST(test_model),
 	};

@@ -754,14 +754,12 @@ wall_ahead(void)
 	return tn_os_real.wall_us() + ahead;
 }
 
-/* Goal: a clock that leaps by years makes nothing old; one that goes on by
- * hours does. */
+/* The store, with a clock of ours and a retention. */
 static void
-test_clock_leaps(void **state)
+own_clock(void)
 {
 	static struct tn_os_table table;
 
-	(void)state;
 	table = tn_os_real;
 	table.wall_us = wall_ahead;
 	tn_os_use(&table);
@@ -769,6 +767,15 @@ test_clock_leaps(void **state)
 	opts.retention = "photos=30 days";
 	opts.wait_us = INT64_C(600000000);
 	store_open();
+}
+
+/* Goal: a clock that leaps by years makes nothing old; one that goes on by
+ * hours does. */
+static void
+test_clock_leaps(void **state)
+{
+	(void)state;
+	own_clock();
 	put_text("photos/a", "kept");
 	put_text("files/b", "garbage soon");
 	drop("files/b", false);
@@ -781,7 +788,7 @@ test_clock_leaps(void **state)
 	assert_int_equal(find("photos/a").status, TN_OK);
 	assert_int_equal(count_files(""), 2);
 	ahead = 0;
-	store->distrust_us = 0;
+	store->held_until_us = 0;
 	tn_objects_tidy(store);
 	for (int i = 0; i < 20; i++) {           /* 38 hours a look. */
 		ahead += INT64_C(38) * 3600 * 1000000;
@@ -790,6 +797,45 @@ test_clock_leaps(void **state)
 	}
 	tn_net_loop_settle(loop);
 	assert_int_equal(find("photos/a").status, TN_ENOTFOUND);
+	store_close();
+	tn_os_use(NULL);
+}
+
+/* Goal: a leap while the program did not run makes nothing old either, nor does
+ * another restart end the wait; but a stop of a day is believed. */
+static void
+test_clock_leaps_over_stop(void **state)
+{
+	(void)state;
+	own_clock();
+	put_text("photos/a", "kept");
+	tn_objects_tidy(store);
+	for (int i = 0; i < 3; i++) {
+		store_close();
+		if (i == 0)
+			ahead += INT64_C(40) * 365 * 86400 * 1000000;
+		store_open();
+		tn_objects_tidy(store);
+		tn_net_loop_settle(loop);
+		assert_int_equal(find("photos/a").status, TN_OK);
+	}
+	assert_true(store->held_until_us > 0);
+	store_close();
+	ahead += opts.wait_us + 1;
+	store_open();
+	tn_objects_tidy(store);
+	tn_net_loop_settle(loop);
+	assert_int_equal(find("photos/a").status, TN_ENOTFOUND);
+	/* From here on each stop is one of 40 hours. */
+	put_text("photos/b", "goes");
+	for (int i = 0; i < 20; i++) {
+		store_close();
+		ahead += INT64_C(40) * 3600 * 1000000;
+		store_open();
+		tn_objects_tidy(store);
+		tn_net_loop_settle(loop);
+	}
+	assert_int_equal(find("photos/b").status, TN_ENOTFOUND);
 	store_close();
 	tn_os_use(NULL);
 }
@@ -1059,6 +1105,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_abort, begin, end),
 		cmocka_unit_test_setup_teardown(test_contents, begin, end),
 		cmocka_unit_test_setup_teardown(test_clock_leaps, begin, end),
+		cmocka_unit_test_setup_teardown(test_clock_leaps_over_stop,
+		    begin, end),
 		cmocka_unit_test_setup_teardown(test_events, begin, end),
 		cmocka_unit_test_setup_teardown(test_sweep, begin, end),
 		cmocka_unit_test_setup_teardown(test_faults, begin, end),

@@ -1,3 +1,4 @@
+/* wrap: tn_serving_view_find */
 /* Answers and their cache before a speed layer that the test plays: when it is
  * asked again and when not, and what is said when it has stopped. The loop
  * runs on the main thread, a driver thread asks. */
@@ -27,6 +28,12 @@ struct rig {
 	uint64_t last;               /* Of the speed layer. Atomic. */
 	uint32_t asks;               /* Atomic. */
 	bool stopped;
+	bool swaps;                  /* With the next look for a view. */
+	struct tn_sql_pipeline *other;   /* To that one. */
+	struct tn_serving_live *live;
+	struct tn_net_latch *done;
+	struct tn_net_latch *patched;    /* Opened when a patch is asked for, */
+	int patch_view;                  /* of that view. */
 };
 
 /* The speed layer: nothing is folded; it only says how far it is. */
@@ -40,12 +47,21 @@ play_speed(void *speed, struct tn_serving_ask *ask)
 	ask->base = NULL;
 	ask->fold = NULL;
 	ask->touched = NULL;
-	ask->lost = false;
+	ask->lost = ask->changed_only;
+	if (ask->changed_only && g->patched != NULL) {
+		struct tn_net_latch *latch = g->patched;
+		g->patched = NULL;
+		g->patch_view = ask->view;
+		tn_net_latch_open(latch);
+	}
 	if (!g->stopped) {
 		ask->base = tn_catalog_snapshot(g->catalog);
 		ask->last = __atomic_load_n(&g->last, __ATOMIC_SEQ_CST);
 		ask->refs.refs = tn_zalloc(sizeof *ask->refs.refs);
 		ask->refs.names = tn_zalloc(sizeof *ask->refs.names);
+		if (ask->changed_only)
+			ask->touched = tn_exec_fold_new(
+			    g->model->views[ask->view].program);
 		if (ask->want_fold && ask->view >= 0)
 			ask->fold = tn_exec_fold_new(
 			    g->model->views[ask->view].program);
@@ -226,11 +242,133 @@ test_cache(void **state)
 	rig_close(&g);
 }
 
+/* ---- a live feed --------------------------------------------------------- */
+
+static const char other_sql[] =
+    "CREATE TABLE ev (g text NOT NULL, n int8 NOT NULL);"
+    "CREATE MATERIALIZED VIEW total AS SELECT count(*) AS many FROM ev;";
+static struct rig *swapping;
+
+/* Another thread's swap of the view "total". */
+static void
+swap_total(struct rig *g)
+{
+	struct tn_serving_change c = { .model = g->model,
+	    .pipeline = g->other };
+	struct tn_diag d = { .line = 0 };
+
+	assert_int_equal(tn_serving_change_add(&c, c.pipeline->views[0], &d),
+	    TN_OK);
+	tn_serving_change_swap(&c);
+	tn_serving_change_fini(&c);
+}
+
+int __real_tn_serving_view_find(const struct tn_serving_model *m,
+    struct tn_slice name);
+int __wrap_tn_serving_view_find(const struct tn_serving_model *m,
+    struct tn_slice name);
+int
+__wrap_tn_serving_view_find(const struct tn_serving_model *m,
+    struct tn_slice name)
+{
+	int at = __real_tn_serving_view_find(m, name);
+
+	if (swapping != NULL && swapping->swaps) {
+		swapping->swaps = false;
+		swap_total(swapping);
+	}
+	return at;
+}
+
+static void
+hear(void *arg, struct tn_slice json)
+{
+	(void)arg;
+	(void)json;
+}
+
+struct live_job {
+	struct tn_net_job job;
+	struct rig *g;
+};
+
+static void
+open_live(struct tn_net_job *job)
+{
+	struct rig *g = ((struct live_job *)job)->g;
+	struct tn_serving_view_request q = { .view = tn_slice_of("total") };
+	struct tn_diag d;
+
+	g->swaps = true;
+	g->live = tn_serving_live_open(g->serving, &q, hear, g, &d);
+	tn_net_latch_open(g->done);
+}
+
+static void
+close_live(struct tn_net_job *job)
+{
+	struct rig *g = ((struct live_job *)job)->g;
+
+	tn_serving_live_close(g->live);
+	tn_net_latch_open(g->done);
+}
+
+static void
+on_loop(struct rig *g, void (*run)(struct tn_net_job *job))
+{
+	struct live_job x = { .job.run = run, .g = g };
+
+	g->done = tn_net_latch_new();
+	tn_net_loop_post(g->loop, &x.job);
+	tn_net_latch_wait(g->done);
+	tn_net_latch_free(g->done);
+}
+
+static void *
+drive_live(void *arg)
+{
+	struct rig *g = arg;
+	struct tn_net_latch *patched = tn_net_latch_new();
+	struct tn_sql_source source = { "test.sql", tn_slice_of(other_sql) };
+	struct tn_diag d;
+
+	assert_int_equal(tn_sql_load(&g->other, &source, 1, &d), TN_OK);
+	g->patched = patched;
+	on_loop(g, open_live);
+	assert_non_null(g->live);
+	advance(g);
+	tn_net_latch_wait(patched);
+	tn_net_latch_free(patched);
+	/* Behind the two of the beginning. */
+	assert_int_equal(g->patch_view, 2);
+	on_loop(g, close_live);
+	tn_net_loop_stop(g->loop);
+	return NULL;
+}
+
+/* Goal: a subscriber whose view gets another definition while it subscribes
+ * listens to that one. */
+static void
+test_live_swap(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_open(&g);
+	swapping = &g;
+	assert_int_equal(pthread_create(&g.driver, NULL, drive_live, &g), 0);
+	tn_net_loop_run(g.loop);
+	pthread_join(g.driver, NULL);
+	swapping = NULL;
+	rig_close(&g);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cache),
+		cmocka_unit_test(test_live_swap),
 	};
 
 	setvbuf(stdout, NULL, _IONBF, 0);

@@ -223,6 +223,37 @@ sort_by_columns(void **state)
 	tn_sql_pipeline_free(p);
 }
 
+/* Goal: a view may keep its numbers for a time, and for ever by default; that
+ * is no part of its definition. */
+static void
+view_retention(void **state)
+{
+	static const char body[] = " AS SELECT date_trunc('day', at) AS d, "
+	    "count(*) AS n FROM t GROUP BY d";
+	static const struct {
+		const char *option;
+		int64_t us;
+	} cases[] = { { "", 0 }, { " WITH (retention = 'forever')", 0 },
+		{ " WITH (retention = '90 days')",
+		    INT64_C(90) * 86400000000 } };
+	char text[300], *first = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < TN_COUNT(cases); i++) {
+		struct tn_sql_pipeline *p;
+		(void)snprintf(text, sizeof text, "CREATE TABLE t (at "
+		    "timestamptz); CREATE MATERIALIZED VIEW v%s%s",
+		    cases[i].option, body);
+		p = load(text);
+		assert_int_equal(view(p, "v")->retention_us, cases[i].us);
+		if (first == NULL)
+			first = tn_strdup(view(p, "v")->definition);
+		assert_string_equal(view(p, "v")->definition, first);
+		tn_sql_pipeline_free(p);
+	}
+	tn_free(first);
+}
+
 /* Goal: the order of files and statements does not matter. */
 static void
 order_does_not_matter(void **state)
@@ -451,6 +482,7 @@ main(void)
 		cmocka_unit_test(check_names_are_cut),
 		cmocka_unit_test(values_have_types),
 		cmocka_unit_test(sort_by_columns),
+		cmocka_unit_test(view_retention),
 		cmocka_unit_test(order_does_not_matter),
 		cmocka_unit_test(definitions_are_canonical),
 		cmocka_unit_test(definitions_load_again),

@@ -214,6 +214,13 @@ static const struct {
 	{ "CREATE MATERIALIZED VIEW v WITH (publish = 'v/+') AS "
 	    "SELECT office, count(*) AS n FROM badge GROUP BY office",
 	    "bad_topic", 1, 34 },
+	{ "CREATE MATERIALIZED VIEW v WITH (retention = '5 years') AS "
+	    "SELECT date_trunc('day', ts) AS d, count(*) AS n FROM badge "
+	    "GROUP BY d",
+	    "bad_option", 1, 34 },
+	{ "CREATE MATERIALIZED VIEW v WITH (retention = '90 days') AS "
+	    "SELECT office, count(*) AS n FROM badge GROUP BY office",
+	    "bad_option", 1, 34 },
 	{ "CREATE TABLE x (a text) WITH (fillfactor = 70)",
 	    "unknown_option", 1, 31 },
 	{ "CREATE TABLE x (a text) WITH (toast.x = 70)",
