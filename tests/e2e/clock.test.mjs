@@ -50,7 +50,9 @@ async function life(stepping) {
   assert.equal(v.equal, true, v.text);
   const out = { days: await t.view('days'), batches: await t.view('batches'), rows: await t.sql('SELECT count(*) AS n, sum(seq) AS s FROM keyed') };
   const runs = (await t.ok('GET', '/api/v1/runs?limit=100')).runs;
-  assert.ok(runs.every((r) => r.state === 'done'), JSON.stringify(runs.filter((r) => r.state !== 'done')));
+  // A kill may meet a compaction.
+  const bad = runs.filter((r) => r.state !== 'done' && !/^the program ended/.test(r.detail));
+  assert.deepEqual(bad, []);
   assert.deepEqual(await t.stop(), { code: 0, signal: null });
   return out;
 }
