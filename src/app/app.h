@@ -48,6 +48,7 @@ enum tn_app_setting {
 	TN_SET_OBJECT_INDEX, TN_SET_OBJECT_RETENTION,
 	TN_SET_LAKE_TABLES, TN_SET_LAKE_URL,
 	TN_SET_COLD_FOLDER, TN_SET_COLD_AFTER, TN_SET_COLD_LEVEL,
+	TN_SET_COLD_RETRY, TN_SET_FILE_RETRY, TN_SET_FILE_RETRY_MAX,
 	TN_SET_COUNT
 };
 struct tn_app_settings {
@@ -64,6 +65,12 @@ const char *tn_app_setting_doc(enum tn_app_setting i);
 int tn_app_table_formats(const char *text);
 const char *tn_app_setting_default(enum tn_app_setting i);
 void tn_app_settings_help(struct tn_buf *out);
+
+/* ---- files.c --------------------------------------------------------- */
+
+/* Lower the numbers of connections so that, of ${files} that may be open at
+ * once, enough are left for the rest. */
+void tn_app_files_fit(struct tn_app_settings *s, uint64_t files);
 
 /* ---- memory.c -------------------------------------------------------- */
 
@@ -116,6 +123,8 @@ struct tn_app_args {
 	const char *words[256];  /* What is left: names, files, SQL. */
 	uint32_t word_count;
 	bool json, quiet, help;
+	uint32_t given;          /* Which were words, not the environment's:
+	                          * bits of main.c. */
 };
 
 int tn_app_run(const struct tn_app_args *a, bool demo);

@@ -161,18 +161,6 @@ look_at_server(const struct tn_app_args *a)
 	return rank > memory ? rank : memory;
 }
 
-static uint64_t
-member(const struct tn_json *o, const char *name)
-{
-	const struct tn_json *v = tn_codec_json_get(o, name);
-	uint64_t n = 0;
-
-	if (v == NULL || v->kind != TN_JSON_NUMBER ||
-	    !tn_parse_u64(v->text, &n))
-		return 0;
-	return n;
-}
-
 /* How long the disk lasts, and the cold folder. */
 static int
 say_lake(const struct tn_json *o)
@@ -181,15 +169,17 @@ say_lake(const struct tn_json *o)
 	const struct tn_json *cold = tn_codec_json_get(o, "cold");
 	const struct tn_json *folder = tn_codec_json_get(cold, "folder");
 	const struct tn_json *ready = tn_codec_json_get(cold, "ready");
-	uint64_t bytes = 0, moved = 0, days = member(o, "days_left");
-	uint64_t room = member(cold, "free");
+	int64_t bytes = 0, moved = 0;
+	int64_t days = tn_codec_json_i64(o, "days_left", 0);
+	int64_t room = tn_codec_json_i64(cold, "free", 0);
 	bool lost = ready != NULL && ready->kind == TN_JSON_FALSE;
 	char words[900];
 	size_t n;
 
 	for (uint32_t i = 0; tables != NULL && i < tables->count; i++) {
-		bytes += member(&tables->items[i], "bytes");
-		moved += member(&tables->items[i], "cold_bytes");
+		bytes += tn_codec_json_i64(&tables->items[i], "bytes", 0);
+		moved += tn_codec_json_i64(&tables->items[i], "cold_bytes",
+		    0);
 	}
 	n = (size_t)snprintf(words, sizeof words, "%.1f MiB",
 	    (double)bytes / (1 << 20));
@@ -206,8 +196,9 @@ say_lake(const struct tn_json *o)
 		    "GiB free)", (double)room / (1 << 30));
 	if (days > 0)
 		(void)snprintf(words + n, sizeof words - n, "; at this rate "
-		    "the disk lasts %llu days", (unsigned long long)days);
-	return say(lost ? 2 : (folder != NULL && room < WARN_FREE) ||
+		    "the disk lasts %lld days", (long long)days);
+	return say(lost ? 2 : (folder != NULL &&
+	    (uint64_t)room < WARN_FREE) ||
 	    (days > 0 && days < WARN_DAYS) ? 1 : 0, "lake", words);
 }
 

@@ -387,6 +387,9 @@ make_batch(struct app *a)
 		n[TN_SET_COLD_AFTER] : 1,
 	    .cold_zstd_level = (int)n[TN_SET_COLD_LEVEL],
 	    .cold_reserve = (uint64_t)n[TN_SET_DISK_RESERVE],
+	    .cold_retry_us = n[TN_SET_COLD_RETRY],
+	    .file_retry_us = n[TN_SET_FILE_RETRY],
+	    .file_retry_max_us = n[TN_SET_FILE_RETRY_MAX],
 	    .table_formats = tn_app_table_formats(
 		a->set.text[TN_SET_LAKE_TABLES]),
 	    .garbage_us = n[TN_SET_SNAPSHOT_KEEP],
@@ -431,6 +434,7 @@ tn_app_engine_open(struct app *a, struct tn_diag *d)
 	enum tn_status st = lock_data(a, d);
 
 	tn_app_memory_setup(&a->set);
+	tn_app_files_fit(&a->set, tn_os_files_max());
 	if (st == TN_OK)
 		st = open_stores(a, d);
 	if (st != TN_OK)

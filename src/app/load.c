@@ -31,7 +31,7 @@ struct source {
 	bool bar;
 };
 struct total {
-	uint64_t accepted, quarantined, duplicates;
+	int64_t accepted, quarantined, duplicates;
 };
 
 static void
@@ -148,18 +148,6 @@ load_url(const struct tn_app_args *a)
 	return url;
 }
 
-static uint64_t
-number(const struct tn_json *o, const char *name)
-{
-	const struct tn_json *v = tn_codec_json_get(o, name);
-	uint64_t n = 0;
-
-	if (v == NULL || v->kind != TN_JSON_NUMBER ||
-	    !tn_parse_u64(v->text, &n))
-		return 0;
-	return n;
-}
-
 static void
 show_errors(const char *file, const struct tn_json *o)
 {
@@ -170,8 +158,8 @@ show_errors(const char *file, const struct tn_json *o)
 		const struct tn_json *e = &list->items[i];
 		const struct tn_json *m = tn_codec_json_get(e, "message");
 		const struct tn_json *c = tn_codec_json_get(e, "column");
-		fprintf(stderr, "%s:%llu: %.*s%s%.*s\n", file,
-		    (unsigned long long)number(e, "line"),
+		fprintf(stderr, "%s:%lld: %.*s%s%.*s\n", file,
+		    (long long)tn_codec_json_i64(e, "line", 0),
 		    c != NULL ? (int)c->text.n : 0,
 		    c != NULL ? (const char *)c->text.p : "",
 		    c != NULL && c->text.n > 0 ? ": " : "",
@@ -190,9 +178,9 @@ take_answer(const struct tn_app_args *a, const char *name,
 
 	if (rc == TN_EXIT_OK && tn_codec_json_parse(arena,
 	    (struct tn_slice){ r->body.p, r->body.n }, &o, NULL) == TN_OK) {
-		t->accepted += number(o, "accepted");
-		t->quarantined += number(o, "quarantined");
-		t->duplicates += number(o, "duplicates");
+		t->accepted += tn_codec_json_i64(o, "accepted", 0);
+		t->quarantined += tn_codec_json_i64(o, "quarantined", 0);
+		t->duplicates += tn_codec_json_i64(o, "duplicates", 0);
 		if (!a->quiet)
 			show_errors(name, o);
 	}
@@ -343,10 +331,9 @@ tn_app_load(const struct tn_app_args *args)
 		    load_parquet(&a, a.words[i], url, token, &t) :
 		    load_file(&a, a.words[i], url, token, &t);
 	if (!a.quiet)
-		fprintf(stderr, "%llu accepted, %llu quarantined, "
-		    "%llu duplicates\n", (unsigned long long)t.accepted,
-		    (unsigned long long)t.quarantined,
-		    (unsigned long long)t.duplicates);
+		fprintf(stderr, "%lld accepted, %lld quarantined, "
+		    "%lld duplicates\n", (long long)t.accepted,
+		    (long long)t.quarantined, (long long)t.duplicates);
 	tn_free(url);
 	tn_free(token);
 	return rc == TN_EXIT_OK && t.quarantined > 0 ? TN_EXIT_PARTIAL : rc;

@@ -72,20 +72,27 @@ static const char load_help[] =
 
 /* ---- arguments ------------------------------------------------------- */
 
+enum { CONFIG = 1, DATA = 2, HTTP = 4, MQTT = 8, WEB_DIR = 16, URL = 32,
+	TOKEN = 64, FORMAT = 128, OUTPUT = 256,
+	SERVER = CONFIG | DATA | HTTP | MQTT | WEB_DIR, ASKS = URL | TOKEN };
+
 static bool
 take_option(struct tn_app_args *a, const char *name, const char *value)
 {
-	const struct { const char *name; const char **at; } known[] = {
-		{ "--config", &a->config }, { "--data", &a->data },
-		{ "--http", &a->http }, { "--mqtt", &a->mqtt },
-		{ "--web-dir", &a->web_dir },
-		{ "--url", &a->url }, { "--token-file", &a->token_file },
-		{ "--format", &a->format }, { "-o", &a->output },
+	const struct { const char *name; const char **at; uint32_t bit; }
+	known[] = {
+		{ "--config", &a->config, CONFIG }, { "--data", &a->data, DATA },
+		{ "--http", &a->http, HTTP }, { "--mqtt", &a->mqtt, MQTT },
+		{ "--web-dir", &a->web_dir, WEB_DIR },
+		{ "--url", &a->url, URL },
+		{ "--token-file", &a->token_file, TOKEN },
+		{ "--format", &a->format, FORMAT }, { "-o", &a->output, OUTPUT },
 	};
 
 	for (size_t i = 0; i < TN_COUNT(known); i++)
 		if (strcmp(name, known[i].name) == 0) {
 			*known[i].at = value;
+			a->given |= known[i].bit;
 			return true;
 		}
 	return false;
@@ -200,18 +207,77 @@ demo(const struct tn_app_args *a)
 static const struct command {
 	const char *name;
 	int (*run)(const struct tn_app_args *a);
+	uint32_t takes;              /* Of the options. */
 } commands[] = {
-	{ "run", run }, { "demo", demo }, { "check", tn_app_check },
-	{ "load", tn_app_load }, { "sql", tn_app_sql },
-	{ "cut", tn_app_batch }, { "recompute", tn_app_batch },
-	{ "verify", tn_app_batch }, { "token", tn_app_token },
-	{ "plan", tn_app_plan_command }, { "apply", tn_app_apply_command },
-	{ "backup", tn_app_backup }, { "restore", tn_app_restore },
-	{ "doctor", tn_app_doctor }, { "health", tn_app_health },
-	{ "version", show_version }, { "help", show_help },
-	{ "--version", show_version }, { "--help", show_help },
-	{ "-h", show_help },
+	{ "run", run, SERVER }, { "demo", demo, SERVER },
+	{ "check", tn_app_check, 0 }, { "load", tn_app_load, ASKS },
+	{ "sql", tn_app_sql, ASKS | FORMAT | OUTPUT },
+	{ "cut", tn_app_batch, ASKS }, { "recompute", tn_app_batch, ASKS },
+	{ "verify", tn_app_batch, ASKS }, { "token", tn_app_token, ASKS },
+	{ "plan", tn_app_plan_command, ASKS | CONFIG | DATA | HTTP },
+	{ "apply", tn_app_apply_command, ASKS | HTTP },
+	{ "backup", tn_app_backup, ASKS | DATA | FORMAT },
+	{ "restore", tn_app_restore, DATA },
+	{ "doctor", tn_app_doctor, ASKS | CONFIG | DATA },
+	{ "health", tn_app_health, ASKS | HTTP },
+	{ "version", show_version, ~0u }, { "help", show_help, ~0u },
+	{ "--version", show_version, ~0u }, { "--help", show_help, ~0u },
+	{ "-h", show_help, ~0u },
 };
+
+/* An option that a command would not look at is refused: who verifies the
+ * folder of --data must not be told that another one is good. */
+static const struct {
+	uint32_t bit;
+	const char *name, *command;  /* NULL: any other one. */
+	const char *hint;
+} no_option[] = {
+	{ CONFIG, "--config", "apply", "it takes the folder that the running "
+	    "tarn was started with; change that one, tarn plan shows what it "
+	    "would do" },
+	{ CONFIG, "--config", "check", "write the folder alone: tarn check "
+	    "DIR" },
+	{ CONFIG, "--config", NULL, "a running tarn has the folder it was "
+	    "started with: tarn run --config DIR" },
+	{ DATA, "--data", "check", "it reads definitions only: tarn check "
+	    "DIR" },
+	{ DATA, "--data", NULL, "it asks a running tarn (--url); start one of "
+	    "that folder: tarn run --data DIR" },
+	{ HTTP, "--http", NULL, "--url says which running tarn is asked" },
+	{ MQTT, "--mqtt", NULL, "it is for tarn run" },
+	{ WEB_DIR, "--web-dir", NULL, "it is for tarn run" },
+	{ URL, "--url", NULL, "it works on this machine and asks no running "
+	    "tarn" },
+	{ TOKEN, "--token-file", NULL, "it asks no running tarn" },
+	{ FORMAT, "--format", "load", "what the file is like are words: "
+	    "format=csv; tarn help load" },
+	{ FORMAT, "--format", NULL, "it is for tarn sql; others have --json" },
+	{ OUTPUT, "-o", NULL, "it is for tarn sql; write > FILE" },
+};
+
+static int
+refuse_option(const struct tn_app_args *a, uint32_t takes)
+{
+	uint32_t wrong = a->given & ~takes;
+
+	for (size_t i = 0; i < TN_COUNT(no_option); i++) {
+		if ((wrong & no_option[i].bit) == 0 ||
+		    (no_option[i].command != NULL &&
+		    strcmp(no_option[i].command, a->command) != 0))
+			continue;
+		fprintf(stderr, "tarn: %s takes no %s\n  hint: %s\n",
+		    a->command, no_option[i].name, no_option[i].hint);
+		return TN_EXIT_USAGE;
+	}
+	if (takes != SERVER && (takes & DATA) != 0 && (a->given & (DATA |
+	    URL)) == (DATA | URL) && strcmp(a->command, "doctor") != 0) {
+		fprintf(stderr, "tarn: %s takes --data or --url\n  hint: "
+		    "--data is the folder of a stopped tarn, --url a running "
+		    "one\n", a->command);
+		return TN_EXIT_USAGE;
+	}
+	return TN_EXIT_OK;
+}
 
 /* Differing letters at the same places: enough to find a slip. */
 static const struct command *
@@ -271,7 +337,11 @@ main(int argc, char **argv)
 			continue;
 		if (a.help)
 			return show_help(&a);
-		return commands[i].run(&a);
+		rc = refuse_option(&a, commands[i].takes);
+		/* A word counts for more than TARN_URL. */
+		if ((a.given & DATA) != 0 && (a.given & URL) == 0)
+			a.url = NULL;
+		return rc != TN_EXIT_OK ? rc : commands[i].run(&a);
 	}
 	return unknown_command(a.command);
 }

@@ -202,16 +202,23 @@ say_level(struct app *a)
 static void
 tell_health(struct app *a)
 {
-	int64_t now = tn_os_mono_us();
+	int64_t now = tn_os_mono_us(), disk_us = tn_app_disk_look(a);
+	int64_t long_us = a->set.number[TN_SET_MEMORY_FULL];
 
 	if (tn_budget_level() != TN_BUDGET_FULL)
 		a->memory_full_us = 0;
 	else if (a->memory_full_us == 0)
 		a->memory_full_us = now;
-	if (a->http != NULL)
-		tn_http_set_closed(a->http, a->memory_full_us != 0 &&
-		    now - a->memory_full_us >= a->set.number[
-		    TN_SET_MEMORY_FULL] ? a->memory_full_us : 0);
+	if (a->http == NULL)
+		return;
+	if (a->memory_full_us != 0 && now - a->memory_full_us >= long_us)
+		tn_http_set_closed(a->http, a->memory_full_us,
+		    "memory is full");
+	else if (disk_us != 0 && now - disk_us >= long_us)
+		tn_http_set_closed(a->http, disk_us, "the disk is full up to "
+		    "disk_reserve");
+	else
+		tn_http_set_closed(a->http, 0, NULL);
 }
 
 static void

@@ -64,7 +64,16 @@ struct app {
 	bool memory_full;                /* As was said last; loop. */
 	int64_t memory_full_us;          /* Monotonic: since then; 0: not. */
 	bool memory_stuck;               /* A cut at start failed. */
+	bool disk_full;                  /* As was said last; loop. */
+	int64_t disk_full_us;            /* Monotonic: since then; 0: not. */
+	int64_t disk_looked_us;
 };
+
+/* ---- disk.c ---------------------------------------------------------- */
+
+/* Since when no events are taken for want of disk (monotonic), 0: they are.
+ * Loop thread. */
+int64_t tn_app_disk_look(struct app *a);
 
 /* ---- engine.c -------------------------------------------------------- */
 

@@ -108,7 +108,7 @@ static const struct def defs[TN_SET_COUNT] = {
 	    "machine or its container has, at least 128 MiB" },
 	[TN_SET_MEMORY_FULL] = { "memory_full_max", TIME, "60 s", S,
 	    86400 * S, "how long no events may be taken for want of memory "
-	    "before /readyz and /healthz say 503" },
+	    "or disk before /readyz and /healthz say 503" },
 	[TN_SET_ADDRESS_CONNECTIONS] = { "http_address_connections_max",
 	    COUNT, "0", 0, 20000, "HTTP connections of one address; 0: no "
 	    "limit" },
@@ -200,6 +200,15 @@ static const struct def defs[TN_SET_COUNT] = {
 	    "moved to cold_folder; a table may say its own" },
 	[TN_SET_COLD_LEVEL] = { "cold_zstd_level", COUNT, "9", 1, 19,
 	    "compression of files in cold_folder" },
+	[TN_SET_COLD_RETRY] = { "cold_retry", TIME, "10 min", S, 86400 * S,
+	    "how long nothing is moved to cold_folder after it failed, nor "
+	    "removed from it after it hung" },
+	[TN_SET_FILE_RETRY] = { "file_retry", TIME, "10 min", S, 86400 * S,
+	    "how long merging leaves a lake file alone that the disk fails "
+	    "to read, twice as long after each try" },
+	[TN_SET_FILE_RETRY_MAX] = { "file_retry_max", TIME, "6 hours", S,
+	    30 * 86400 * S, "the longest of these times, and that of a "
+	    "damaged file" },
 };
 
 const char *

@@ -154,6 +154,9 @@ void tn_buf_varint(struct tn_buf *b, uint64_t v);
 /* Append as the inside of a JSON string, escaped; no quotes added. Bytes
  * that are not UTF-8 become U+FFFD. */
 void tn_buf_json(struct tn_buf *b, const void *p, size_t n);
+/* Append bytes that may be any (a file's name) as UTF-8: bad ones as \xff, a
+ * backslash as two, so that no two of them are shown alike. */
+void tn_buf_shown(struct tn_buf *b, const void *p, size_t n);
 
 /* A bounds-checked reader over borrowed bytes; after a short read failed is
  * set and every further read gives 0 or an empty slice. */

@@ -210,3 +210,21 @@ tn_buf_json(struct tn_buf *b, const void *text, size_t n)
 			add_escaped(b, p[i++]);
 	}
 }
+
+void
+tn_buf_shown(struct tn_buf *b, const void *text, size_t n)
+{
+	const uint8_t *p = text;
+	size_t i = 0, length;
+
+	for (; i < n; i += length) {
+		length = tn_utf8_length(p + i, n - i);
+		if (length == 0)
+			tn_buf_printf(b, "\\x%02x", p[i]);
+		else if (p[i] == '\\')
+			tn_buf_str(b, "\\\\");
+		else
+			tn_buf_add(b, p + i, length);
+		length += length == 0;
+	}
+}

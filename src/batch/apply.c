@@ -94,35 +94,19 @@ drop_gold(struct apply *p, uint32_t object)
 		tn_batch_change_drop(&p->change, p->base->files[i].id);
 }
 
-/* Buckets wholly before the floor are left out: late rows would be another
- * number. The one that the floor is in has what is left, which without it the
- * next cut would make of even less. */
 static void
 leave_retired(struct apply *p, const struct tn_serving_view *v,
     struct tn_exec_fold **states)
 {
-	const struct tn_governance_stream *s =
-	    &p->x->model->streams[v->stream];
-	struct tn_exec_bound kept, rest = { .group = 0 };
+	struct tn_exec_bound left;
 	struct tn_exec_fold *some;
-	struct tn_diag d = { .line = 0 };
 
-	if (tn_batch_kept(p->b, v, p->arena, &kept, &d) != TN_OK) {
-		tn_say(TN_WARN, "batch", "view %s counts only the rows that "
-		    "retention has left", v->def->name);
+	if (!tn_batch_left(p->b, v, p->arena, &left))
 		tn_buf_printf(&p->r->text, "%s: counts only the rows that "
 		    "retention has left\n", v->def->name);
+	if (left.min == NULL)
 		return;
-	}
-	if (kept.max == NULL)
-		return;
-	rest.group = kept.group;
-	rest.min = tn_exec_bucket_at(v->def->select,
-	    (uint32_t)tn_batch_time_column(s),
-	    tn_batch_floor(p->b, v->stream), p->arena);
-	if (rest.min == NULL)
-		return;
-	some = tn_exec_fold_clone(*states, &rest, 1);
+	some = tn_exec_fold_clone(*states, &left, 1);
 	tn_exec_fold_free(*states);
 	*states = some;
 }

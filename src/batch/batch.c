@@ -14,7 +14,7 @@
 #define EARLY 1u              /* A cut was asked for: for rows or memory. */
 #define TIMED 2u              /* Its time had come. */
 #define STALL_US 1000000      /* A disk that fails so slowly hangs. */
-#define STALLED_US INT64_C(600000000)    /* Then it is left alone. */
+#define TEN_MINUTES_US INT64_C(600000000)
 #define GOLD_PARTS 4          /* Of the budget: most that is kept for gold. */
 #define KEPT_PARTS 16         /* What the allocator may keep. */
 #define ROOM_PARTS 8          /* Two slices, two row groups. */
@@ -45,34 +45,46 @@ keep_room(struct tn_batch_jobs *b)
 		    ROOM_BYTES);
 }
 
+static void
+set_defaults(struct tn_batch_opts *o)
+{
+	if (o->young_files_max == 0)
+		o->young_files_max = 8;
+	if (o->compact_file_bytes == 0)
+		o->compact_file_bytes = UINT64_C(128) << 20;
+	if (o->compact_rate == 0)
+		o->compact_rate = UINT64_C(32) << 20;
+	if (o->slice_rows == 0)
+		o->slice_rows = 1000000;
+	if (o->zstd_level == 0)
+		o->zstd_level = 1;
+	if (o->cold_after_us == 0)
+		o->cold_after_us = INT64_C(30) * 86400 * 1000000;
+	if (o->cold_zstd_level == 0)
+		o->cold_zstd_level = 9;
+	if (o->cold_retry_us == 0)
+		o->cold_retry_us = TEN_MINUTES_US;
+	if (o->file_retry_us == 0)
+		o->file_retry_us = TEN_MINUTES_US;
+	if (o->file_retry_max_us == 0)
+		o->file_retry_max_us = 36 * TEN_MINUTES_US;
+	if (o->garbage_us == 0)
+		o->garbage_us = TEN_MINUTES_US;
+	if (o->retention_wait_us == 0)
+		o->retention_wait_us = TEN_MINUTES_US;
+	if (o->corrections_max == 0)
+		o->corrections_max = 200;
+	if (o->corrections_keep_us == 0)
+		o->corrections_keep_us = INT64_C(30) * 86400 * 1000000;
+}
+
 struct tn_batch_jobs *
 tn_batch_new(const struct tn_batch_opts *o)
 {
 	struct tn_batch_jobs *b = tn_zalloc(sizeof *b);
 
 	b->o = *o;
-	if (b->o.young_files_max == 0)
-		b->o.young_files_max = 8;
-	if (b->o.compact_file_bytes == 0)
-		b->o.compact_file_bytes = UINT64_C(128) << 20;
-	if (b->o.compact_rate == 0)
-		b->o.compact_rate = UINT64_C(32) << 20;
-	if (b->o.slice_rows == 0)
-		b->o.slice_rows = 1000000;
-	if (b->o.zstd_level == 0)
-		b->o.zstd_level = 1;
-	if (b->o.cold_after_us == 0)
-		b->o.cold_after_us = INT64_C(30) * 86400 * 1000000;
-	if (b->o.cold_zstd_level == 0)
-		b->o.cold_zstd_level = 9;
-	if (b->o.garbage_us == 0)
-		b->o.garbage_us = INT64_C(600) * 1000000;
-	if (b->o.retention_wait_us == 0)
-		b->o.retention_wait_us = INT64_C(600) * 1000000;
-	if (b->o.corrections_max == 0)
-		b->o.corrections_max = 200;
-	if (b->o.corrections_keep_us == 0)
-		b->o.corrections_keep_us = INT64_C(30) * 86400 * 1000000;
+	set_defaults(&b->o);
 	b->seconds = tn_histogram_get("tarn_batch_seconds", NULL,
 	    "How long a cut takes.");
 	b->last_success = tn_counter_get(TN_GAUGE,
@@ -711,7 +723,7 @@ remove_old(struct pass *p, const struct tn_catalog_file *f)
 	p->failed = true;
 	b->collect_stuck = f->id;
 	if (now - began >= STALL_US)
-		b->collect_calm_us = now + STALLED_US;
+		b->collect_calm_us = now + b->o.cold_retry_us;
 	return st;
 }
 

@@ -41,6 +41,10 @@ struct tn_batch_opts {
 	int64_t cold_after_us;      /* For tables that do not say; 0: 30 d. */
 	int cold_zstd_level;        /* 0: 9 */
 	uint64_t cold_reserve;      /* Bytes that stay free there. */
+	int64_t cold_retry_us;      /* When it fails or hangs; 0: 10 min. */
+	/* A file that cannot be read is left alone for so long, twice as long
+	 * after each try, at most ...; 0: 10 min, 6 h. */
+	int64_t file_retry_us, file_retry_max_us;
 	int table_formats;          /* Of enum tn_lake_format; 0: none. */
 	int64_t garbage_us;         /* Keep dropped files; 0: 10 min */
 	/* How long no row is removed after the clock leapt; 0: 10 min, < 0:

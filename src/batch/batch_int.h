@@ -65,7 +65,7 @@ struct tn_batch_jobs {
 	int64_t *floors;             /* One a stream. */
 	int64_t cost_us;             /* Monotonic: next note; see cost.c. */
 	int32_t cost_day;
-	struct hold snapshots, retention;
+	struct hold snapshots, retention, keys;
 };
 
 struct tn_batch_before;
@@ -211,6 +211,14 @@ int64_t tn_batch_floor(const struct tn_batch_jobs *b, uint32_t stream);
 TN_MUST_USE enum tn_status tn_batch_kept(const struct tn_batch_jobs *b,
     const struct tn_serving_view *v, struct tn_arena *a,
     struct tn_exec_bound *kept, struct tn_diag *d);
+/* The groups that a view begins with which has no numbers yet, as a bound whose
+ * min is inclusive (in ${a}): those before had all of their rows removed, late
+ * ones would be another number. The bucket that the floor is in has what is
+ * left, which without it the next cut would make of even less. min NULL: all.
+ * False: so it is, and whose rows are gone cannot be told, which is said. */
+bool tn_batch_left(const struct tn_batch_jobs *b,
+    const struct tn_serving_view *v, struct tn_arena *a,
+    struct tn_exec_bound *left);
 /* What is noted of the floor of a view's numbers. */
 void tn_batch_gold_floor_text(const struct tn_serving_view *v, int64_t us,
     char key[static 40], char value[static 40]);
@@ -254,6 +262,8 @@ void tn_batch_hold_load(struct tn_batch_jobs *b);
 int64_t tn_batch_expiry(struct tn_batch_jobs *b);
 /* Whether retention waits, since the clock leapt. */
 bool tn_batch_retention_held(struct tn_batch_jobs *b);
+/* Whether keys outlast their dedupe window, for the same reason. */
+bool tn_batch_keys_held(struct tn_batch_jobs *b);
 /* Unlink what nobody can see any more. */
 void tn_batch_collect(struct tn_batch_jobs *b);
 

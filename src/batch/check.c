@@ -10,7 +10,10 @@
  *
  * With a sample only a share of the files is read whole; of the others the
  * size and, of bronze, the footer is looked at: what they say of a file that
- * was not read cannot be told to be wrong. */
+ * was not read cannot be told to be wrong.
+ *
+ * Cuts come in between. What the catalog knows of the chains is therefore taken
+ * at the begin, when it is of the very files that are looked at. */
 #include "batch/batch_int.h"
 
 #include <inttypes.h>
@@ -25,7 +28,6 @@ struct one {
 struct bronze {
 	const struct tn_batch_check *x;
 	const char *name;                /* Of the stream. */
-	uint32_t stream;
 	struct one *ones;
 	uint32_t count;
 	struct tn_batch_stretch *all;
@@ -263,15 +265,15 @@ say_chain(struct bronze *z)
 
 /* Bronze files ${first} ... of one stream; returns how many. */
 static uint32_t
-check_bronze(const struct tn_batch_check *x, uint32_t first)
+check_bronze(const struct tn_batch_check *x, uint32_t first,
+    const struct tn_batch_known *known)
 {
 	const struct tn_catalog_file *f = &x->base->files[first];
 	const struct tn_serving_model *m = x->b->o.model;
 	int stream = tn_serving_stream_by_id(m, f->object);
-	struct bronze z = { .x = x, .stream = f->object,
+	struct bronze z = { .x = x, .known = *known,
 	    .name = stream < 0 ? "a stream that is no more" :
 	    m->streams[stream].table->name };
-	enum tn_status st;
 
 	while (first + z.count < x->base->count &&
 	    f[z.count].tier == TN_TIER_BRONZE &&
@@ -281,13 +283,11 @@ check_bronze(const struct tn_batch_check *x, uint32_t first)
 	z.ones = tn_zalloc(z.count * sizeof *z.ones);
 	for (uint32_t i = 0; i < z.count && tn_batch_stopping(x->b, NULL) ==
 	    TN_OK; i++) {
+		tn_batch_let_cut(x->b);
 		z.ones[i].f = &f[i];
 		take_file(&z, &z.ones[i]);
 	}
-	st = tn_batch_stopping(x->b, NULL);
-	if (st == TN_OK)
-		st = tn_batch_chain_known(x->b, z.stream, z.arena, &z.known);
-	if (st == TN_OK) {
+	if (tn_batch_stopping(x->b, NULL) == TN_OK) {
 		check_order(&z);
 		check_seals(&z);
 		say_chain(&z);
@@ -299,19 +299,48 @@ check_bronze(const struct tn_batch_check *x, uint32_t first)
 	return z.count;
 }
 
+/* Of each stream that has bronze files, in their order. */
+static enum tn_status
+take_known(const struct tn_batch_check *x, struct tn_arena *a,
+    struct tn_batch_known *known)
+{
+	const struct tn_catalog_file *f = x->base->files;
+	enum tn_status st = TN_OK;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; st == TN_OK && i < x->base->count; i++)
+		if (f[i].tier == TN_TIER_BRONZE && (i == 0 || f[i - 1].tier !=
+		    TN_TIER_BRONZE || f[i - 1].object != f[i].object))
+			st = tn_batch_chain_known(x->b, f[i].object, a,
+			    &known[n++]);
+	return st;
+}
+
 void
 tn_batch_check_files(const struct tn_batch_check *x)
 {
-	uint32_t i = 0;
+	struct tn_arena *a = tn_arena_new(1 << 12);
+	struct tn_batch_known *known = tn_zalloc((x->base->count + 1ul) *
+	    sizeof *known);
+	uint32_t i = 0, n = 0;
 
+	if (take_known(x, a, known) != TN_OK) {
+		x->differ(x->arg, "the catalog cannot be read: chains of "
+		    "bronze and files were not looked at");
+		i = x->base->count;
+	}
 	while (i < x->base->count && tn_batch_stopping(x->b, NULL) == TN_OK) {
 		struct tn_batch_hash hash;
-		if (x->base->files[i].tier == TN_TIER_BRONZE)
-			i += check_bronze(x, i);
-		else
-			(void)check_file(x, &x->base->files[i++], &hash);
+		if (x->base->files[i].tier == TN_TIER_BRONZE) {
+			i += check_bronze(x, i, &known[n++]);
+			continue;
+		}
+		tn_batch_let_cut(x->b);
+		(void)check_file(x, &x->base->files[i++], &hash);
 	}
 	tn_buf_printf(x->text, "files      %u compared with the catalog%s\n",
 	    (unsigned)x->base->count, x->share >= 1 ? "" :
 	    ", a share of them whole");
+	tn_free(known);
+	tn_arena_free(a);
 }

@@ -32,7 +32,6 @@
 #define STEP_US 20000                /* One turn of the batch thread. */
 #define OVERDUE 4
 #define CALM_US INT64_C(10000000)    /* After a failure. */
-#define COLD_CALM_US INT64_C(600000000)  /* Of the cold folder. */
 #define COLD_GROUPS 4                /* Packed harder: in smaller steps. */
 #define PIECES_BYTES ((size_t)96 << 20)
 #define MERGE_PARTS 16               /* Of the memory budget, for pieces. */
@@ -105,7 +104,7 @@ give_up(struct tn_batch_jobs *b, enum tn_status st)
 	if (lasting && !known)
 		x->calm_us = 0;          /* Others go on at once. */
 	else if (x->count > 0 && x->merges[0].cold)
-		x->cold_calm_us = tn_os_mono_us() + COLD_CALM_US;
+		x->cold_calm_us = tn_os_mono_us() + b->o.cold_retry_us;
 	else
 		x->calm_us = tn_os_mono_us() + CALM_US;
 	x->looked = 0;
@@ -321,26 +320,6 @@ lsn_at(const struct tn_batch *b, uint32_t row)
 	    b->columns[TN_BRONZE_LSN].values)[row];
 }
 
-static enum tn_status
-add_range(struct tn_batch_compaction *x, const struct tn_batch *b,
-    uint32_t from, uint32_t to)
-{
-	uint32_t *rows;
-	struct tn_batch *part;
-	enum tn_status st;
-
-	if (from == 0 && to == b->rows)
-		return tn_lake_add(x->out, b);
-	rows = tn_alloc((to - from + 1ul) * sizeof *rows);
-	for (uint32_t i = from; i < to; i++)
-		rows[i - from] = i;
-	part = tn_record_batch_take(b, rows, to - from);
-	tn_free(rows);
-	st = part == NULL ? TN_ENOMEM : tn_lake_add(x->out, part);
-	tn_record_batch_unref(part);
-	return st;
-}
-
 /* Into the file under way; a full one is followed by another, but the rows of
  * one block stay in one bronze file. */
 static enum tn_status
@@ -359,7 +338,7 @@ add_rows(struct tn_batch_jobs *b, const struct tn_batch *rows)
 		    lsn_at(rows, from) == x->lsn_last)
 			from++;
 		if (from > 0)
-			st = add_range(x, rows, 0, from);
+			st = tn_lake_add_rows(x->out, rows, 0, from);
 		if (from == rows->rows)
 			return st;
 		if (st == TN_OK)
@@ -368,7 +347,7 @@ add_rows(struct tn_batch_jobs *b, const struct tn_batch *rows)
 	if (st == TN_OK && x->out == NULL)
 		st = open_output(b, m);
 	if (st == TN_OK)
-		st = add_range(x, rows, from, rows->rows);
+		st = tn_lake_add_rows(x->out, rows, from, rows->rows - from);
 	if (raw && rows->rows > 0)
 		x->lsn_last = lsn_at(rows, rows->rows - 1);
 	return st;

@@ -445,15 +445,16 @@ is_small_of(const struct tn_catalog_file *f, const char *day)
 	return strcmp(f->partition, day) == 0 && f->rows < joined_keys_max() / 2;
 }
 
-/* Drops what has left the window; joins a day's small files when there are
- * many, so that a lookup asks few filters. */
+/* Drops what has left the window, by a clock that did not leap; joins a day's
+ * small files when there are many, so that a lookup asks few filters. */
 static enum tn_status
 tend_keys(struct cut *c, const struct tn_governance_stream *s,
     struct part *p, const char *today)
 {
 	uint32_t first, n = tn_catalog_snapshot_find(c->base, TN_TIER_KEYS,
 	    s->id, &first), same = 0;
-	int64_t oldest = tn_os_wall_us() - s->table->dedupe_window_us;
+	int64_t oldest = tn_batch_keys_held(c->b) ? INT64_MIN :
+	    tn_os_wall_us() - s->table->dedupe_window_us;
 	enum tn_status st = TN_OK;
 
 	for (uint32_t i = first; i < first + n; i++)

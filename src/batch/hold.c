@@ -8,6 +8,8 @@
  *   snapshots  none goes for another snapshot_keep by the new clock; then all
  *              that were there have been kept so long
  *   retention  removes nothing for retention_wait, that somebody sees it
+ *   keys       of dedupe windows stay for retention_wait, too: when the clock
+ *              is set right again, what comes once more is still known
  *
  * Over a stop nobody knows how long it was: two days are believed, which is
  * counted from the newest publication. So the clock is looked at, and what is
@@ -56,7 +58,11 @@ tn_batch_hold_load(struct tn_batch_jobs *b)
 	b->retention = (struct hold){ .key = "retention_held",
 	    .what = "retention waits", .wait = b->o.retention_wait_us,
 	    .step = STOP_US, .most = STOP_US };
+	b->keys = (struct hold){ .key = "keys_held",
+	    .what = "no key leaves its dedupe_window for retention_wait",
+	    .wait = b->o.retention_wait_us, .step = STEP_US, .most = STOP_US };
 	load(b, &b->snapshots);
+	load(b, &b->keys);
 	load(b, &b->retention);
 }
 
@@ -99,10 +105,17 @@ tn_batch_retention_held(struct tn_batch_jobs *b)
 	return is_held(b, &b->retention);
 }
 
+bool
+tn_batch_keys_held(struct tn_batch_jobs *b)
+{
+	return is_held(b, &b->keys);
+}
+
 int64_t
 tn_batch_expiry(struct tn_batch_jobs *b)
 {
 	(void)is_held(b, &b->retention);     /* A publication follows. */
+	(void)is_held(b, &b->keys);
 	return is_held(b, &b->snapshots) ? INT64_MIN :
 	    b->snapshots.seen.wall_us - b->o.garbage_us;
 }

@@ -190,6 +190,12 @@ rebuild_one(struct rebuild *x)
 		tn_diag_set(x->d, st, "rebuild_failed", "silver of %s could "
 		    "not be made anew from bronze: %s", name,
 		    tn_status_text(st));
+	/* Its silver of before is whole. */
+	if (st == TN_ECORRUPT && x->d->hint[0] == '\0')
+		tn_diag_hint(x->d, "the definition of %s changed, and its "
+		    "rows are made anew from bronze: put that file back from a "
+		    "backup, or go back to the definition before, with which "
+		    "Tarn starts", name);
 	if (st != TN_OK && run != 0 && tn_catalog_run_end(x->b->o.catalog,
 	    run, TN_RUN_FAILED, tn_os_wall_us(), 0, 0,
 	    x->d->message) != TN_OK)

@@ -187,7 +187,22 @@ set_range(struct tn_batch_recompute *x)
 	return TN_OK;
 }
 
-/* Retention removes rows also while this runs, so it is asked at the end. */
+/* Whether there is gold of another definition only, or none. */
+static bool
+has_no_number(const struct tn_batch_recompute *x)
+{
+	uint32_t first, n = tn_catalog_snapshot_find(x->base, TN_TIER_GOLD,
+	    x->v->id, &first);
+
+	for (uint32_t i = first; i < first + n; i++)
+		if (x->base->files[i].version == x->v->version)
+			return false;
+	return true;
+}
+
+/* Retention removes rows also while this runs, so it is asked at the end.
+ * Another definition has no number to keep and begins with what there is; the
+ * start does not fail for it. */
 static enum tn_status
 leave_retired(struct tn_batch_recompute *x)
 {
@@ -195,12 +210,11 @@ leave_retired(struct tn_batch_recompute *x)
 	enum tn_status st = tn_batch_kept(x->b, x->v, x->arena, &x->kept,
 	    &x->r->diag);
 
-	/* Another definition has no number to keep, and begins with what there
-	 * is; the start does not fail for it. */
-	if (st == TN_EUNSUPPORTED && strcmp(x->reason, "definition") == 0) {
+	if (strcmp(x->reason, "definition") == 0 &&
+	    (st == TN_EUNSUPPORTED || has_no_number(x))) {
 		memset(&x->r->diag, 0, sizeof x->r->diag);
-		tn_say(TN_WARN, "batch", "view %s counts only the rows that "
-		    "retention has left", x->v->def->name);
+		(void)tn_batch_left(x->b, x->v, x->arena, &x->anew);
+		x->some = x->anew.min != NULL;
 		return TN_OK;
 	}
 	if (st != TN_OK || kept->max == NULL || (x->anew.min != NULL &&

@@ -146,6 +146,28 @@ tn_batch_kept(const struct tn_batch_jobs *b, const struct tn_serving_view *v,
 	    "rows that its numbers count", v->def->name, s->table->name);
 }
 
+bool
+tn_batch_left(const struct tn_batch_jobs *b, const struct tn_serving_view *v,
+    struct tn_arena *a, struct tn_exec_bound *left)
+{
+	const struct tn_governance_stream *s = &b->o.model->streams[v->stream];
+	struct tn_exec_bound kept;
+	struct tn_diag d = { .line = 0 };
+
+	memset(left, 0, sizeof *left);
+	if (tn_batch_kept(b, v, a, &kept, &d) != TN_OK) {
+		tn_say(TN_WARN, "batch", "view %s counts only the rows that "
+		    "retention has left", v->def->name);
+		return false;
+	}
+	left->group = kept.group;
+	if (kept.max != NULL)
+		left->min = tn_exec_bucket_at(v->def->select,
+		    (uint32_t)tn_batch_time_column(s), b->floors[v->stream],
+		    a);
+	return true;
+}
+
 int64_t
 tn_batch_bucket_us(const struct tn_column *bucket)
 {

@@ -3,9 +3,9 @@
  * file of the merge, it is that one; else all of it wait, and later ones go on
  * without them.
  *
- *   damaged, gone         -> left alone for MOST_US -> tried again
- *   the disk failed once  -> tried again; then left alone for FIRST_US, twice
- *                            as long ..., at most MOST_US
+ *   damaged, gone         -> left alone for file_retry_max -> tried again
+ *   the disk failed once  -> tried again; then left alone for file_retry, twice
+ *                            as long ..., at most file_retry_max
  *
  * One entry a file, in order of ids, until the file is in force no more: none
  * makes room for another, or the two would be tried by turns for ever. Only in
@@ -15,9 +15,6 @@
 #include <string.h>
 
 #include "os/os.h"
-
-#define FIRST_US INT64_C(600000000)      /* 10 minutes. */
-#define MOST_US INT64_C(21600000000)     /* 6 hours. */
 
 /* Where the file is, or belongs. */
 static uint32_t
@@ -91,22 +88,22 @@ bool
 tn_batch_skip(struct tn_batch_jobs *b, const struct merge *m, bool lasting,
     const char *message)
 {
-	int64_t now = tn_os_mono_us();
+	int64_t now = tn_os_mono_us(), most = b->o.file_retry_max_us;
 	uint32_t one = named(m, message);
 	bool fresh = false;
 
 	for (uint32_t i = 0; i < m->count; i++) {
 		struct skip *s = one != m->count && i != one ? NULL :
 		    skip_of(b->compaction, m->files[i].id);
-		int64_t wait = s == NULL || s->failures == 0 ? 0 : FIRST_US;
+		int64_t wait = s == NULL || s->failures == 0 ? 0 :
+		    b->o.file_retry_us;
 		if (s == NULL)
 			continue;
 		fresh = fresh || s->failures == 0;
-		for (uint32_t k = 1; k < s->failures && wait < MOST_US; k++)
+		for (uint32_t k = 1; k < s->failures && wait < most; k++)
 			wait *= 2;
 		s->failures++;
-		s->until_us = now + (lasting || wait > MOST_US ? MOST_US :
-		    wait);
+		s->until_us = now + (lasting || wait > most ? most : wait);
 	}
 	return fresh;
 }

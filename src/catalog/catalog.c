@@ -462,6 +462,51 @@ find_object(struct tn_catalog *c, enum tn_catalog_kind kind,
 	return st;
 }
 
+/* A table that goes back to what it was is that version again: files of it
+ * that are still in force are right as they are. *out is 0 if it never was. Of
+ * a view it would not do: states of then lack what came since. */
+static enum tn_status
+find_version(struct tn_catalog *c, enum tn_catalog_kind kind, uint32_t id,
+    const char *definition, uint32_t *out)
+{
+	sqlite3_stmt *stmt = NULL;
+	enum tn_status st;
+
+	*out = 0;
+	if (kind == TN_CATALOG_VIEW)
+		return TN_OK;
+	st = tn_catalog_prepare(c, &stmt, "SELECT version FROM definition"
+	    " WHERE object = ? AND text = ? ORDER BY version DESC LIMIT 1",
+	    "is", (int64_t)id, definition);
+	if (st == TN_OK)
+		st = tn_catalog_step(c, stmt);
+	if (st == TN_OK)
+		*out = (uint32_t)sqlite3_column_int64(stmt, 0);
+	tn_catalog_finish(c, stmt);
+	return st == TN_END ? TN_OK : st;
+}
+
+static enum tn_status
+add_version(struct tn_catalog *c, uint32_t id, const char *definition,
+    uint32_t *out)
+{
+	sqlite3_stmt *stmt = NULL;
+	enum tn_status st = tn_catalog_prepare(c, &stmt, "SELECT"
+	    " coalesce(max(version), 0) + 1 FROM definition WHERE object = ?",
+	    "i", (int64_t)id);
+
+	if (st == TN_OK)
+		st = tn_catalog_step(c, stmt);
+	if (st == TN_OK)
+		*out = (uint32_t)sqlite3_column_int64(stmt, 0);
+	tn_catalog_finish(c, stmt);
+	if (st == TN_OK)
+		st = tn_catalog_run(c, "INSERT INTO definition VALUES"
+		    " (?, ?, ?)", "iis", (int64_t)id, (int64_t)*out,
+		    definition);
+	return st;
+}
+
 static enum tn_status
 write_object(struct tn_catalog *c, enum tn_catalog_kind kind,
     const char *name, const char *definition,
@@ -477,10 +522,10 @@ write_object(struct tn_catalog *c, enum tn_catalog_kind kind,
 			return st;
 		out->id = (uint32_t)sqlite3_last_insert_rowid(c->db);
 	}
-	out->version++;
 	out->changed = true;
-	st = tn_catalog_run(c, "INSERT INTO definition VALUES (?, ?, ?)",
-	    "iis", (int64_t)out->id, (int64_t)out->version, definition);
+	st = find_version(c, kind, out->id, definition, &out->version);
+	if (st == TN_OK && out->version == 0)
+		st = add_version(c, out->id, definition, &out->version);
 	if (st == TN_OK)
 		st = tn_catalog_run(c, "UPDATE object SET version = ?"
 		    " WHERE id = ?", "ii", (int64_t)out->version,

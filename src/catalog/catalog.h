@@ -26,11 +26,12 @@ enum tn_catalog_kind {
 };
 struct tn_catalog_object {
 	uint32_t id;             /* Stable for a name and kind, from 1. */
-	uint32_t version;        /* From 1; grows when definition changes. */
+	uint32_t version;        /* From 1; another when definition changes. */
 	bool changed;            /* Made or changed by this call. */
 };
 /* The object of that name, made or given a new version when its definition
- * differs. A comment alone changes no version. */
+ * differs: of a table that of the same text before, if there was one. A comment
+ * alone changes no version. */
 TN_MUST_USE enum tn_status tn_catalog_define(struct tn_catalog *cat,
     enum tn_catalog_kind kind, const char *name, const char *definition,
     const char *comment, struct tn_catalog_object *out);

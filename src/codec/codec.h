@@ -208,6 +208,9 @@ TN_MUST_USE enum tn_status tn_codec_json_parse(struct tn_arena *a,
 /* NULL when absent or not an object. */
 const struct tn_json *tn_codec_json_get(const struct tn_json *o,
     const char *key);
+/* The member as a whole number; ${otherwise} when it is absent, or none. */
+int64_t tn_codec_json_i64(const struct tn_json *o, const char *key,
+    int64_t otherwise);
 /* Text that PostgreSQL prints for the value as jsonb: keys by length then
  * bytes, ", " and ": ", numbers in plain form. TN_EINVAL: not JSON. TN_ENOMEM:
  * out may have lost its bytes. */

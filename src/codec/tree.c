@@ -337,3 +337,16 @@ tn_codec_json_get(const struct tn_json *o, const char *key)
 	}
 	return NULL;
 }
+
+int64_t
+tn_codec_json_i64(const struct tn_json *o, const char *key,
+    int64_t otherwise)
+{
+	const struct tn_json *v = tn_codec_json_get(o, key);
+	int64_t n;
+
+	if (v == NULL || v->kind != TN_JSON_NUMBER ||
+	    !tn_parse_i64(v->text, &n))
+		return otherwise;
+	return n;
+}

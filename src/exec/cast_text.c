@@ -144,7 +144,7 @@ named_zone(struct tn_slice s, bool keep_local, int64_t *us)
 {
 	const uint8_t *at = s.n == 0 ? NULL : memrchr(s.p, ' ', s.n);
 	struct tn_slice name, rest;
-	const struct tn_tz *z;
+	struct tn_zone z;
 	bool zone;
 
 	if (at == NULL)
@@ -156,8 +156,7 @@ named_zone(struct tn_slice s, bool keep_local, int64_t *us)
 		return false;
 	if (!tn_record_parse_timestamp(rest, us, &zone) || zone)
 		return false;
-	z = tn_exec_tz(name);
-	if (z == NULL)
+	if (!tn_exec_tz(name, &z))
 		return false;
 	if (!keep_local)
 		*us = tn_exec_tz_to_utc(z, *us);

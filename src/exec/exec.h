@@ -46,6 +46,10 @@ void tn_exec_filter(const struct tn_sql_expr *e, struct tn_exec_env *env,
 const struct tn_column *tn_exec_parse(struct tn_arena *a, struct tn_type t,
     struct tn_slice text);
 
+/* Can rows be evaluated at all? False when a constant pattern is none; then
+ * ${message} says why. NULL is good. */
+bool tn_exec_constants_good(const struct tn_sql_expr *e, char message[160]);
+
 /* ---- reference tables ------------------------------------------------ */
 
 /* All versions of the rows of a reference table, by primary key and LSN. One
@@ -115,7 +119,7 @@ void tn_exec_fold_merge(struct tn_exec_fold *dst,
 /* Conditions on group values, by the view's visible outputs that are groups:
  * each a bound of min and max (one-row columns, NULL: open, min inclusive
  * unless min_exclusive, max exclusive unless max_inclusive). All must hold;
- * null fails unless null_holds. */
+ * null fails unless null_holds, and alone holds with only_null. */
 struct tn_exec_bound {
 	uint32_t group;
 	const struct tn_column *min;
@@ -123,6 +127,7 @@ struct tn_exec_bound {
 	bool max_inclusive;
 	bool min_exclusive;
 	bool null_holds;
+	bool only_null;
 };
 /* A new fold with those groups (all when count is 0). */
 struct tn_exec_fold *tn_exec_fold_clone(const struct tn_exec_fold *f,
@@ -212,6 +217,8 @@ struct tn_exec_query_opts {
 	int64_t now_us;
 	size_t memory_max;        /* 0: 256 MiB. TN_ELIMIT beyond. */
 	uint32_t rows_max;        /* Of the result; 0: no limit of its own. */
+	bool errors_null;         /* What a row fails at is null, as in the
+	                           * fold of a view; else the query fails. */
 };
 struct tn_exec_query *tn_exec_query_new(const struct tn_sql_select *s,
     const struct tn_exec_query_opts *opts);

@@ -323,18 +323,22 @@ enum tn_unit {
 };
 enum tn_unit tn_exec_unit(struct tn_slice name);
 
-/* A time zone: "UTC", "Europe/Berlin", "+02", "-03:30". Zones are read once
- * from TN_TZ_DIR and kept until exit; at most TN_TZ_MAX of them. NULL: no
- * such zone. The zone lives until exit. Any thread. */
+/* A time zone: "UTC", "Europe/Berlin", "+02", "-03:30". Files are read once
+ * from TN_TZ_DIR and kept until exit; at most TN_TZ_MAX of them, more than there
+ * are. False: no such zone. Any thread. */
 #define TN_TZ_DIR "/usr/share/zoneinfo"
-#define TN_TZ_MAX 700
+#define TN_TZ_MAX 1000
 struct tn_tz;
-const struct tn_tz *tn_exec_tz(struct tn_slice name);
+struct tn_zone {
+	const struct tn_tz *file;    /* Lives until exit. NULL: none, but */
+	int32_t fixed;               /* always so many seconds east. */
+};
+TN_MUST_USE bool tn_exec_tz(struct tn_slice name, struct tn_zone *z);
 /* Seconds east of UTC at a moment. */
-int32_t tn_exec_tz_offset(const struct tn_tz *z, int64_t utc_us);
+int32_t tn_exec_tz_offset(struct tn_zone z, int64_t utc_us);
 /* UTC of a wall clock time: in a gap as if the clock had not changed yet, in
  * an overlap the later moment (standard time), as PostgreSQL. */
-int64_t tn_exec_tz_to_utc(const struct tn_tz *z, int64_t local_us);
+int64_t tn_exec_tz_to_utc(struct tn_zone z, int64_t local_us);
 
 /* ---- jsonb (fn_json.c) ----------------------------------------------- */
 

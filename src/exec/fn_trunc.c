@@ -183,10 +183,12 @@ bad_unit(struct tn_call *c, uint32_t row)
 /* The zone of a row; the one before is kept. */
 struct zone_cache {
 	struct tn_slice name;
-	const struct tn_tz *zone;
+	struct tn_zone zone;
+	bool known;
 };
 
-static const struct tn_tz *
+/* NULL: there is no such zone, which was said. */
+static const struct tn_zone *
 zone_of(struct tn_call *c, uint32_t arg, uint32_t row)
 {
 	struct zone_cache *k = c->scratch;
@@ -194,12 +196,12 @@ zone_of(struct tn_call *c, uint32_t arg, uint32_t row)
 
 	if (k->name.p == NULL || !tn_slice_eq(k->name, s)) {
 		k->name = s;
-		k->zone = tn_exec_tz(s);
+		k->known = tn_exec_tz(s, &k->zone);
 	}
-	if (k->zone == NULL)
+	if (!k->known)
 		tn_exec_fail(c, row, "time zone \"%.*s\" not recognized",
 		    (int)(s.n < 64 ? s.n : 64), (const char *)s.p);
-	return k->zone;
+	return k->known ? &k->zone : NULL;
 }
 
 static bool
@@ -226,7 +228,7 @@ row_trunc_tz(struct tn_call *c, uint32_t row)
 {
 	enum tn_unit u = tn_exec_unit(tn_arg_text(c, 0, row));
 	int64_t ts = tn_arg_i64(c, 1, row);
-	const struct tn_tz *z = zone_of(c, 2, row);
+	const struct tn_zone *z = zone_of(c, 2, row);
 	int64_t *o = c->values;
 	int64_t local;
 	int32_t offset;
@@ -237,14 +239,14 @@ row_trunc_tz(struct tn_call *c, uint32_t row)
 		bad_unit(c, row);
 		return;
 	}
-	offset = tn_exec_tz_offset(z, ts);
+	offset = tn_exec_tz_offset(*z, ts);
 	if (!shift(ts, offset, &local) || !truncate(u, local, &local) ||
 	    !shift(local, -offset, &o[row])) {
 		out_of_range(c, row);
 		return;
 	}
 	if (u >= TN_U_DAY)
-		o[row] = tn_exec_tz_to_utc(z, local);
+		o[row] = tn_exec_tz_to_utc(*z, local);
 }
 
 static void
@@ -266,7 +268,7 @@ date_trunc(struct tn_call *c, struct tn_vec *out)
 static void
 row_zone(struct tn_call *c, uint32_t row)
 {
-	const struct tn_tz *z = zone_of(c, 0, row);
+	const struct tn_zone *z = zone_of(c, 0, row);
 	int64_t ts = tn_arg_i64(c, 1, row);
 	int64_t *o = c->values;
 	bool ok;
@@ -274,9 +276,9 @@ row_zone(struct tn_call *c, uint32_t row)
 	if (z == NULL)
 		return;
 	if (c->args[1].c.type.id == TN_T_TIMESTAMPTZ) {
-		ok = shift(ts, tn_exec_tz_offset(z, ts), &o[row]);
+		ok = shift(ts, tn_exec_tz_offset(*z, ts), &o[row]);
 	} else {
-		o[row] = tn_exec_tz_to_utc(z, ts);
+		o[row] = tn_exec_tz_to_utc(*z, ts);
 		ok = o[row] >= TN_TS_MIN;
 	}
 	if (!ok)
@@ -286,7 +288,7 @@ row_zone(struct tn_call *c, uint32_t row)
 void
 tn_exec_k_trunc(struct tn_call *c, struct tn_vec *out)
 {
-	struct zone_cache cache = { .zone = NULL };
+	struct zone_cache cache = { .known = false };
 
 	c->scratch = &cache;
 	if (c->fn == TN_FN_DATE_BIN)

@@ -58,7 +58,9 @@ within(const struct tn_exec_fold *f, uint32_t group,
 	int order;
 
 	if (tn_key_null(words, b->group))
-		return b->null_holds;
+		return b->null_holds || b->only_null;
+	if (b->only_null)
+		return false;
 	tn_exec_key_value(p, words, b->group, &v);
 	if (b->min != NULL) {
 		if (!tn_column_valid(b->min, 0))

@@ -11,7 +11,8 @@
  * the query fails with TN_ELIMIT. Joining and sorting the heap at the end
  * needs as much again for a moment, so plain rows may take half of it.
  *
- * A row error fails the query, except in rows that LIMIT cuts off. So does want
+ * A row error fails the query, except in rows that LIMIT cuts off, and unless
+ * it is asked for null instead (errors_null). So does want
  * of memory for its rows (TN_ENOMEM); for the groups of a fold it does not yet,
  * that ends the process. */
 #include "exec/fold_int.h"
@@ -35,6 +36,7 @@ struct tn_exec_query {
 	struct tn_arena *scratch;
 	struct tn_budget_share held;
 	bool no_memory;          /* For a text of some row. */
+	bool errors_null;
 };
 
 static uint64_t
@@ -77,6 +79,7 @@ tn_exec_query_new(const struct tn_sql_select *s,
 	q->rows_max = UINT64_MAX;
 	if (opts != NULL) {
 		q->now_us = opts->now_us;
+		q->errors_null = opts->errors_null;
 		if (opts->memory_max > 0)
 			q->memory_max = opts->memory_max;
 		if (opts->rows_max > 0)
@@ -178,7 +181,7 @@ outputs_batch(struct tn_exec_query *q, uint64_t wanted,
 	if (env->errors > before) {
 		while (first < rows && env->error_rows[first] == 0)
 			first++;
-		if (first < wanted)
+		if (first < wanted && !q->errors_null)
 			return false;
 	}
 	env->error_rows = NULL;
@@ -302,7 +305,7 @@ push_plain(struct tn_exec_query *q, const struct tn_exec_rows *rows,
 		    &env);
 		if (q->no_memory)
 			st = no_memory(d);
-		else if (env.errors > 0)
+		else if (env.errors > 0 && !q->errors_null)
 			st = row_error(&env, d);
 		else if (in.batch.rows > 0)
 			st = plain_slice(q, &env, d);
@@ -329,7 +332,7 @@ push_fold(struct tn_exec_query *q, const struct tn_exec_rows *rows,
 		tn_exec_fold_rows(q->fold, rows, refs, at, at + n, &env);
 		if (q->no_memory)
 			return no_memory(d);
-		if (env.errors > 0)
+		if (env.errors > 0 && !q->errors_null)
 			return row_error(&env, d);
 		st = check_memory(q, d);
 		if (st != TN_OK)
@@ -409,7 +412,7 @@ gather(struct tn_exec_query *q, struct tn_batch **out, struct tn_diag *d)
 		return TN_OK;
 	}
 	b = tn_exec_fold_result(q->fold, true, &env);
-	if (q->no_memory || env.errors > 0) {
+	if (q->no_memory || (env.errors > 0 && !q->errors_null)) {
 		tn_record_batch_unref(b);
 		return q->no_memory ? no_memory(d) : row_error(&env, d);
 	}

@@ -1,13 +1,19 @@
 /* Time zones from the system's tzdata: TZif files (RFC 8536) of version 2 and
  * later, their 64-bit block, and the POSIX rule in the footer for moments
  * after the last transition. Also POSIX offsets without a name, in which, as
- * in PostgreSQL, "+02" lies two hours WEST of Greenwich; and UTC, which needs
- * no file.
+ * in PostgreSQL, "+02" lies two hours WEST of Greenwich; and UTC: both need
+ * neither a file nor a place.
  *
- * A zone is read once and kept until exit in a list that only grows: readers
- * walk it without a lock, a lock orders those who add. What can go wrong: no
- * tzdata, an unknown name, a broken file, a full list: then there is no such
- * zone. Names that could leave the folder are not looked up. */
+ * A file is read once and kept until exit in a list that only grows: readers
+ * walk it without a lock, a lock orders those who add. Names may come from
+ * rows, so the list must have room for every name there is, or what a sender
+ * named first would decide which zones others have: each file has one name
+ * that is looked up (no "//"), and its doubles are not: posix/ is the same
+ * again, and right/ counts leap seconds, which PostgreSQL refuses, too.
+ *
+ * What can go wrong: no tzdata, an unknown name, a broken file, a full list
+ * (TN_TZ_MAX is far above tzdata's 600): then there is no such zone. Names that
+ * could leave the folder are not looked up. */
 #include "exec/expr_int.h"
 
 #include "net/net.h"
@@ -42,7 +48,6 @@ struct tn_tz {
 	struct rule rule;
 };
 
-static const struct tn_tz utc = { .name = "UTC" };
 static _Atomic(const struct tn_tz *) zones;
 static _Atomic(struct tn_net_lock *) zones_lock;
 
@@ -338,17 +343,9 @@ read_zone(const char *name)
 	bool ok = false;
 
 	memcpy(z->name, name, strlen(name) + 1);
-	if ((name[0] == '+' || name[0] == '-')) {
-		tn_buf_printf(&path, "<X>%s", name);
-		ok = parse_rule((struct tn_slice){ path.p, path.n }, &z->rule);
-		z->has_rule = ok;
-		z->first = z->rule.std;
-	} else {
-		tn_buf_printf(&path, "%s/%s", TN_TZ_DIR, name);
-		ok = tn_os_read_file(tn_buf_cstr(&path), &file,
-		    FILE_MAX_BYTES) == TN_OK &&
-		    parse_tzif((struct tn_slice){ file.p, file.n }, z);
-	}
+	tn_buf_printf(&path, "%s/%s", TN_TZ_DIR, name);
+	ok = tn_os_read_file(tn_buf_cstr(&path), &file, FILE_MAX_BYTES) ==
+	    TN_OK && parse_tzif((struct tn_slice){ file.p, file.n }, z);
 	tn_buf_fini(&path);
 	tn_buf_fini(&file);
 	if (ok)
@@ -381,15 +378,27 @@ add(const char *name)
 	return known;
 }
 
-/* Letters, digits, and _ + - / inside; no way out of the folder. */
+static bool
+begins_with(struct tn_slice s, const char *word)
+{
+	size_t n = strlen(word);
+
+	return s.n >= n && strncasecmp((const char *)s.p, word, n) == 0;
+}
+
+/* Letters, digits, and _ + - / inside; no way out of the folder, and no second
+ * name for a file. */
 static bool
 good_name(struct tn_slice s)
 {
-	if (s.n == 0 || s.n > NAME_MAX_BYTES || s.p[0] == '/')
+	if (s.n == 0 || s.n > NAME_MAX_BYTES || s.p[0] == '/' ||
+	    begins_with(s, "posix/") || begins_with(s, "right/"))
 		return false;
 	for (size_t i = 0; i < s.n; i++) {
 		uint8_t ch = s.p[i];
 
+		if (ch == '/' && (i + 1 == s.n || s.p[i + 1] == '/'))
+			return false;
 		if (((ch | 0x20) < 'a' || (ch | 0x20) > 'z') &&
 		    (ch < '0' || ch > ':') &&
 		    (ch == 0 || strchr("_+-/", ch) == NULL))
@@ -432,40 +441,65 @@ abbreviation(char *name)
 			strcpy(name, known[i][1]);
 }
 
-const struct tn_tz *
-tn_exec_tz(struct tn_slice s)
+/* [+-]hh[:mm[:ss]] alone. */
+static bool
+fixed_offset(const char *name, int32_t *seconds)
+{
+	struct tn_cursor c = { .p = (const uint8_t *)name,
+	    .end = (const uint8_t *)name + strlen(name) };
+
+	if (!rule_time(&c, 24, seconds) || c.p != c.end)
+		return false;
+	*seconds = -*seconds;            /* POSIX counts to the west. */
+	return true;
+}
+
+static const struct tn_tz *
+find_or_add(const char *name)
+{
+	uint32_t count;
+	const struct tn_tz *z = find(name, &count);
+
+	return z != NULL ? z : add(name);
+}
+
+bool
+tn_exec_tz(struct tn_slice s, struct tn_zone *out)
 {
 	char name[NAME_MAX_BYTES + 1];
-	const struct tn_tz *z;
-	uint32_t count;
 
+	*out = (struct tn_zone){ NULL, 0 };
 	if (!good_name(s))
-		return NULL;
+		return false;
 	memcpy(name, s.p, s.n);
 	name[s.n] = '\0';
 	if (strcasecmp(name, "UTC") == 0 || strcasecmp(name, "GMT") == 0 ||
 	    strcasecmp(name, "Z") == 0)
-		return &utc;
+		return true;
 	abbreviation(name);
-	z = find(name, &count);
-	if (z == NULL)
-		z = add(name);
-	if (z != NULL || name[0] == '+' || name[0] == '-')
-		return z;
+	if (name[0] == '+' || name[0] == '-')
+		return fixed_offset(name, &out->fixed);
+	out->file = find_or_add(name);
+	if (out->file != NULL)
+		return true;
 	capitals(name);
-	z = find(name, &count);
-	return z != NULL ? z : add(name);
+	out->file = find_or_add(name);
+	return out->file != NULL;
 }
 
 /* ---- offsets --------------------------------------------------------- */
 
 static int32_t
-offset_at(const struct tn_tz *z, int64_t at)
+offset_at(struct tn_zone zone, int64_t at)
 {
-	uint32_t low = 0, high = z->count;
+	const struct tn_tz *z = zone.file;
+	uint32_t low = 0, high;
 
+	if (z == NULL)
+		return zone.fixed;
 	if (z->has_rule && (z->count == 0 || at >= z->at[z->count - 1]))
 		return rule_offset(&z->rule, at);
+	high = z->count;
 	while (low < high) {             /* The first one after. */
 		uint32_t mid = low + (high - low) / 2;
 
@@ -478,13 +512,13 @@ offset_at(const struct tn_tz *z, int64_t at)
 }
 
 int32_t
-tn_exec_tz_offset(const struct tn_tz *z, int64_t utc_us)
+tn_exec_tz_offset(struct tn_zone z, int64_t utc_us)
 {
 	return offset_at(z, tn_floor_div(utc_us, TN_US_SECOND));
 }
 
 int64_t
-tn_exec_tz_to_utc(const struct tn_tz *z, int64_t local_us)
+tn_exec_tz_to_utc(struct tn_zone z, int64_t local_us)
 {
 	int64_t local = tn_floor_div(local_us, TN_US_SECOND);
 	int32_t before = offset_at(z, local - 2 * SECONDS_DAY);

@@ -65,6 +65,8 @@ struct tn_governance_access {
 	struct guesser all;
 	uint8_t setup[HASH_BYTES];
 	int64_t setup_until_us;  /* 0: none. */
+	uint64_t passwords;      /* New ones since the start. */
+	uint64_t changes;        /* Passwords, tokens revoked. */
 };
 
 static const char *const scope_names[] = { "none", "ingest", "read",
@@ -200,6 +202,8 @@ tn_governance_set_password(struct tn_governance_access *x,
 	tn_net_lock_take(x->lock);
 	memcpy(x->password, hash, sizeof hash);
 	memset(x->sessions, 0, sizeof x->sessions);
+	x->passwords++;
+	x->changes++;
 	tn_net_lock_drop(x->lock);
 	sodium_memzero(hash, sizeof hash);
 	return TN_OK;
@@ -448,13 +452,21 @@ tn_governance_logout(struct tn_governance_access *x, struct tn_slice text)
 
 /* ---- tokens ---------------------------------------------------------- */
 
+static bool
+has_expired(const struct token *t, int64_t now_us)
+{
+	return t->expires_us != 0 && t->expires_us <= now_us;
+}
+
 enum tn_governance_scope
-tn_governance_bearer(struct tn_governance_access *x, struct tn_slice text)
+tn_governance_bearer_pass(struct tn_governance_access *x,
+    struct tn_slice text, struct tn_governance_pass *pass)
 {
 	uint8_t hash[HASH_BYTES];
 	enum tn_governance_scope scope = TN_SCOPE_NONE;
 	int64_t now = tn_os_wall_us();
 
+	*pass = (struct tn_governance_pass){ 0, 0 };
 	if (text.n < 5 || text.n > 63 || memcmp(text.p, "trn_", 4) != 0)
 		return TN_SCOPE_NONE;
 	hash_of(text, hash);
@@ -462,13 +474,63 @@ tn_governance_bearer(struct tn_governance_access *x, struct tn_slice text)
 	for (uint32_t i = 0; i < x->token_count; i++) {
 		struct token *t = &x->tokens[i];
 		if (sodium_memcmp(hash, t->hash, sizeof hash) != 0 ||
-		    (t->expires_us != 0 && t->expires_us <= now))
+		    has_expired(t, now))
 			continue;
 		scope = t->scope;
+		pass->token = t->id;
 		t->used_us = now;
 	}
 	tn_net_lock_drop(x->lock);
 	return scope;
+}
+
+enum tn_governance_scope
+tn_governance_bearer(struct tn_governance_access *x, struct tn_slice text)
+{
+	struct tn_governance_pass pass;
+
+	return tn_governance_bearer_pass(x, text, &pass);
+}
+
+struct tn_governance_pass
+tn_governance_password_pass(struct tn_governance_access *x)
+{
+	struct tn_governance_pass pass = { 0, 0 };
+
+	tn_net_lock_take(x->lock);
+	pass.password = x->passwords + 1;
+	tn_net_lock_drop(x->lock);
+	return pass;
+}
+
+bool
+tn_governance_pass_holds(struct tn_governance_access *x,
+    const struct tn_governance_pass *pass)
+{
+	bool holds = pass->token == 0;
+	int64_t now = tn_os_wall_us();
+
+	if (holds && pass->password == 0)
+		return true;
+	tn_net_lock_take(x->lock);
+	if (pass->password != 0)
+		holds = pass->password == x->passwords + 1;
+	for (uint32_t i = 0; i < x->token_count && !holds; i++)
+		holds = x->tokens[i].id == pass->token &&
+		    !has_expired(&x->tokens[i], now);
+	tn_net_lock_drop(x->lock);
+	return holds;
+}
+
+uint64_t
+tn_governance_changes(struct tn_governance_access *x)
+{
+	uint64_t n;
+
+	tn_net_lock_take(x->lock);
+	n = x->changes;
+	tn_net_lock_drop(x->lock);
+	return n;
 }
 
 /* A token whose last use the catalog should learn; false: none. Counted as
@@ -558,6 +620,7 @@ tn_governance_token_revoke(struct tn_governance_access *x, uint64_t id)
 	for (uint32_t i = 0; i < x->token_count; i++)
 		if (x->tokens[i].id == id)
 			x->tokens[i--] = x->tokens[--x->token_count];
+	x->changes++;
 	tn_net_lock_drop(x->lock);
 	return TN_OK;
 }

@@ -116,6 +116,22 @@ put_same(struct making *m, uint32_t col, struct tn_slice text)
 	    .offsets = offsets, .bytes = bytes };
 }
 
+/* Whoever made the block: no reader takes a text column back that is not
+ * UTF-8, and all rows beside it would be lost with it. */
+static void
+put_any(struct making *m, uint32_t col, struct tn_slice text)
+{
+	struct tn_buf shown = { .max = SIZE_MAX };
+
+	if (!tn_utf8_valid(text.p, text.n)) {
+		tn_buf_shown(&shown, text.p, text.n);
+		m->failed |= shown.failed;
+		text = (struct tn_slice){ shown.p, shown.n };
+	}
+	put_same(m, col, text);
+	tn_buf_fini(&shown);
+}
+
 struct tn_slice
 tn_governance_bronze_text(const struct tn_column *c, uint32_t row)
 {
@@ -206,8 +222,8 @@ tn_governance_bronze_of(const struct tn_log_block *k)
 	put_ints(&m, TN_BRONZE_LSN, (int64_t)k->lsn, 0);
 	put_ints(&m, TN_BRONZE_OFFSET, (int64_t)k->offset, 1);
 	put_ints(&m, TN_BRONZE_RECEIVED, k->received_us, 0);
-	put_same(&m, TN_BRONZE_SOURCE, k->source);
-	put_same(&m, TN_BRONZE_SPEC, k->spec);
+	put_any(&m, TN_BRONZE_SOURCE, k->source);
+	put_any(&m, TN_BRONZE_SPEC, k->spec);
 	put_lines(&m);
 	put_marks(&m);
 	put_reasons(&m, TN_BRONZE_CODE);

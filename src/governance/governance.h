@@ -168,6 +168,25 @@ void tn_governance_logout(struct tn_governance_access *a,
     struct tn_slice session);
 enum tn_governance_scope tn_governance_bearer(
     struct tn_governance_access *a, struct tn_slice token);
+/* What let a connection in, to be asked again as long as it lasts: a token, or
+ * the password of then. All zero: neither of them, which always holds. */
+struct tn_governance_pass {
+	uint64_t token;
+	uint64_t password;           /* Its number. */
+};
+/* The same with a pass. */
+enum tn_governance_scope tn_governance_bearer_pass(
+    struct tn_governance_access *a, struct tn_slice token,
+    struct tn_governance_pass *pass);
+/* To be taken before the password is checked. */
+struct tn_governance_pass tn_governance_password_pass(
+    struct tn_governance_access *a);
+/* False: the token was revoked or has expired, or there is a new password. Any
+ * thread; as tn_governance_changes, which counts what can end passes, but for
+ * time. */
+bool tn_governance_pass_holds(struct tn_governance_access *a,
+    const struct tn_governance_pass *pass);
+uint64_t tn_governance_changes(struct tn_governance_access *a);
 /* Tell the catalog which tokens were used, each at most once an hour and a few
  * a call: to be called now and then, not on the loop. */
 void tn_governance_tokens_note(struct tn_governance_access *a);

@@ -115,9 +115,10 @@ uint16_t tn_http_port(const struct tn_http *h);
 bool tn_http_is_loopback(const struct tn_http *h);
 /* Readiness for /readyz; false while replaying or stopping. Any thread. */
 void tn_http_set_ready(struct tn_http *h, bool ready);
-/* No events are taken for want of memory since ${since_us} (monotonic), which
- * is too long: /readyz and /healthz say 503. 0: all is well. Any thread. */
-void tn_http_set_closed(struct tn_http *h, int64_t since_us);
+/* No events are taken since ${since_us} (monotonic), which is too long: /readyz
+ * and /healthz say 503 and ${why} (static). 0: all is well. Any thread. */
+void tn_http_set_closed(struct tn_http *h, int64_t since_us,
+    const char *why);
 /* Progress of a job of the app (the demo), a JSON object or NULL; it is a
  * member of /api/v1/status. Copied. Any thread. */
 void tn_http_set_progress(struct tn_http *h, const char *json);

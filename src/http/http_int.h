@@ -372,6 +372,7 @@ struct tn_http {
 	int64_t next_figures_us;
 	uint32_t ready;          /* Atomic. */
 	int64_t closed_us;       /* Atomic: see tn_http_set_closed. */
+	const char *closed_why;  /* Atomic, too. */
 	struct tn_net_pool *files;       /* Read files that are sent. */
 	struct tn_net_lock *lock;
 	char *progress;          /* Under lock. */

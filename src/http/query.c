@@ -107,13 +107,14 @@ choose_order(struct request *r, bool *newest_first)
 	return false;
 }
 
-/* Parameters that are ours are taken away, filters stay, in order. */
+/* Parameters that are ours are taken away, filters stay, in order. A column of
+ * such a name is filtered as column.NAME. */
 static void
 filters(const struct request *r, struct tn_serving_param *out,
     uint32_t *count)
 {
 	static const char *const ours[] = { "layer", "format", "limit",
-	    "order", "view", "status", "as_of" };
+	    "order", "as_of" };
 
 	*count = 0;
 	for (uint32_t i = 0; i < r->param_count; i++) {
@@ -135,6 +136,12 @@ tn_http_view_request(struct request *r, struct tn_serving_view_request *q,
 	    !choose_order(r, &q->newest_first) ||
 	    !tn_http_number(r, "limit", 0, UINT32_MAX, &limit))
 		return false;
+	if (limit == 0 && tn_http_param(r, "limit").p != NULL) {
+		tn_http_fail(r, 400, "bad_parameter", "without limit there "
+		    "are all rows", "limit must be a number from 1 to %llu",
+		    (unsigned long long)UINT32_MAX);
+		return false;
+	}
 	q->limit = (uint32_t)limit;
 	q->format = r->rows;
 	q->as_of = tn_http_param(r, "as_of");

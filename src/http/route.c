@@ -175,8 +175,8 @@ const struct tn_http_route tn_http_routes[] = {
 	    tn_http_run_livez, "200 while the process answers.", NULL },
 	{ TN_HTTP_GET, "/readyz", TN_NEED_FREE, TN_BODY_NONE,
 	    tn_http_run_readyz, "200 when events are taken; 503 while "
-	    "starting, stopping, when the log refuses or memory is full for "
-	    "memory_full_max.", "verbose" },
+	    "starting, stopping, when the log refuses or memory or the "
+	    "disk is full for memory_full_max.", "verbose" },
 	{ TN_HTTP_GET, "/healthz", TN_NEED_FREE, TN_BODY_NONE,
 	    tn_http_run_readyz, "The same as /readyz.", "verbose" },
 	{ TN_HTTP_GET, "/metrics", TN_NEED_READ, TN_BODY_NONE,

@@ -408,8 +408,9 @@ tn_http_port(const struct tn_http *h)
 }
 
 void
-tn_http_set_closed(struct tn_http *h, int64_t since_us)
+tn_http_set_closed(struct tn_http *h, int64_t since_us, const char *why)
 {
+	__atomic_store_n(&h->closed_why, why, __ATOMIC_RELAXED);
 	__atomic_store_n(&h->closed_us, since_us, __ATOMIC_RELAXED);
 }
 

@@ -244,19 +244,21 @@ tn_http_run_readyz(struct request *r)
 {
 	const char *why = tn_log_failure(r->h->o.log);
 	int64_t closed = __atomic_load_n(&r->h->closed_us, __ATOMIC_RELAXED);
+	const char *closed_why = __atomic_load_n(&r->h->closed_why,
+	    __ATOMIC_RELAXED);
 	bool up = is_ready(r->h), ready = up && closed == 0;
 	struct tn_diag d = { .line = 0 };
 
-	/* Memory that is full for now is no reason to send readers away; when
+	/* Memory or a disk that is full for now is no reason to send readers away; when
 	 * it stays full somebody has to know. */
 	if (ready)
 		tn_buf_str(&r->out, "ok\n");
 	else if (why != NULL)
 		tn_buf_printf(&r->out, "the log refuses events: %s\n", why);
 	else if (up)
-		tn_buf_printf(&r->out, "no events were taken for %lld s: "
-		    "memory is full\n", (long long)((tn_os_mono_us() -
-		    closed) / 1000000));
+		tn_buf_printf(&r->out, "no events were taken for %lld s: %s\n",
+		    (long long)((tn_os_mono_us() - closed) / 1000000),
+		    closed_why != NULL ? closed_why : "");
 	else
 		tn_buf_str(&r->out, "starting or stopping\n");
 	if (up && tn_budget_level() == TN_BUDGET_FULL) {

@@ -520,6 +520,20 @@ body_done(void *arg, const struct tn_ingest_result *r)
 	leave(l);
 }
 
+/* For people, and a text of bronze: a name may be any bytes. */
+static const char *
+source_text(struct load *l)
+{
+	struct tn_buf b = { 0 };
+	char *text;
+
+	tn_buf_str(&b, l->item != NULL ? "inbox " : "copy ");
+	tn_buf_shown(&b, l->name, strlen(l->name));
+	text = tn_arena_strdup(l->arena, tn_buf_cstr(&b));
+	tn_buf_fini(&b);
+	return text;
+}
+
 static enum tn_status
 open_body(struct load *l)
 {
@@ -527,8 +541,7 @@ open_body(struct load *l)
 	struct tn_ingest_request q = { .stream =
 	    tn_slice_of(tn_inbox_stream_name(l->in, l->stream)),
 	    .coding = tn_inbox_source_coding(l->source),
-	    .source = tn_arena_printf(l->arena, l->item != NULL ?
-	    "inbox %s" : "copy %s", l->name),
+	    .source = source_text(l),
 	    .done = body_done, .resume = pump, .arg = l };
 	enum tn_status st = tn_inbox_spec(tn_inbox_source_format(l->source),
 	    &l->options, &q.spec, &l->diag);

@@ -515,12 +515,28 @@ split_work(struct decoder *d, struct tn_ingest_body *b)
 		b->split_done = true;
 }
 
+/* Before the first row of it goes on. */
+static void
+try_header(struct tn_ingest_body *b)
+{
+	if (b->header_tried || b->broken != TN_OK || b->rows.count == 0)
+		return;
+	b->header_tried = true;
+	b->broken = tn_ingest_header_try(b->spec,
+	    b->g->o.model->streams[b->stream].table, &b->diag);
+	if (b->broken == TN_OK)
+		return;
+	tn_codec_rows_clear(&b->rows);
+	b->split_done = true;
+}
+
 static void
 hand_over(struct decoder *d, struct tn_ingest_body *b)
 {
 	struct chunk *c = new_chunk(b->g, b->stream, 1);
 	enum tn_status st = TN_OK;
 
+	try_header(b);
 	if (!b->mismatch && !b->replay)
 		st = pass_gate(d, c, b->spec, b->source, &b->rows);
 	if (st == TN_ELIMIT)

@@ -361,6 +361,21 @@ may_begin(struct tn_ingest *g, const struct tn_ingest_request *r, int at,
 	return TN_OK;
 }
 
+/* A text of bronze, whatever the door took it from. */
+static char *
+source_text(const char *source)
+{
+	struct tn_buf b = { 0 };
+	char *text;
+
+	if (tn_utf8_valid(source, strlen(source)))
+		return tn_strdup(source);
+	tn_buf_shown(&b, source, strlen(source));
+	text = tn_strdup(tn_buf_cstr(&b));
+	tn_buf_fini(&b);
+	return text;
+}
+
 enum tn_status
 tn_ingest_begin(struct tn_ingest *g, struct tn_ingest_request *r,
     struct tn_ingest_body **body, struct tn_diag *d)
@@ -383,7 +398,7 @@ tn_ingest_begin(struct tn_ingest *g, struct tn_ingest_request *r,
 	b->stream = (uint32_t)at;
 	b->spec = r->spec;
 	b->coding = r->coding;
-	b->source = tn_strdup(r->source);
+	b->source = source_text(r->source);
 	b->key_bytes = r->idempotency_key.n;
 	if (b->key_bytes > 0)
 		memcpy(b->key, r->idempotency_key.p, b->key_bytes);
@@ -609,6 +624,12 @@ tn_ingest_room(struct tn_ingest *g)
 		return TN_EFULL;
 	}
 	return TN_OK;
+}
+
+bool
+tn_ingest_no_space(const struct tn_ingest *g)
+{
+	return __atomic_load_n(&g->no_space, __ATOMIC_RELAXED);
 }
 
 /* ---- the way back ---------------------------------------------------- */

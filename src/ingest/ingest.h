@@ -193,6 +193,8 @@ struct tn_ingest_message {
 /* May a message be given now? TN_EFULL: overloaded, look again in some
  * milliseconds. TN_ECLOSED: the log has failed. Loop thread. */
 TN_MUST_USE enum tn_status tn_ingest_room(struct tn_ingest *g);
+/* Was the last commit refused for want of disk? Any thread. */
+bool tn_ingest_no_space(const struct tn_ingest *g);
 void tn_ingest_message(struct tn_ingest *g,
     const struct tn_ingest_message *m);
 /* Hand over what was gathered now; no memo is listed afterwards. */

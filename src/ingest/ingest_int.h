@@ -83,6 +83,7 @@ struct tn_ingest_body {
 	enum tn_status broken;       /* Why decoding stopped early. */
 	struct tn_diag diag;
 	bool note_read;
+	bool header_tried;           /* See header.c. */
 	bool replay;                 /* A finished note: only compare. */
 	bool mismatch;               /* The key belongs to another body. */
 	uint64_t skip;               /* Rows already committed. */
@@ -215,6 +216,10 @@ void tn_ingest_key_name(const struct tn_ingest *g, uint32_t stream,
 void tn_ingest_note_write(const struct tally *t, bool done,
     struct tn_buf *out);
 /* Texts go to t->texts. TN_ECORRUPT. */
+/* header.c: TN_EINVAL when not one field of a CSV body is a column. */
+TN_MUST_USE enum tn_status tn_ingest_header_try(
+    const struct tn_codec_spec *spec, const struct tn_sql_table *t,
+    struct tn_diag *d);
 TN_MUST_USE enum tn_status tn_ingest_note_read(struct tn_slice value,
     struct tally *t, bool *done);
 struct tn_hash128 tn_ingest_chain(struct tn_hash128 so_far,
@@ -287,6 +292,7 @@ struct tn_ingest {
 	size_t pending;              /* Atomic: bytes in inboxes, unfinished
 	                                rows and chunks. */
 	size_t group_bytes;          /* Packed, of one commit. */
+	bool no_space;               /* Atomic: of the last commit. */
 	struct keyset **keys;        /* One a stream with a primary key. */
 	struct key_files *key_files; /* One a stream; of who publishes. */
 	struct stream_stats *stats;  /* One a stream; written by the writer. */

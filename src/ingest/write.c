@@ -522,6 +522,7 @@ commit_group(struct tn_ingest *g, struct chunk **chunks, uint32_t count)
 {
 	enum tn_status st = try_commit(g, chunks, count);
 
+	__atomic_store_n(&g->no_space, st == TN_ENOSPC, __ATOMIC_RELAXED);
 	/* Too much of something: one chunk may be to blame, and the others
 	 * are to be taken. */
 	if (count > 1 && (st == TN_ELIMIT || st == TN_EFULL ||

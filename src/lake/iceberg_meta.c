@@ -382,18 +382,6 @@ tree_text(const struct tn_json *j)
 	return s;
 }
 
-static int64_t
-number(const struct tn_json *o, const char *key, int64_t otherwise)
-{
-	const struct tn_json *j = tn_codec_json_get(o, key);
-	int64_t v;
-
-	if (j == NULL || j->kind != TN_JSON_NUMBER ||
-	    !tn_parse_i64(j->text, &v))
-		return otherwise;
-	return v;
-}
-
 static bool
 text_is(const struct tn_json *o, const char *key, const char *want)
 {
@@ -427,8 +415,9 @@ read_texts(struct tn_lake_texts *x, const struct tn_json *list,
 		    tn_codec_json_get(&list->items[i], inner);
 		if (j == NULL)
 			return false;
-		x->p[x->count++] = (struct tn_lake_text){ (int)number(
-		    &list->items[i], id_name, 0), tree_text(j) };
+		x->p[x->count++] = (struct tn_lake_text){
+		    (int)tn_codec_json_i64(&list->items[i], id_name, 0),
+		    tree_text(j) };
 	}
 	return true;
 }
@@ -446,10 +435,11 @@ read_snapshots(struct tn_lake_iceberg *x, const struct tn_json *list)
 		if (summary == NULL)
 			return false;
 		x->snapshots[x->snapshot_count++] = (struct tn_lake_snapshot){
-		    (uint64_t)number(j, "snapshot-id", 0),
-		    (uint64_t)number(j, "parent-snapshot-id", 0),
-		    number(j, "timestamp-ms", 0),
-		    (int)number(j, "schema-id", 0), tree_text(summary) };
+		    (uint64_t)tn_codec_json_i64(j, "snapshot-id", 0),
+		    (uint64_t)tn_codec_json_i64(j, "parent-snapshot-id", 0),
+		    tn_codec_json_i64(j, "timestamp-ms", 0),
+		    (int)tn_codec_json_i64(j, "schema-id", 0),
+		    tree_text(summary) };
 	}
 	return true;
 }
@@ -469,7 +459,7 @@ read_columns(struct tn_lake_iceberg *x, const struct tn_json *text,
 		const struct tn_json *names = tn_codec_json_get(
 		    &list->items[i], "names");
 		if (names == NULL || names->count != 1 ||
-		    number(&list->items[i], "field-id", 0) != i + 1)
+		    tn_codec_json_i64(&list->items[i], "field-id", 0) != i + 1)
 			return false;
 		x->columns = tn_realloc(x->columns, (x->column_count + 1ul) *
 		    sizeof *x->columns);
@@ -502,11 +492,13 @@ tn_lake_iceberg_read(struct tn_lake_table *t, struct tn_slice text)
 	if (good) {
 		copy_text(j, "table-uuid", x->uuid, sizeof x->uuid);
 		copy_text(p, PRINT, x->print, sizeof x->print);
-		x->sequence = (uint64_t)number(j, "current-snapshot-id", 0);
-		x->updated_ms = number(j, "last-updated-ms", 0);
-		x->schema = (int)number(j, "current-schema-id", 0);
-		x->spec = (int)number(j, "default-spec-id", 0);
-		x->order = (int)number(j, "default-sort-order-id", 0);
+		x->sequence = (uint64_t)tn_codec_json_i64(j,
+		    "current-snapshot-id", 0);
+		x->updated_ms = tn_codec_json_i64(j, "last-updated-ms", 0);
+		x->schema = (int)tn_codec_json_i64(j, "current-schema-id", 0);
+		x->spec = (int)tn_codec_json_i64(j, "default-spec-id", 0);
+		x->order = (int)tn_codec_json_i64(j, "default-sort-order-id",
+		    0);
 		good = strlen(x->uuid) == 36;
 	}
 	tn_arena_free(a);

@@ -95,6 +95,9 @@ TN_MUST_USE enum tn_status tn_lake_create(struct tn_lake *lake,
     struct tn_lake_writer **out);
 TN_MUST_USE enum tn_status tn_lake_add(struct tn_lake_writer *w,
     const struct tn_batch *b);
+/* ${count} rows from ${from} on. */
+TN_MUST_USE enum tn_status tn_lake_add_rows(struct tn_lake_writer *w,
+    const struct tn_batch *b, uint32_t from, uint32_t count);
 /* The same, where a column's bytes are known as a zstd frame, which may become
  * a page as it is (tn_parquet_write_framed). */
 TN_MUST_USE enum tn_status tn_lake_add_framed(struct tn_lake_writer *w,
@@ -188,8 +191,8 @@ struct tn_lake_piece {
  * each is sorted by the columns sort[], in that order (nulls last; equal rows
  * in the order of the files). Holds up to ${piece} of each file, and as much
  * again while it sorts. Borrows what the options point to until close.
- * next: rows borrowed until the next call; TN_END. A file that is not sorted
- * so is TN_ECORRUPT. */
+ * next: rows borrowed until the next call; TN_END. Without sort[] texts may be
+ * dictionary columns. A file that is not sorted so is TN_ECORRUPT. */
 struct tn_lake_merge_opts {
 	const char *const *paths;
 	uint32_t count;

@@ -1,7 +1,8 @@
 /* Files read as one, in pieces, so that a merge needs the memory of a few
  * pages of each file however large they are.
  *
- *   without columns to sort by: one file after the other
+ *   without columns to sort by: one file after the other, texts as the
+ *     dictionaries that they are in: rows of bronze may share a long one
  *   with them: every file is sorted by them; each turn takes
  *     - of every file the piece it stands in (a new one when that is used up)
  *     - the bound: the least of the pieces' last rows, of files that go on;
@@ -45,7 +46,8 @@ static enum tn_status
 open_input(struct tn_lake_merge *m, uint32_t i, struct tn_diag *d)
 {
 	struct tn_lake_read r = { .path = m->o.paths[i],
-	    .schema = m->o.schema };
+	    .schema = m->o.schema,
+	    .keep_dictionary = m->o.sort_count == 0 };
 
 	return tn_lake_cursor_open(m->lake, &r, &m->o.piece,
 	    &m->inputs[i].cursor, d);

@@ -284,26 +284,22 @@ drop_piece(struct tn_lake_cursor *c)
 }
 
 /* Bytes of the rows themselves: what the batch holds is mostly the first
- * blocks of its arena when the rows are few. */
+ * blocks of its arena when the rows are few. A dictionary is there as a whole
+ * however few they are. */
 static size_t
 bytes_of_rows(const struct tn_batch *b)
 {
 	size_t n = 0;
 
 	for (uint32_t i = 0; i < b->schema->count; i++) {
-		const struct tn_column *c = &b->columns[i], *texts = c;
-		const uint32_t *codes = NULL;
+		const struct tn_column *c = &b->columns[i];
 
-		if (c->dict != NULL) {
-			texts = c->dict;
-			codes = c->values;
-		}
-		if (texts->offsets == NULL)
-			n += b->rows * (tn_record_type_width(c->type) + 1);
-		for (uint32_t row = 0; texts->offsets != NULL &&
-		    row < b->rows; row++)
-			n += 5 + tn_column_text(texts, codes != NULL ?
-			    codes[row] : row).n;
+		n += b->rows * (size_t)5;
+		if (c->dict != NULL)
+			continue;
+		n += c->offsets == NULL ? b->rows *
+		    tn_record_type_width(c->type) :
+		    c->offsets[b->rows] - c->offsets[0];
 	}
 	return n;
 }

@@ -151,8 +151,8 @@ tn_lake_writer_bytes(const struct tn_lake_writer *w)
 	return w == NULL ? 0 : 2 * tn_parquet_open_bytes(w->parquet);
 }
 
-static enum tn_status
-add_rows(struct tn_lake_writer *x, const struct tn_batch *b, uint32_t from,
+enum tn_status
+tn_lake_add_rows(struct tn_lake_writer *x, const struct tn_batch *b, uint32_t from,
     uint32_t count)
 {
 	if (x->time_column >= 0)
@@ -163,7 +163,7 @@ add_rows(struct tn_lake_writer *x, const struct tn_batch *b, uint32_t from,
 enum tn_status
 tn_lake_add(struct tn_lake_writer *x, const struct tn_batch *b)
 {
-	return add_rows(x, b, 0, b->rows);
+	return tn_lake_add_rows(x, b, 0, b->rows);
 }
 
 enum tn_status
@@ -318,7 +318,7 @@ add_run(const struct days *d, struct tn_lake_writer *x, uint32_t row,
 		uint32_t n = d->batches[k]->rows - from;
 
 		n = n < count ? n : count;
-		st = add_rows(x, d->batches[k], from, n);
+		st = tn_lake_add_rows(x, d->batches[k], from, n);
 		row += n;
 		count -= n;
 	}

@@ -172,7 +172,13 @@ TN_MUST_USE enum tn_status tn_log_table_commit(struct tn_log_table *t,
 TN_MUST_USE enum tn_status tn_log_table_each(struct tn_log_table *t,
     struct tn_slice prefix, bool (*each)(void *arg, struct tn_slice key,
     struct tn_slice value), void *arg);
-/* The same, but from the first key that is not below ${from} on, which begins
+/* The same; damaged() hears the keys of damaged values, in the order of keys,
+ * so that a later commit can drop them. */
+TN_MUST_USE enum tn_status tn_log_table_each_or(struct tn_log_table *t,
+    struct tn_slice prefix, bool (*each)(void *arg, struct tn_slice key,
+    struct tn_slice value), void (*damaged)(void *arg, struct tn_slice key),
+    void *arg);
+/* As _each, but from the first key that is not below ${from} on, which begins
  * with ${prefix}. */
 TN_MUST_USE enum tn_status tn_log_table_from(struct tn_log_table *t,
     struct tn_slice prefix, struct tn_slice from, bool (*each)(void *arg,

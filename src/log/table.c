@@ -237,16 +237,23 @@ tn_log_table_commit(struct tn_log_table *t, const struct tn_log_change *c,
 
 /* ---- reading --------------------------------------------------------- */
 
+/* Who reads, and where. */
+struct reading {
+	struct tn_slice prefix, from;
+	bool (*each)(void *arg, struct tn_slice key, struct tn_slice value);
+	void (*damaged)(void *arg, struct tn_slice key);     /* Or NULL. */
+	void *arg;
+};
+
 /* TN_END: each() wants no more, or the key is beyond the prefix. */
 static enum tn_status
 give(struct tn_log_table *t, const MDB_val *key, const MDB_val *value,
-    struct tn_slice prefix, bool (*each)(void *arg, struct tn_slice key,
-    struct tn_slice value), void *arg)
+    const struct reading *r)
 {
 	struct tn_slice k = { key->mv_data, key->mv_size };
 	struct tn_slice v = { value->mv_data, value->mv_size };
 
-	if (k.n < prefix.n || memcmp(k.p, prefix.p, prefix.n) != 0)
+	if (k.n < r->prefix.n || memcmp(k.p, r->prefix.p, r->prefix.n) != 0)
 		return TN_END;
 	if (v.n < TABLE_CRC_BYTES || tn_log_get_u32(v.p) !=
 	    tn_crc32c(tn_crc32c(0, k.p, k.n), v.p + TABLE_CRC_BYTES,
@@ -254,28 +261,20 @@ give(struct tn_log_table *t, const MDB_val *key, const MDB_val *value,
 		tn_say(TN_ERROR, "log", "%s: the value of \"%.*s\" is "
 		    "damaged and left out", t->path,
 		    (int)(k.n > 60 ? 60 : k.n), (const char *)k.p);
+		if (r->damaged != NULL)
+			r->damaged(r->arg, k);
 		return TN_ECORRUPT;
 	}
 	v.p += TABLE_CRC_BYTES;
 	v.n -= TABLE_CRC_BYTES;
-	return each(arg, k, v) ? TN_OK : TN_END;
+	return r->each(r->arg, k, v) ? TN_OK : TN_END;
 }
 
-enum tn_status
-tn_log_table_each(struct tn_log_table *t, struct tn_slice prefix,
-    bool (*each)(void *arg, struct tn_slice key, struct tn_slice value),
-    void *arg)
-{
-	return tn_log_table_from(t, prefix, prefix, each, arg);
-}
-
-enum tn_status
-tn_log_table_from(struct tn_log_table *t, struct tn_slice prefix,
-    struct tn_slice from, bool (*each)(void *arg, struct tn_slice key,
-    struct tn_slice value), void *arg)
+static enum tn_status
+read_pairs(struct tn_log_table *t, const struct reading *r)
 {
 	enum tn_status st = TN_OK, one = TN_OK;
-	MDB_val key = { from.n, (void *)from.p }, value;
+	MDB_val key = { r->from.n, (void *)r->from.p }, value;
 	MDB_cursor *cursor = NULL;
 	MDB_txn *txn;
 	int rc = mdb_txn_begin(t->env, NULL, MDB_RDONLY, &txn);
@@ -285,9 +284,9 @@ tn_log_table_from(struct tn_log_table *t, struct tn_slice prefix,
 	rc = mdb_cursor_open(txn, t->main, &cursor);
 	if (rc == 0)
 		rc = mdb_cursor_get(cursor, &key, &value,
-		    from.n > 0 ? MDB_SET_RANGE : MDB_FIRST);
+		    r->from.n > 0 ? MDB_SET_RANGE : MDB_FIRST);
 	while (rc == 0 && one != TN_END) {
-		one = give(t, &key, &value, prefix, each, arg);
+		one = give(t, &key, &value, r);
 		if (one == TN_ECORRUPT)
 			st = TN_ECORRUPT;
 		rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
@@ -296,6 +295,32 @@ tn_log_table_from(struct tn_log_table *t, struct tn_slice prefix,
 		mdb_cursor_close(cursor);
 	mdb_txn_abort(txn);
 	return rc == 0 || rc == MDB_NOTFOUND ? st : told(t, rc, "read");
+}
+
+enum tn_status
+tn_log_table_each(struct tn_log_table *t, struct tn_slice prefix,
+    bool (*each)(void *arg, struct tn_slice key, struct tn_slice value),
+    void *arg)
+{
+	return tn_log_table_each_or(t, prefix, each, NULL, arg);
+}
+
+enum tn_status
+tn_log_table_each_or(struct tn_log_table *t, struct tn_slice prefix,
+    bool (*each)(void *arg, struct tn_slice key, struct tn_slice value),
+    void (*damaged)(void *arg, struct tn_slice key), void *arg)
+{
+	return read_pairs(t, &(struct reading){ prefix, prefix, each,
+	    damaged, arg });
+}
+
+enum tn_status
+tn_log_table_from(struct tn_log_table *t, struct tn_slice prefix,
+    struct tn_slice from, bool (*each)(void *arg, struct tn_slice key,
+    struct tn_slice value), void *arg)
+{
+	return read_pairs(t, &(struct reading){ prefix, from, each, NULL,
+	    arg });
 }
 
 struct copying {

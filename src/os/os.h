@@ -144,6 +144,10 @@ void tn_os_memory_trim(void);
 /* The calling thread runs after others that want the processor; for good. */
 void tn_os_thread_background(void);
 
+/* How many files may be open at once, after raising that as far as this
+ * process may; UINT64_MAX: any number. */
+uint64_t tn_os_files_max(void);
+
 /* A crash point: aborts the process with SIGKILL when the environment names
  * it (TARN_CRASH=name or name:count for the count-th passage). Costs one
  * load when unset. */

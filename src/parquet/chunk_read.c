@@ -179,6 +179,17 @@ by_index(struct chunk *k)
 
 /* ---- bodies ---------------------------------------------------------- */
 
+/* Of what is not compressed: rooms are measured by the one, contents come of
+ * the other. */
+static enum tn_status
+check_lengths(struct chunk *k, size_t disk_bytes, size_t raw_bytes)
+{
+	if (disk_bytes == raw_bytes)
+		return TN_OK;
+	k->what = "a page that is not compressed has two lengths";
+	return TN_ECORRUPT;
+}
+
 /* Decompress to exactly ${bytes}; *out is in ${buf} or in the map. */
 static enum tn_status
 unpack(struct chunk *k, struct tn_slice in, size_t bytes, struct tn_buf *buf,
@@ -189,7 +200,7 @@ unpack(struct chunk *k, struct tn_slice in, size_t bytes, struct tn_buf *buf,
 
 	if (k->meta->codec == TN_PQ_RAW || bytes == 0) {
 		*out = (struct tn_slice){ in.p, bytes };
-		return in.n == bytes || bytes == 0 ? TN_OK : TN_ECORRUPT;
+		return bytes == 0 ? TN_OK : check_lengths(k, in.n, bytes);
 	}
 	if (bytes > TN_PQ_PAGE_BYTES_MAX) {
 		k->what = "a page is larger than 256 MiB";
@@ -279,13 +290,8 @@ open_v2(struct chunk *k, const struct page *p, struct parts *q)
 		    h->level_bytes };
 	in = (struct tn_slice){ p->body + levels, h->disk_bytes - levels };
 	if (!h->compressed) {
-		/* Rooms are measured by the one, contents come of the other. */
-		if (h->raw_bytes != h->disk_bytes) {
-			k->what = "a page that is not compressed has two lengths";
-			return TN_ECORRUPT;
-		}
 		q->body.in = in;
-		return TN_OK;
+		return check_lengths(k, h->disk_bytes, h->raw_bytes);
 	}
 	return unpack(k, in, h->raw_bytes - levels, &k->call->page,
 	    &q->body.in);

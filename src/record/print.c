@@ -119,13 +119,15 @@ put_stamp(struct text *t, int64_t us, char between, const char *zone)
 		put(t, " BC");
 }
 
-/* " 3 days", a plus where a positive part follows a negative one. */
+/* " 3 days", a plus where a positive part follows a negative one. The interval
+ * begins at ${from}: JSON has a quote before it. */
 static void
-put_part(struct text *t, int64_t v, const char *unit, bool *minus)
+put_part(struct text *t, size_t from, int64_t v, const char *unit,
+    bool *minus)
 {
 	if (v == 0)
 		return;
-	if (t->n > 0)
+	if (t->n > from)
 		put(t, " ");
 	if (*minus && v > 0)
 		put(t, "+");
@@ -143,14 +145,15 @@ put_interval(struct text *t, struct tn_interval v)
 	uint64_t mag = v.us < 0 ? -(uint64_t)v.us : (uint64_t)v.us;
 	uint64_t hours = mag / (uint64_t)US_PER_HOUR;
 	uint64_t rest = mag % (uint64_t)US_PER_HOUR;
+	size_t from = t->n;
 	bool minus = false;
 
-	put_part(t, v.months / 12, "year", &minus);
-	put_part(t, v.months % 12, "mon", &minus);
-	put_part(t, v.days, "day", &minus);
-	if (v.us == 0 && t->n > 0)
+	put_part(t, from, v.months / 12, "year", &minus);
+	put_part(t, from, v.months % 12, "mon", &minus);
+	put_part(t, from, v.days, "day", &minus);
+	if (v.us == 0 && t->n > from)
 		return;
-	if (t->n > 0)
+	if (t->n > from)
 		put(t, " ");
 	if (v.us < 0)
 		put(t, "-");

@@ -7,7 +7,8 @@
  *
  * The rows are found by a query made of the view's own plan: its source, joins
  * and WHERE, with the group expressions compared to the values asked for. So
- * what is shown is what is counted; nothing is evaluated in another way.
+ * what is shown is what is counted; nothing is evaluated in another way: a
+ * group that cannot be computed for a row is null there, as in the view.
  *
  *   {"view":"visits","version":1,"definition":"...","stream":"badge",
  *    "columns":[..],"merged":[[..]],"batch":[[..]],"speed":[[..]],
@@ -81,31 +82,63 @@ compare(struct tn_arena *a, enum tn_sql_fn fn, const struct tn_sql_expr *x,
 	return e;
 }
 
+static const struct tn_sql_expr *
+is_null(struct tn_arena *a, const struct tn_sql_expr *x)
+{
+	struct tn_sql_expr *e = node_new(a, TN_SQL_CALL, 1);
+
+	e->fn = TN_FN_IS_NULL;
+	((const struct tn_sql_expr **)e->args)[0] = x;
+	return e;
+}
+
+static const struct tn_sql_expr *
+both(struct tn_arena *a, enum tn_sql_node node, const struct tn_sql_expr *x,
+    const struct tn_sql_expr *y)
+{
+	struct tn_sql_expr *e;
+	const struct tn_sql_expr **args;
+
+	if (x == NULL || y == NULL)
+		return x == NULL ? y : x;
+	e = node_new(a, node, 2);
+	args = (const struct tn_sql_expr **)e->args;
+	args[0] = x;
+	args[1] = y;
+	return e;
+}
+
+/* The same as the fold's choice of groups. */
+static const struct tn_sql_expr *
+bound_of(struct tn_arena *a, const struct tn_exec_bound *b,
+    const struct tn_sql_expr *group)
+{
+	const struct tn_sql_expr *min = NULL, *max = NULL, *e;
+
+	if (b->only_null)
+		return is_null(a, group);
+	if (b->min != NULL)
+		min = compare(a, b->min_exclusive ? TN_FN_GT : TN_FN_GE,
+		    group, b->min);
+	if (b->max != NULL)
+		max = compare(a, b->max_inclusive ? TN_FN_LE : TN_FN_LT,
+		    group, b->max);
+	e = both(a, TN_SQL_AND, min, max);
+	return b->null_holds ? both(a, TN_SQL_OR, e, is_null(a, group)) : e;
+}
+
 /* The view's WHERE, and the groups within the bounds. */
 static const struct tn_sql_expr *
 where_of(const struct explain *x)
 {
 	const struct request *r = x->r;
 	const struct tn_sql_select *q = x->v->def->select;
-	struct tn_sql_expr *all = node_new(r->arena, TN_SQL_AND,
-	    2 * r->bound_count + 3);
-	const struct tn_sql_expr **args =
-	    (const struct tn_sql_expr **)all->args;
-	uint32_t n = 0;
+	const struct tn_sql_expr *all = q->where;
 
-	if (q->where != NULL)
-		args[n++] = q->where;
-	for (uint32_t i = 0; i < r->bound_count; i++) {
-		const struct tn_exec_bound *b = &r->bounds[i];
-		const struct tn_sql_expr *g = q->groups[b->group];
-		if (b->min != NULL)
-			args[n++] = compare(r->arena, TN_FN_GE, g, b->min);
-		if (b->max != NULL)
-			args[n++] = compare(r->arena, b->max_inclusive ?
-			    TN_FN_LE : TN_FN_LT, g, b->max);
-	}
-	all->arg_count = n;
-	return n == 0 ? NULL : n == 1 ? args[0] : all;
+	for (uint32_t i = 0; i < r->bound_count; i++)
+		all = both(r->arena, TN_SQL_AND, all, bound_of(r->arena,
+		    &r->bounds[i], q->groups[r->bounds[i].group]));
+	return all;
 }
 
 /* Every column of the stream, hidden ones last; newest rows first. */
@@ -175,7 +208,7 @@ static enum tn_status
 find_rows(struct explain *x)
 {
 	struct tn_exec_query_opts o = { .now_us = tn_os_wall_us(),
-	    .memory_max = x->r->s->o.query_bytes };
+	    .memory_max = x->r->s->o.query_bytes, .errors_null = true };
 	const struct tn_sql_select *p = plan_of(x);
 	struct lsn_scan scan = { .stream = x->v->stream, .silver = x->base,
 	    .last = x->last, .used = p->used, .bounds = &x->range.bound,

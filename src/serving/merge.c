@@ -217,49 +217,113 @@ list_filters(const struct tn_sql_view *v, struct tn_diag *d)
 			    "%s, ",
 			    v->select->outputs[v->group_output[g]].name);
 	text[n] = '\0';
-	tn_diag_hint(d, "filters of this view: %s%slimit, layer, format, "
-	    "order, as_of", text, v->select->bucket_group < 0 ? "" :
+	tn_diag_hint(d, "filters of this view: %snull (=NAME), %slimit, "
+	    "layer, format, order, as_of (column.limit= for a column of that "
+	    "name)", text, v->select->bucket_group < 0 ? "" :
 	    "from, to (on its time bucket), ");
 }
 
+#define COLUMN "column."
+
+/* The group that an output of this name shows, or -1. One whose name is also
+ * that of a parameter (limit, order) is meant with "column." before it. */
+static int
+find_group(const struct tn_sql_view *v, struct tn_slice name)
+{
+	const size_t n = sizeof COLUMN - 1;
+	int group = -1;
+
+	if (name.n > n && memcmp(name.p, COLUMN, n) == 0)
+		name = (struct tn_slice){ name.p + n, name.n - n };
+	for (uint32_t g = 0; g < v->select->group_count; g++)
+		if (v->group_output[g] >= 0 && tn_slice_is(name,
+		    v->select->outputs[v->group_output[g]].name))
+			group = (int)g;
+	return group;
+}
+
+/* Or was it rounded to the scale? Compared with all digits that fit beside
+ * those before the point. */
+static bool
+is_exact(struct request *r, const struct tn_column *value,
+    struct tn_slice text)
+{
+	struct tn_type t = value->type, wide = t;
+	const struct tn_column *v = NULL;
+	__int128 x;
+
+	if (t.id != TN_T_NUMERIC)
+		return true;
+	memcpy(&x, value->values, sizeof x);
+	wide.precision = wide.scale = TN_NUMERIC_DIGITS_MAX;
+	for (; v == NULL && wide.scale > t.scale; wide.scale--)
+		v = tn_exec_parse(r->arena, wide, text);
+	if (v == NULL)
+		return true;
+	for (uint8_t i = t.scale; i < v->type.scale; i++)
+		x *= 10;
+	return memcmp(&x, v->values, sizeof x) == 0;
+}
+
+static enum tn_status
+bad_value(const struct tn_serving_param *p, struct tn_type t,
+    struct tn_diag *d)
+{
+	bool time = t.id == TN_T_TIMESTAMP || t.id == TN_T_TIMESTAMPTZ ||
+	    t.id == TN_T_DATE;
+	char name[48];
+
+	if (time)
+		tn_diag_hint(d, "times are like 2026-03-01T08:00:00Z, "
+		    "2026-03-01 or now-24h");
+	else
+		tn_diag_hint(d, "its type is %s; null=%.*s is for the rows "
+		    "that have none", tn_record_type_name(t, name),
+		    (int)(p->name.n > 60 ? 60 : p->name.n), p->name.p);
+	return tn_diag_set(d, TN_EINVAL, "bad_filter",
+	    "\"%.*s\" is no value for \"%.*s\"",
+	    (int)(p->value.n > 60 ? 60 : p->value.n), p->value.p,
+	    (int)(p->name.n > 60 ? 60 : p->name.n), p->name.p);
+}
+
+/* name=value, from=, to= (on the bucket), null=name. */
 static enum tn_status
 one_bound(struct request *r, const struct tn_serving_param *p,
     struct tn_exec_bound *b, struct tn_diag *d)
 {
 	const struct tn_sql_view *v = r->s->o.model->views[r->view].def;
-	bool from = tn_slice_is(p->name, "from");
-	bool to = tn_slice_is(p->name, "to");
-	int group = -1;
+	int group = find_group(v, p->name);
+	bool from = group < 0 && tn_slice_is(p->name, "from");
+	bool to = group < 0 && tn_slice_is(p->name, "to");
+	bool null = group < 0 && tn_slice_is(p->name, "null");
 	const struct tn_column *value;
+	struct tn_type t;
 
-	for (uint32_t g = 0; g < v->select->group_count; g++)
-		if (v->group_output[g] >= 0 && tn_slice_is(p->name,
-		    v->select->outputs[v->group_output[g]].name))
-			group = (int)g;
-	if (group < 0 && (from || to))
+	if (from || to)
 		group = v->select->bucket_group;
-	else
-		from = to = false;
+	if (null)
+		group = find_group(v, p->value);
 	if (group < 0) {
 		list_filters(v, d);
 		return tn_diag_set(d, TN_EINVAL, "unknown_filter",
 		    "view \"%s\" cannot be filtered by \"%.*s\"", v->name,
 		    (int)(p->name.n > 60 ? 60 : p->name.n), p->name.p);
 	}
-	struct tn_type t = v->select->groups[group]->type;
+	*b = (struct tn_exec_bound){ .group = (uint32_t)group,
+	    .only_null = true };
+	if (null)
+		return TN_OK;
+	t = v->select->groups[group]->type;
+	t.length_max = 0;                /* A cast would cut the text. */
 	value = from || to ? time_value(r, t, p->value) :
 	    tn_exec_parse(r->arena, t, p->value);
-	if (value == NULL) {
-		tn_diag_hint(d, "times are like 2026-03-01T08:00:00Z, "
-		    "2026-03-01 or now-24h");
-		return tn_diag_set(d, TN_EINVAL, "bad_filter",
-		    "\"%.*s\" is no value for \"%.*s\"",
-		    (int)(p->value.n > 60 ? 60 : p->value.n), p->value.p,
-		    (int)(p->name.n > 60 ? 60 : p->name.n), p->name.p);
-	}
+	if (value == NULL)
+		return tn_slice_is(p->value, "null") && !from && !to ? TN_OK :
+		    bad_value(p, t, d);
+	/* What no value equals has an end that is not its own. */
 	*b = (struct tn_exec_bound){ .group = (uint32_t)group,
 	    .min = to ? NULL : value, .max = from ? NULL : value,
-	    .max_inclusive = !to };
+	    .max_inclusive = !to && is_exact(r, value, p->value) };
 	return TN_OK;
 }
 

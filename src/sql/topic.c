@@ -36,16 +36,57 @@ check_column(struct tn_sql_bind *b, const struct tn_sql_opt *o,
 	return false;
 }
 
+/* The name that is there before capture ${at}, or behind the arrow: the later of
+ * two would take the place of the first, whose text would be lost. */
+static bool
+comes_before(const struct tn_codec_topic *t, uint32_t at, const char *name)
+{
+	for (uint32_t i = 0; i < at; i++)
+		if (strcmp(t->captures[i].column, name) == 0)
+			return true;
+	return t->value != NULL && strcmp(t->value, name) == 0;
+}
+
+static bool
+fills_once(struct tn_sql_bind *b, const struct tn_sql_opt *o,
+    const struct tn_codec_topic *t)
+{
+	for (uint32_t i = 0; i < t->capture_count; i++)
+		if (comes_before(t, i, t->captures[i].column)) {
+			(void)tn_sql_fail(b, o->at, "bad_topic",
+			    "Use + for a level that fills no column.",
+			    "mqtt: a pattern fills \"%s\" twice",
+			    t->captures[i].column);
+			return false;
+		}
+	return true;
+}
+
+/* Shared subscriptions are no topics: nothing would ever match. */
+static bool
+is_topic(struct tn_sql_bind *b, const struct tn_sql_opt *o,
+    const struct tn_codec_topic *t)
+{
+	if (strncmp(t->filter, "$share/", 7) != 0)
+		return true;
+	(void)tn_sql_fail(b, o->at, "bad_topic", "Write the topic alone.",
+	    "%.*s: no topic begins with $share/", (int)o->name.n,
+	    (const char *)o->name.p);
+	return false;
+}
+
 static bool
 check_pattern(struct tn_sql_bind *b, const struct tn_sql_opt *o,
     struct tn_slice text, const struct tn_field *fields, uint32_t count)
 {
 	struct tn_codec_topic t;
 	struct tn_diag d = { .line = 0 };
-	bool good = true;
+	bool good;
 
 	if (tn_codec_topic_parse(&t, text, &d) != TN_OK)
 		return bad(b, o, &d);
+	good = is_topic(b, o, &t) &&
+	    (!tn_slice_is(o->name, "mqtt") || fills_once(b, o, &t));
 	for (uint32_t i = 0; good && i < t.capture_count; i++)
 		good = check_column(b, o, fields, count,
 		    t.captures[i].column);

@@ -150,13 +150,7 @@ tn_sql_str_is(const struct tn_json *o, const char *key, const char *value)
 int64_t
 tn_sql_int(const struct tn_json *o, const char *key)
 {
-	const struct tn_json *v = tn_codec_json_get(o, key);
-	int64_t n = 0;
-
-	if (v == NULL || v->kind != TN_JSON_NUMBER ||
-	    !tn_parse_i64(v->text, &n))
-		return 0;
-	return n;
+	return tn_codec_json_i64(o, key, 0);
 }
 
 bool

@@ -13,10 +13,7 @@ ROWS=${ROWS:-4000000}
 RATE=${RATE:-20000}
 PORT=${PORT:-18420}
 L=$B/tests/bench/load_bench
-W=$(mktemp -d "${TMPDIR:-/tmp}/tarn-beside-XXXXXX")
-PID=
-trap '[ -z "$PID" ] || kill "$PID"; wait; rm -rf "$W"' EXIT
-trap 'exit 1' INT TERM
+. "$(dirname "$0")/program.sh"
 
 mkdir -p "$W/conf"
 { "$L" pipeline
@@ -29,15 +26,7 @@ ALTER SYSTEM SET cut_interval = '24 hours';
 ALTER SYSTEM SET cut_rows = 100000000;
 SQL
 } >"$W/conf/badge.sql"
-"$B/tarn" run --config "$W/conf" --data "$W/data" --http 127.0.0.1:$PORT \
-    >"$W/out" 2>"$W/log" &
-PID=$!
-tries=0
-until curl -sf -o /dev/null "127.0.0.1:$PORT/readyz"; do
-	tries=$((tries + 1))
-	[ $tries -lt 200 ] || { cat "$W/log"; exit 1; }
-	sleep 0.05
-done
+start conf
 filled=0
 while [ $filled -lt "$ROWS" ]; do
 	"$L" body port=$PORT n=1000000 >"$W/fill"

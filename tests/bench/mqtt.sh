@@ -12,15 +12,7 @@ RUNS=${RUNS:-2}
 PORT=${PORT:-18430}
 MQTT=$((PORT + 1))
 C=$B/tests/bench/mqtt_bench
-W=$(mktemp -d "${TMPDIR:-/tmp}/tarn-mqtt-bench-XXXXXX")
-PID=
-stop() {
-	[ -z "$PID" ] || { kill "$PID"; wait "$PID" || true; }
-	PID=
-	rm -rf "$W/data"
-}
-trap 'stop; rm -rf "$W"' EXIT
-trap 'exit 1' INT TERM
+. "$(dirname "$0")/program.sh"
 export PATH="$PATH:/usr/sbin"
 
 mkdir -p "$W/conf"
@@ -36,20 +28,8 @@ ALTER SYSTEM SET cut_interval = '24 hours';
 ALTER SYSTEM SET cut_rows = 100000000;
 SQL
 
-try_until() {   # command: until it succeeds
-	tries=0
-	until "$@" >/dev/null 2>&1; do
-		tries=$((tries + 1))
-		[ $tries -lt 200 ] || { cat "$W/log" >&2; exit 1; }
-		sleep 0.05
-	done
-}
 start_tarn() {
-	"$B/tarn" run --config "$W/conf" --data "$W/data" \
-	    --http 127.0.0.1:$PORT --mqtt 127.0.0.1:$MQTT >"$W/out" \
-	    2>"$W/log" &
-	PID=$!
-	try_until curl -sf "127.0.0.1:$PORT/readyz"
+	start conf --mqtt 127.0.0.1:$MQTT
 }
 start_mosquitto() {     # persistence: true or false
 	mkdir -p "$W/data"

@@ -11,15 +11,7 @@ PORT=${PORT:-18420}
 QUERY_ROWS=${ROWS:-10000000}
 TESTS=$(cd "$(dirname "$0")/.." && pwd)
 L=$B/tests/bench/load_bench
-W=$(mktemp -d "${TMPDIR:-/tmp}/tarn-bench-XXXXXX")
-PID=
-stop() {
-	[ -z "$PID" ] || { kill "$PID"; wait "$PID" || true; }
-	PID=
-	rm -rf "$W/data"
-}
-trap 'stop; rm -rf "$W"' EXIT
-trap 'exit 1' INT TERM
+. "$(dirname "$0")/program.sh"
 
 mkdir -p "$W/plain" "$W/cuts" "$W/empty"
 "$L" pipeline >"$W/cuts/badge.sql"
@@ -29,17 +21,6 @@ cp "$W/cuts/badge.sql" "$W/empty"
 echo "ALTER SYSTEM SET cut_interval = '24 hours';"
 echo "ALTER SYSTEM SET cut_rows = 100000000;"; } >"$W/plain/badge.sql"
 
-start() {
-	"$B/tarn" run --config "$W/$1" --data "$W/data" \
-	    --http 127.0.0.1:$PORT >"$W/out" 2>"$W/log" &
-	PID=$!
-	tries=0
-	until curl -sf -o /dev/null "127.0.0.1:$PORT/readyz"; do
-		tries=$((tries + 1))
-		[ $tries -lt 200 ] || { cat "$W/log"; exit 1; }
-		sleep 0.05
-	done
-}
 # name value unit, with the target beside it
 show() {
 	awk -F '\t' -v t="$1" '{ printf "%-42s %12s %-16s%s\n", $1, $2, $3,

@@ -130,3 +130,29 @@ test(`one bit of a file turns, ${flips} times for each kind: found or harmless`,
   console.log(counts);
   assert.deepEqual(bad, [], bad.join('\n\n'));
 });
+
+test('a rotten bronze file and a changed table: the start says what to do, and with the definition before it starts', { timeout: 120000 }, async () => {
+  const text = (most) => `ALTER SYSTEM SET cut_interval = '1 hour';
+CREATE TABLE plain (seq int NOT NULL, x double precision CHECK (x < ${most}));
+CREATE MATERIALIZED VIEW all_rows AS SELECT count(*) AS n, sum(seq) AS s FROM plain;`;
+  const t = await new Tarn({ sql: text(1000) }).start();
+  await t.post('plain', Array.from({ length: 500 }, (_, seq) => JSON.stringify({ seq, x: seq })).join('\n'));
+  await t.cut();
+  await t.stop();
+  const bronze = readdirSync(t.data, { recursive: true }).find((f) => /bronze.*parquet$/.test(f)), bytes = readFileSync(join(t.data, bronze));
+  bytes[bytes.length >> 2] ^= 4;
+  writeFileSync(join(t.data, bronze), bytes);
+  const changed = new Tarn({ sql: text(2000), data: t.data });
+  await assert.rejects(changed.start());
+  await until(() => changed.child.stdout.destroyed && changed.child.stderr.destroyed);
+  const said = changed.out + changed.err;
+  assert.ok(said.includes(basename(bronze)) && /go back to the definition before/.test(said), said);
+  for (const [kill, want] of [[true, 500], [false, 501]]) {
+    const back = await new Tarn({ sql: text(1000), data: t.data }).start();
+    assert.deepEqual((await back.ok('GET', '/api/v1/views/all_rows')).rows.map((r) => Number(r.n ?? r[0])), [want]);
+    await back.post('plain', '{"seq":1,"x":1}');
+    if (kill) await back.kill();
+    else await back.cut();
+    await back.stop();
+  }
+});

@@ -29,6 +29,31 @@ test('help, version, usage errors and their exit codes', async () => {
   assert.match(gone.err, /tarn run/);
 });
 
+test('an option that a command does not look at is refused, with what to do', async () => {
+  const no = async (args, hint) => {
+    const r = await command(args);
+    assert.equal(r.code, 2, args.join(' '));
+    assert.match(r.err, hint, args.join(' '));
+    assert.equal(r.out, '');
+  };
+  const url = ['--url', 'http://127.0.0.1:1'];
+  await no(['apply', '--config', 'my2', ...url], /apply takes no --config\n.*was started with/);
+  await no(['verify', '--data', 'copy'], /verify takes no --data\n.*tarn run --data/);
+  await no(['token', 'create', 'x', '--data=d'], /token takes no --data/);
+  await no(['check', '--config', 'my'], /tarn check DIR/);
+  await no(['load', 't', 'x.csv', '--format', 'csv'], /format=csv/);
+  await no(['restore', 'src', '--data', 'd', ...url], /restore takes no --url/);
+  await no(['run', ...url], /run takes no --url/);
+  await no(['cut', '-o', 'x'], /cut takes no -o/);
+  for (const word of ['plan', 'backup']) await no([word, 'x', '--data', 'd', ...url], /--data or --url/);
+  // The environment says it to all commands, and less than a word does.
+  const env = { TARN_DATA: 'd', TARN_CONFIG: 'c', TARN_MQTT: 'none', TARN_URL: url[1] };
+  assert.equal((await command(['verify'], { env })).code, 4);
+  const stopped = await command(['plan', '--config', join(root, 'config/office'), '--data', tempDir('empty')], { env });
+  assert.equal(stopped.code, 2, stopped.err);
+  assert.match(stopped.out, /badge_events/);
+});
+
 test('check: bundled pipelines are good, a bad one is named with file, line and column', async () => {
   for (const name of ['demo', 'office']) assert.equal((await command(['check', join(root, 'config', name)])).code, 0, name);
   const dir = tempDir('check');
@@ -40,6 +65,17 @@ test('check: bundled pipelines are good, a bad one is named with file, line and 
   const s = await command(['check', dir]);
   assert.equal(s.code, 1);
   assert.match(s.err, /cut_intervall/);
+  // A pattern that is none: every row would fail by it.
+  const with_ = async (check, view = 'count(*)') => {
+    writeFileSync(join(dir, 'a.sql'), `CREATE TABLE t (a text ${check}, ts timestamptz NOT NULL) WITH (event_time = 'ts');\nCREATE MATERIALIZED VIEW v AS SELECT a, ${view} AS n FROM t GROUP BY 1;\n`);
+    return command(['check', dir]);
+  };
+  assert.equal((await with_("CHECK (a ~ '[a-z]' AND a !~* '^\\[' AND regexp_replace(a, 'x', a, 'g') <> '')")).code, 0);
+  for (const [check, view] of [["CHECK (length(a) > 3 OR a ~ '[')"], ["CHECK (a !~* 'a)')"], ["CHECK (regexp_replace(a, '.', '', 'Z') = '')"], ['', "count(*) FILTER (WHERE regexp_substr(a, '(') = '')"], ['', "max(a || 'x') FILTER (WHERE a ~ '*')"]]) {
+    const r = await with_(check, view);
+    assert.equal(r.code, 1, check);
+    assert.match(r.err, /of [tv]: invalid regular expression/, check);
+  }
 });
 
 test('load, sql, cut, recompute, verify, token, doctor against a running tarn', async () => {

@@ -96,3 +96,50 @@ test('a cell leads to its rows and their bytes', { timeout: 60000 }, async () =>
   await check([...sent.keys()]);
   await t.stop();
 });
+
+test('a row that cannot be computed is in the null group, which can be asked for; values are not rounded', { timeout: 60000 }, async () => {
+  const t = await new Tarn({ sql: `
+CREATE TABLE ev (k text, v int, p numeric(20,4));
+CREATE MATERIALIZED VIEW q AS SELECT 100 / v AS x, count(*) AS n FROM ev GROUP BY 1;
+CREATE MATERIALIZED VIEW g AS SELECT k, p, count(*) AS n FROM ev WHERE 100 / v > 0 GROUP BY 1, 2;
+CREATE MATERIALIZED VIEW odd AS SELECT k AS status, v AS "limit", count(*) AS n FROM ev GROUP BY 1, 2;` }).start();
+  const rows = [['a', 50, '1.5'], ['a', 0, '1.5'], [null, 50, '2'], ['null', 20, '1.5'], ['', 10, null]];
+  await t.post('ev', rows.map(([k, v, p]) => JSON.stringify({ k, v, p })).join('\n'));
+  const why = async (q) => {
+    const a = await t.ok('GET', `/api/v1/views/${q}`);
+    assert.equal(a.rows.length, a.merged.reduce((s, x) => s + Number(x.at(-1)), 0), q);
+    return a.rows.map((x) => x.values);
+  };
+  const seen = async (q) => (await t.ok('GET', `/api/v1/views/${q}`)).rows.map((x) => x.slice(0, -1));
+  for (const layer of ['tail', 'gold']) {
+    await t.settled();
+    assert.deepEqual(await why('q/explain?x=2'), [[null, 50, 2], ['a', 50, 1.5]], layer);
+    assert.deepEqual(await why('q/explain?null=x'), [['a', 0, 1.5]]);
+    assert.deepEqual(await why('q/explain?x=null'), [['a', 0, 1.5]]);
+    assert.deepEqual(await why('g/explain?null=k'), [[null, 50, 2]]);
+    assert.deepEqual(await why('g/explain?k=null'), [['null', 20, 1.5]]);
+    assert.deepEqual(await why('g/explain?k='), [['', 10, null]]);
+    assert.deepEqual(await why('g/explain?null=p&k='), [['', 10, null]]);
+    assert.deepEqual(await why('g/explain?p=1.5'), [['null', 20, 1.5], ['a', 50, 1.5]]);
+    for (const p of ['1.5', '1.5000', '1.50000', '15e-1', '0001.500000000000000000000'])
+      assert.equal((await seen(`g?p=${p}`)).length, 2, p);
+    for (const p of ['1.50001', '1.49996', '1.500000000000000000001', '9999999999999999.00001', '150001e-5']) {
+      assert.deepEqual(await seen(`g?p=${p}`), [], p);
+      assert.deepEqual(await why(`g/explain?p=${p}`), []);
+    }
+    assert.deepEqual(await seen('g?null=p'), [['', null]]);
+    // Columns that are named like parameters.
+    assert.equal((await seen('odd?limit=2')).length, 2);
+    assert.equal((await t.call('GET', '/api/v1/views/odd?limit=0')).status, 400);
+    assert.deepEqual(await seen('odd?column.limit=20'), [['null', 20]]);
+    assert.deepEqual(await seen('odd?limit=1&column.limit=50&status=a'), [['a', 50]]);
+    assert.deepEqual(await seen('odd?null=column.status'), [[null, 50]]);
+    assert.deepEqual(await why('odd/explain?column.limit=20'), [['null', 20, 1.5]]);
+    assert.match((await t.call('GET', '/api/v1/views/odd?column.x=1')).body.hint, /column\.limit=/);
+    const bad = await t.call('GET', '/api/v1/views/q?x=y');
+    assert.deepEqual([bad.status, bad.body.hint], [400, 'its type is integer; null=x is for the rows that have none']);
+    assert.equal((await t.call('GET', '/api/v1/views/q?null=y')).status, 400);
+    await t.cut();
+  }
+  await t.stop();
+});

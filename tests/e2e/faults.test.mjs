@@ -6,6 +6,7 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import http from 'node:http';
+import { connect } from 'node:net';
 import { spawn, spawnSync } from 'node:child_process';
 import { createCipheriv } from 'node:crypto';
 import { writeFileSync, readFileSync, rmSync, readdirSync, existsSync } from 'node:fs';
@@ -150,7 +151,8 @@ test('a full disk: 507, reads go on, nothing acknowledged is lost, events are ta
   const dir = tempDir('full');
   const m = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', dir]);
   if (m.status !== 0) return ctx.skip(`no tmpfs may be mounted here: ${m.stderr}`);
-  const t = new Tarn({ sql, data: join(dir, 'data') });
+  const t = new Tarn({ sql: `${sql}\nALTER SYSTEM SET memory_full_max = '1 s';`, data: join(dir, 'data') });
+  const health = async () => { const a = await t.call('GET', '/readyz'); return [a.status, a.text ?? String(a.body)]; };
   try {
     await t.start();
     const l = new Ledger(t);
@@ -170,10 +172,15 @@ test('a full disk: 507, reads go on, nothing acknowledged is lost, events are ta
       assert.equal((await t.call('POST', '/api/v1/batch/run')).status >= 500, true, 'no space for a cut');
       await l.check();
       assert.equal((await t.call('GET', '/livez')).status, 200);
+      await until(async () => (await health())[0] === 503, 10000);
+      assert.match((await health())[1], /no events were taken for \d+ s: the disk is full/);
+      assert.match(t.err, /no events are taken for now: the disk of/);
       rmSync(ballast);
       const freed = Date.now();
       await until(async () => (await l.send('keyed', 10)).status === 200, 5000);
       assert.ok(Date.now() - freed < 5000);
+      await until(async () => (await health())[0] === 200, 5000);
+      assert.match(t.err, /events are taken again: the disk/);
       await l.check();
       if (round === 1) await t.restart('kill');
     }
@@ -186,6 +193,25 @@ test('a full disk: 507, reads go on, nothing acknowledged is lost, events are ta
     rmSync(join(dir, 'ballast'), { force: true });
     spawnSync('umount', ['-l', dir]);
   }
+});
+
+test('few files may be open: connections are refused before the log, a cut and HTTP are short of them', async () => {
+  const t = await new Tarn({ sql, args: ['--mqtt', '127.0.0.1:0'], wrap: ['prlimit', '--nofile=200:200'] }).start();
+  assert.match(t.err, /mqtt_connections_max is \d+ and not 20000: this process may have 200 files open/);
+  const port = Number(/mqtt:\/\/127\.0\.0\.1:(\d+)/.exec(t.out)[1]), crowd = [];
+  for (let i = 0; i < 400; i++) {
+    const s = connect(port, '127.0.0.1').on('error', () => {});
+    await new Promise((done) => s.once('connect', done).once('close', done));
+    crowd.push(s);
+  }
+  const l = new Ledger(t);
+  for (let i = 0; i < 3; i++) {
+    assert.equal((await l.send('keyed', 50)).status, 200);
+    await t.cut();
+  }
+  await l.checkAll();
+  for (const s of crowd) s.destroy();
+  assert.deepEqual(await t.stop(), { code: 0, signal: null }, t.err.slice(-1000));
 });
 
 // Where a process dies, and after how many passages. Every name in src is here,

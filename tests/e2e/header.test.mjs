@@ -4,7 +4,7 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { Tarn } from './lib.mjs';
+import { Tarn, until } from './lib.mjs';
 process.setMaxListeners(0);
 
 const sql = `
@@ -16,7 +16,7 @@ const rows = 100000;
 /** Most memory the process ever had, in MiB. */
 const peak = (t) => Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${t.child.pid}/status`, 'utf8'))[1]) / 1024;
 
-test('a header of 40 KB before 100 000 rows of three bytes: taken, cut, verified, in bounded memory', { timeout: 120000 }, async () => {
+test('a header of 40 KB before 100 000 rows of three bytes: taken, cut, verified, merged, in bounded memory', { timeout: 120000 }, async () => {
   const t = await new Tarn({ sql }).start();
   const a = await t.post('wide', `n,${'x'.repeat(40000)}\n${'1,\n'.repeat(rows)}`, { type: 'text/csv' });
   assert.deepEqual([a.accepted, a.quarantined], [rows, 0]);
@@ -25,11 +25,19 @@ test('a header of 40 KB before 100 000 rows of three bytes: taken, cut, verified
   assert.deepEqual(await t.sql('SELECT c, s FROM total'), [{ c: rows, s: rows }]);
   const v = await t.verify();
   assert.equal(v.equal, true, JSON.stringify(v));
+  const c = await t.post('wide', `n,${'x'.repeat(40000)}\n${'1,\n'.repeat(20000)}`, { type: 'text/csv' });
+  assert.equal(c.accepted, 20000);
+  await t.settled();
+  await t.cut();
+  await t.sql('CALL compact()');
+  await until(async () => (await t.ok('GET', '/api/v1/files?table=wide&tier=bronze')).files.length === 1, 60000);
+  const w = await t.verify();
+  assert.equal(w.equal, true, JSON.stringify(w));
   const most = peak(t);
   console.log(`peak ${Math.round(most)} MiB`);
   assert.ok(most < 400, `${Math.round(most)} MiB`);
   await t.restart('kill');
-  assert.deepEqual(await t.sql('SELECT count(*) AS c FROM wide'), [{ c: rows }]);
+  assert.deepEqual(await t.sql('SELECT count(*) AS c FROM wide'), [{ c: rows + 20000 }]);
   const b = await t.call('POST', '/api/v1/streams/wide', `n,${'x'.repeat(70000)}\n1,\n`, { 'content-type': 'text/csv' });
   assert.equal(b.body.type, '/problems/header-too-large', JSON.stringify(b.body));
   await t.stop();

@@ -125,6 +125,9 @@ test('what cannot be read is rejected with words and nothing of it taken', { tim
     'cut.csv.zst': [zstd(csv('cut', 50000)).subarray(0, 5000), /cut off/], 'photo.bin': [Buffer.from('GIF89a....'), /what it is/],
     'nested.parquet': [readFileSync(join(dir, 'nested.parquet')), /n.*(nested|repeated|LIST)/i], 'not.parquet': ['ts,room', /Parquet/],
     'half.parquet': [readFileSync(join(dir, 'nested.parquet')).subarray(0, 200), /cut off/],
+    'semicolon.csv': [csv('x', 9, ';'), /no field is a column of room: .*"ts;room;temp;n"[^]*delimiter=;/], 'tabs.csv': [csv('x', 9, '\t'), /delimiter=tab/],
+    'excel.csv': [Buffer.from('\ufeff' + csv('x', 9), 'utf16le'), /UTF-8/], 'capitals.csv': [csv('x', 9).replace('ts,room,temp,n', 'TS,ROOM,TEMP,N'), /rename=ts:TS/],
+    'other.csv': ['a,"b"\n1,2\n', /the first is "a" [.][.][.][^]*columns=/], 'photo.csv': [Buffer.from('\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR', 'latin1'), /UTF-8/],
   };
   for (const [name, [bytes]] of Object.entries(files)) drop(t, 'room', name, bytes);
   for (const [name, [, why]] of Object.entries(files)) {
@@ -133,6 +136,13 @@ test('what cannot be read is rejected with words and nothing of it taken', { tim
   }
   assert.equal(Number((await t.sql('SELECT count(*) AS n FROM room'))[0].n), 0);
   assert.match(t.err, /rejected photo\.bin/);
+  // The same by HTTP; one known field, a rename or a constant is enough.
+  const post = (body, q = '') => t.call('POST', `/api/v1/streams/wide${q}`, body, { 'content-type': 'text/csv' });
+  const no = await post('K;s\n1;x\n');
+  assert.deepEqual([no.status, no.body.hint], [400, 'delimiter=; reads such a file']);
+  for (const [body, q] of [['K,s\n1,x\n', ''], ['K,S\n1,x\n', '?rename=k:K'], ['K,S\n1,x\n', '?constant=s:x'], ['1,x\n', '?columns=k,q&header=false'], ['K,S\n', '']])
+    assert.equal((await post(body, q)).status, 200, body + q);
+  assert.equal((await post('1,x\n', '?columns=p,q&header=false')).status, 400);
   await t.stop();
 });
 
@@ -182,6 +192,21 @@ test('a file that takes the name of one that is being loaded is loaded, too; lon
   drop(t, 'room', name.slice(1), 'ts,room,temp,n\n2026-01-01T00:00:00Z,long,20,1\nx,long,20,2\n');
   await until(() => readdirSync(join(dir, 'done')).some((f) => /^\u00e4+\.result\.txt$/.test(f)));
   assert.equal(await count(t, 'long'), 1);
+  await t.stop();
+});
+
+test('a name that is no UTF-8 is shown escaped, and bronze stays readable', { timeout: 60000 }, async () => {
+  const t = await new Tarn({ sql }).start();
+  const dir = join(t.data, 'inbox', 'room'), name = Buffer.from([0xff, 0xfe, 0x2e, 0x63, 0x73, 0x76]); // \xff\xfe.csv
+  await t.post('room', ndjson('other', 3));
+  writeFileSync(Buffer.concat([Buffer.from(`${dir}/`), name]), csv('odd', 7));
+  await until(() => existsSync(Buffer.concat([Buffer.from(`${dir}/done/`), name])), 30000);
+  assert.equal(await count(t, 'odd'), 7);
+  await t.cut();
+  assert.equal((await t.verify()).equal, true);
+  const duck = await (await DuckDBInstance.create(':memory:')).connect();
+  const rows = (await duck.runAndReadAll(`SELECT DISTINCT source FROM '${t.data}/lake/bronze/room/**/*.parquet' ORDER BY 1`)).getRows();
+  assert.deepEqual(rows.map((r) => r[0]), ['http 127.0.0.1', 'inbox \\xff\\xfe.csv']);
   await t.stop();
 });
 

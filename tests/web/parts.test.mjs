@@ -6,7 +6,7 @@ import { ago, bytes, cell, interval, number, parseTime, seconds, time } from '..
 import { csv, curl, example } from '../../web/lib/example.js';
 import { find, fit } from '../../web/lib/find.js';
 import { cellOf, explainUrl, plainView, sqlOf } from '../../web/lib/cell.js';
-import { growth, lakeFolder, pastQuery, runOf, smallScore } from '../../web/lib/lake.js';
+import { growth, lakeFolder, pastQuery, runOf, unmerged } from '../../web/lib/lake.js';
 import { unpack } from '../../web/lib/unpack.js';
 import { csvOf, markdownOf, sorted } from '../../web/ui/more.js';
 
@@ -123,13 +123,13 @@ test("a broker's message is taken apart, other bytes are left alone", () => {
 });
 
 test('small files count beyond the eight young ones of each table', () => {
-	assert.equal(smallScore([]), 0);
-	assert.equal(smallScore([{ files: 8, small_files: 8 }, { files: 8, small_files: 8 }]), 0);
-	assert.equal(smallScore([{ files: 16, small_files: 16 }]), 50);
-	assert.equal(smallScore([{ files: 16, small_files: 16 }, { files: 84, small_files: 0 }]), 8);
+	assert.equal(unmerged([]), 0);
+	assert.equal(unmerged([{ files: 8, small_files: 8 }, { files: 8, small_files: 8 }]), 0);
+	assert.equal(unmerged([{ files: 16, small_files: 16 }]), 50);
+	assert.equal(unmerged([{ files: 16, small_files: 16 }, { files: 84, small_files: 0 }]), 8);
 	/* A file a day cannot be fewer. */
-	assert.equal(smallScore([{ files: 14, small_files: 14, partitions: 14 }]), 0);
-	assert.equal(smallScore([{ files: 40, small_files: 40, partitions: 20 }]), 50);
+	assert.equal(unmerged([{ files: 14, small_files: 14, partitions: 14 }]), 0);
+	assert.equal(unmerged([{ files: 40, small_files: 40, partitions: 20 }]), 50);
 	assert.equal(runOf('silver/t/date=2026-03-01/000000000042-17-0.parquet'), 17);
 	assert.equal(runOf('silver/t/other.parquet'), null);
 	assert.equal(pastQuery("ulm's", ' 42 '), "SELECT * FROM as_of('ulm''s', 42) LIMIT 100");

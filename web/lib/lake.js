@@ -1,7 +1,7 @@
 /* Of the lake: small sums and names. Pure. */
 
-/** Files that a reader opens for little: 0 none, 100 all of them. @param {any[]} list */
-export const smallScore = (list) => {
+/** Of the files of tables, how many percent compaction should have merged: 0 none, 100 all of them. @param {any[]} list */
+export const unmerged = (list) => {
 	const files = list.reduce((n, t) => n + t.files, 0);
 	/* The young ones of a table are no fault, nor is the one of a small day. */
 	const small = list.reduce((n, t) => n + Math.max(0, t.small_files - Math.max(8, t.partitions || 0)), 0);

@@ -6,7 +6,7 @@ import { api, post } from '../lib/api.js';
 import { status } from '../lib/live.js';
 import { bytes, interval, number, parseTime, time } from '../lib/format.js';
 import { zoneName } from '../lib/prefs.js';
-import { growth, lakeFolder, pastQuery, runOf, smallScore } from '../lib/lake.js';
+import { growth, lakeFolder, pastQuery, runOf, unmerged } from '../lib/lake.js';
 import { PageHead, ProblemBox, Segments, Skeleton, announce } from '../ui/parts.js';
 import { Code, Grid, useLoad } from '../ui/more.js';
 import { Ask, call, quote } from '../ui/act.js';
@@ -35,7 +35,7 @@ function Tiers({ d }) {
 		return html`<section class="card" key=${id}><header><h2>${name}</h2><span class="muted small">${what}</span></header>
 			<div class="body"><dl class="facts"><div><dt>Size</dt><dd>${bytes(sum('bytes'))}</dd></div>
 			<div><dt>Rows</dt><dd>${number(sum('rows'))}</dd></div>
-			<div><dt>Files</dt><dd>${number(sum('files'))} <span class="small muted">${smallScore(list)} % small</span></dd></div>
+			<div><dt>Files</dt><dd>${number(sum('files'))} <span class="small muted">${unmerged(list) > 0 ? `${unmerged(list)} %` : 'none'} to merge</span></dd></div>
 			<div><dt>${id === 'bronze' ? 'Received' : 'From'}</dt><dd class="small">${day(edge('from', 0))} – ${day(edge('to', -1))}</dd></div></dl></div></section>`;
 	})}</div>`;
 }
@@ -103,7 +103,7 @@ function Tables({ d, chosen, choose }) {
 			onClick=${() => choose(key(t))}>${t.name}</button>` },
 		{ name: 'Tier', value: (/** @type {any} */ t) => t.tier },
 		{ name: 'Files', value: (/** @type {any} */ t) => t.files, num: true, cell: (/** @type {any} */ t) => number(t.files) },
-		{ name: 'Small', value: (/** @type {any} */ t) => t.small_files, num: true, cell: (/** @type {any} */ t) => number(t.small_files) },
+		{ name: 'Under 4 MiB', value: (/** @type {any} */ t) => t.small_files, num: true, cell: (/** @type {any} */ t) => number(t.small_files) },
 		{ name: 'Rows', value: (/** @type {any} */ t) => t.rows, num: true, cell: (/** @type {any} */ t) => number(t.rows) },
 		{ name: 'Size', value: (/** @type {any} */ t) => t.bytes, num: true, cell: (/** @type {any} */ t) => bytes(t.bytes) },
 		...(d.cold ? [{ name: 'Cold', value: (/** @type {any} */ t) => t.cold_bytes, num: true, cell: (/** @type {any} */ t) => t.cold_bytes > 0 ? bytes(t.cold_bytes) : '–' }] : []),

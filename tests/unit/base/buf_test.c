@@ -309,6 +309,41 @@ test_json(void **state)
 	tn_buf_fini(&b);
 }
 
+static void
+shown_is(const char *in, size_t n, const char *want)
+{
+	struct tn_buf b = { 0 };
+
+	tn_buf_shown(&b, in, n);
+	assert_string_equal(tn_buf_cstr(&b), want);
+	tn_buf_fini(&b);
+}
+
+static void
+test_shown(void **state)
+{
+	uint8_t bytes[12];
+
+	(void)state;
+	/* Goal: any bytes are shown as UTF-8, good UTF-8 as it is, and no two
+	 * texts alike. */
+	shown_is("", 0, "");
+	shown_is("M\xc3\xbcller.csv", 11, "M\xc3\xbcller.csv");
+	shown_is("M\xfcller.csv", 10, "M\\xfcller.csv");
+	shown_is("M\\xfcller.csv", 13, "M\\\\xfcller.csv");
+	shown_is("\xff\xfe", 2, "\\xff\\xfe");
+	shown_is("\xe2\x82", 2, "\\xe2\\x82");
+	shown_is("\xed\xa0\x80", 3, "\\xed\\xa0\\x80");
+	for (int i = 0; i < 10000; i++) {
+		struct tn_buf b = { 0 };
+		for (size_t k = 0; k < sizeof bytes; k++)
+			bytes[k] = (uint8_t)rnd();
+		tn_buf_shown(&b, bytes, sizeof bytes);
+		assert_true(tn_utf8_valid(b.p, b.n));
+		tn_buf_fini(&b);
+	}
+}
+
 int
 main(void)
 {
@@ -321,6 +356,7 @@ main(void)
 		cmocka_unit_test(test_utf8),
 		cmocka_unit_test(test_utf8_cut),
 		cmocka_unit_test(test_json),
+		cmocka_unit_test(test_shown),
 	};
 	const char *text = getenv("TARN_SEED");
 

@@ -4,8 +4,7 @@
 
 #include <errno.h>
 
-#include "batch/compact_int.h"
-#include "clock_help.h"
+#include "cold_help.h"
 
 #define DAYS 8u
 #define FILES 9u
@@ -16,24 +15,11 @@ static const char sql[] =
     "CREATE MATERIALIZED VIEW days AS SELECT date_trunc('day', ts) AS d,"
     " count(*) AS n FROM ev GROUP BY d;";
 
-static char cold[100];
-
 static void
 make(struct rig *g, uint32_t young_max)
 {
-	struct tn_diag d = { .line = 0 };
-	char mark[100];
-	struct tn_lake_cold_opts o = { cold, mark, NULL, 0 };
-	int64_t us = 0;
-
-	assert_true(tn_serving_time(tn_slice_of("2026-03-09T13:00:00Z"), &us));
-	clock_begin(us);
-	rig_make(g, sql);
+	cold_make(g, sql, "2026-03-09T13:00:00Z");
 	g->batch->o.young_files_max = young_max;
-	(void)snprintf(cold, sizeof cold, "%s/disk", g->dir);
-	(void)snprintf(mark, sizeof mark, "%s/cold", g->dir);
-	assert_int_equal(tn_os_mkdirs(cold), TN_OK);
-	assert_int_equal(tn_lake_cold_open(g->lake, &o, &d), TN_OK);
 }
 
 static void
@@ -57,21 +43,6 @@ silver_files(struct rig *g)
 	    g->model->streams[0].id, &first);
 
 	tn_catalog_snapshot_put(s);
-	return n;
-}
-
-static uint32_t
-failed_runs(struct rig *g)
-{
-	struct tn_arena *a = tn_arena_new(4096);
-	struct tn_catalog_run *runs;
-	uint32_t count, n = 0;
-
-	assert_int_equal(tn_catalog_runs(g->catalog, 0, 1000, a, &runs,
-	    &count), TN_OK);
-	for (uint32_t i = 0; i < count; i++)
-		n += runs[i].state == TN_RUN_FAILED;
-	tn_arena_free(a);
 	return n;
 }
 
@@ -114,13 +85,13 @@ many_damaged(void **state)
 		assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
 		pass(11000000);
 	}
-	assert_int_equal(failed_runs(&g), DAYS);
+	assert_int_equal(failed_runs(&g, NULL), DAYS);
 	assert_int_equal(tn_counter_read(g.batch->skipped), DAYS);
 	for (uint32_t i = 0; i < 4; i++) {
 		pass(20 * MINUTE);
 		assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
 	}
-	assert_int_equal(failed_runs(&g), DAYS);
+	assert_int_equal(failed_runs(&g, NULL), DAYS);
 	assert_int_equal(silver_files(&g), 3 * DAYS);
 	drop(&g);
 }
@@ -164,6 +135,44 @@ unnamed(void **state)
 	drop(&g);
 }
 
+/* Goal: how long a file waits is what the settings say: not at all after the
+ * disk's first failure, then twice as long each time up to the most, at once
+ * when it is damaged. */
+static void
+waits_as_set(void **state)
+{
+	static const int64_t minutes[] = { 0, 2, 4, 8, 9, 9 };
+	struct rig g;
+	struct tn_catalog_file files[2];
+	struct merge m = { .files = files, .count = 1 };
+
+	(void)state;
+	make(&g, 100);
+	g.batch->o.file_retry_us = 2 * MINUTE;
+	g.batch->o.file_retry_max_us = 9 * MINUTE;
+	memset(files, 0, sizeof files);
+	files[0].id = 100001;
+	files[1].id = 100002;
+	for (uint32_t i = 0; i < TN_COUNT(minutes); i++) {
+		(void)tn_batch_skip(g.batch, &m, false, "input/output error");
+		if (minutes[i] > 0) {
+			pass(minutes[i] * MINUTE - 1);
+			assert_true(tn_batch_is_skipped(g.batch->compaction,
+			    100001));
+			pass(1);
+		}
+		assert_false(tn_batch_is_skipped(g.batch->compaction,
+		    100001));
+	}
+	m.files = files + 1;
+	(void)tn_batch_skip(g.batch, &m, true, "damaged");
+	pass(9 * MINUTE - 1);
+	assert_true(tn_batch_is_skipped(g.batch->compaction, 100002));
+	pass(1);
+	assert_false(tn_batch_is_skipped(g.batch->compaction, 100002));
+	drop(&g);
+}
+
 /* ---- cuts amid a verify ----------------------------------------------- */
 
 static struct {
@@ -171,6 +180,8 @@ static struct {
 	const char *reason;
 	uint32_t opened;             /* Files of bronze. */
 	uint32_t every;              /* A timer comes with so many of them. */
+	uint32_t early;              /* Seals when half of the files that are
+	                              * compared first were opened. */
 	struct rig *g;
 } amid;
 
@@ -183,6 +194,8 @@ slow_open(const char *path, int flags, int mode)
 	if (amid.b != NULL && strstr(path, "/bronze/") != NULL &&
 	    strstr(path, ".parquet") != NULL && (flags & 3) == 0) {
 		mono += MINUTE;
+		if (amid.opened == FILES)        /* Each is hashed and read. */
+			amid.early = amid.g->seals;
 		if (amid.opened++ % amid.every == 0)
 			assert_int_equal(tn_batch_post(amid.b, &q), TN_OK);
 	}
@@ -226,8 +239,10 @@ cuts_amid_verify(void **state)
 	once = seals_of_verify(&g, 1000, "timer");
 	print_message("%u opened, %u seals, %u without\n", amid.opened, once,
 	    none);
-	assert_true(amid.opened >= FILES);
+	assert_true(amid.opened >= 3 * FILES);
 	assert_int_equal(once, none + 1);
+	/* It was taken before; the one posted and the last one came behind. */
+	assert_int_equal(g.seals - amid.early, 2);
 	more = seals_of_verify(&g, amid.opened / 3 + 1, "timer");
 	assert_in_range(more, none + 1, none + 3);
 	drop(&g);
@@ -303,8 +318,11 @@ cold_disk_fails(void **state)
 	takes_us = 5000000;
 	assert_int_equal(tries(&g, 10), 1);
 	pass(11 * MINUTE);
+	g.batch->o.cold_retry_us = 30 * MINUTE;
 	assert_int_equal(tries(&g, 10), 1);
 	pass(11 * MINUTE);
+	assert_int_equal(tries(&g, 10), 0);
+	pass(20 * MINUTE);
 	takes_us = 0;
 	/* Only one of them. */
 	assert_int_equal(tn_catalog_garbage(g.catalog, &old, a, &files,
@@ -329,6 +347,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(many_damaged),
 		cmocka_unit_test(unnamed),
+		cmocka_unit_test(waits_as_set),
 		cmocka_unit_test(cuts_amid_verify),
 		cmocka_unit_test(cold_disk_fails),
 	};

@@ -6,10 +6,7 @@
 
 #include <errno.h>
 
-#include "batch/compact_int.h"
-#include "clock_help.h"
-
-static char cold[100];
+#include "cold_help.h"
 
 static _Atomic bool dead;                /* The cold disk. */
 
@@ -32,19 +29,8 @@ static const char sql[] =
 static void
 make(struct rig *g)
 {
-	struct tn_diag d = { .line = 0 };
-	char mark[100];
-	struct tn_lake_cold_opts o = { cold, mark, NULL, 0 };
-	int64_t us = 0;
-
-	assert_true(tn_serving_time(tn_slice_of("2026-03-06T13:00:00Z"), &us));
-	clock_begin(us);
+	cold_make(g, sql, "2026-03-06T13:00:00Z");
 	table.open = dead_open;
-	rig_make(g, sql);
-	(void)snprintf(cold, sizeof cold, "%s/disk", g->dir);
-	(void)snprintf(mark, sizeof mark, "%s/cold", g->dir);
-	assert_int_equal(tn_os_mkdirs(cold), TN_OK);
-	assert_int_equal(tn_lake_cold_open(g->lake, &o, &d), TN_OK);
 }
 
 static void
@@ -287,22 +273,6 @@ silver_of(struct rig *g, uint32_t day, char path[static 300])
 	tn_catalog_snapshot_put(s);
 }
 
-static uint32_t
-failed_moves(struct rig *g)
-{
-	struct tn_arena *a = tn_arena_new(4096);
-	struct tn_catalog_run *runs;
-	uint32_t count, n = 0;
-
-	assert_int_equal(tn_catalog_runs(g->catalog, 0, 1000, a, &runs,
-	    &count), TN_OK);
-	for (uint32_t i = 0; i < count; i++)
-		n += strcmp(runs[i].kind, "move") == 0 && runs[i].state ==
-		    TN_RUN_FAILED;
-	tn_arena_free(a);
-	return n;
-}
-
 /* Goal: a damaged file stays where it is, told as a run and a number; all others
  * move, and it is tried again after hours, or when it is asked for. */
 static void
@@ -329,15 +299,15 @@ damaged_file(void **state)
 	}
 	assert_int_equal(files_of(&g, TN_TIER_SILVER, 0, &moved), 3);
 	assert_int_equal(moved, 2);
-	assert_int_equal(failed_moves(&g), 1);
+	assert_int_equal(failed_runs(&g, "move"), 1);
 	assert_int_equal(tn_counter_read(g.batch->skipped), 1);
 	/* Not before hours have gone by ... */
 	pass(300 * MINUTE);
 	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
-	assert_int_equal(failed_moves(&g), 1);
+	assert_int_equal(failed_runs(&g, "move"), 1);
 	pass(60 * MINUTE);
 	assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
-	assert_int_equal(failed_moves(&g), 2);
+	assert_int_equal(failed_runs(&g, "move"), 2);
 	/* ... but when a person asks. */
 	assert_int_equal(tn_os_write_file(path, was.p, was.n, 0640), TN_OK);
 	tn_buf_fini(&was);

@@ -38,9 +38,19 @@ define(void **state)
 	assert_int_equal(p.id, o.id);
 	assert_int_equal(p.version, 2);
 	assert_true(p.changed);
-	/* Back to the first text is a new version, too. */
+	/* Back to the first text is the first version, of a table. */
 	assert_int_equal(tn_catalog_define(c, TN_CATALOG_STREAM, "badge",
 	    "v1", NULL, &p), TN_OK);
+	assert_int_equal(p.version, 1);
+	assert_true(p.changed);
+	assert_int_equal(tn_catalog_define(c, TN_CATALOG_STREAM, "badge",
+	    "v3", NULL, &p), TN_OK);
+	assert_int_equal(p.version, 3);
+	/* Of a view it is another one. */
+	assert_int_equal(tn_catalog_define(c, TN_CATALOG_VIEW, "badge", "v2",
+	    NULL, &p), TN_OK);
+	assert_int_equal(tn_catalog_define(c, TN_CATALOG_VIEW, "badge", "v1",
+	    NULL, &p), TN_OK);
 	assert_int_equal(p.version, 3);
 	assert_int_equal(tn_catalog_names(c, a, &names, &count), TN_OK);
 	assert_int_equal(count, 2);

@@ -193,6 +193,8 @@ test_tree(void **unused)
 	assert_int_equal(tn_codec_json_get(tn_codec_json_get(root, "c"),
 	    "")->kind, TN_JSON_TRUE);
 	assert_null(tn_codec_json_get(root, "d"));
+	assert_int_equal(tn_codec_json_i64(root, "b", -7), -7);
+	assert_int_equal(tn_codec_json_i64(NULL, "b", 9), 9);
 	assert_null(tn_codec_json_get(v, "a"));
 	assert_null(tn_codec_json_get(NULL, "a"));
 	tn_buf_str(&t, "{");
@@ -204,6 +206,7 @@ test_tree(void **unused)
 	    TN_OK);
 	assert_int_equal(root->count, 300);
 	assert_true(tn_slice_is(tn_codec_json_get(root, "k0")->text, "900"));
+	assert_int_equal(tn_codec_json_i64(root, "k0", 0), 900);
 	assert_true(tn_slice_is(tn_codec_json_get(root, "k299")->text,
 	    "899"));
 	tn_buf_fini(&t);

@@ -705,6 +705,33 @@ long_spec(void **state)
 	tn_free(lengths);
 }
 
+/* Goal: whatever bytes a block of the log calls its source, bronze has texts
+ * that a reader takes back, and the rows are whole. */
+static void
+bad_source(void **state)
+{
+	static const uint32_t lengths[] = { 1, 2 };
+	struct tn_log_block b = { .lsn = 3, .stream = 9, .offset = 70,
+	    .rows = 2, .received_us = RECEIVED,
+	    .spec = tn_slice_of("format=\xe9"),
+	    .source = tn_slice_of("inbox \xff\\.csv"),
+	    .raw = tn_slice_of("abb"), .lengths = lengths }, out;
+	struct tn_batch *bronze = tn_governance_bronze_of(&b);
+	struct tn_arena *a = tn_arena_new(4096);
+	uint32_t next;
+
+	(void)state;
+	assert_non_null(bronze);
+	assert_int_equal(tn_governance_block_of(bronze, 0, 9, a, &out, &next),
+	    TN_OK);
+	assert_int_equal(next, 2);
+	assert_true(tn_slice_is(out.source, "inbox \\xff\\\\.csv"));
+	assert_true(tn_slice_is(out.spec, "format=\\xe9"));
+	assert_true(tn_slice_eq(out.raw, b.raw));
+	tn_record_batch_unref(bronze);
+	tn_arena_free(a);
+}
+
 int
 main(void)
 {
@@ -718,6 +745,7 @@ main(void)
 		cmocka_unit_test(bad_blocks),
 		cmocka_unit_test(bronze_runs),
 		cmocka_unit_test(bronze_dictionaries),
+		cmocka_unit_test(bad_source),
 		cmocka_unit_test(long_spec),
 	};
 

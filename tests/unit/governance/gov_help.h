@@ -4,32 +4,10 @@
 #define TN_GOV_HELP_H
 
 #include "governance/governance.h"
+#include "random.h"
 
-#define UNUSED __attribute__((unused))
 /* 2026-03-01 00:30:00 UTC */
 #define RECEIVED INT64_C(1772325000000000)
-
-static uint64_t random_state = 1;
-
-UNUSED static uint32_t
-random_below(uint32_t n)
-{
-	uint64_t z = random_state += UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return (uint32_t)((z ^ z >> 31) % n);
-}
-
-UNUSED static void
-random_start(void)
-{
-	const char *text = getenv("TARN_SEED");
-
-	if (text != NULL)
-		random_state = strtoull(text, NULL, 10);
-	print_message("TARN_SEED=%llu\n", (unsigned long long)random_state);
-}
 
 /* ---- streams --------------------------------------------------------- */
 

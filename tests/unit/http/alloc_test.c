@@ -43,21 +43,7 @@ WRAP(tn_arena_try_alloc, (struct tn_arena *a, size_t n), (a, n))
 
 static struct rig rig;
 
-static int
-start(void **state)
-{
-	(void)state;
-	rig_start(&rig);
-	return 0;
-}
-
-static int
-stop(void **state)
-{
-	(void)state;
-	rig_stop(&rig);
-	return 0;
-}
+RIG_OF_GROUP(rig)
 
 /* A request as bytes; ${headers} are whole lines. */
 static void

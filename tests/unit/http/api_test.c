@@ -6,21 +6,7 @@
 
 static struct rig rig;
 
-static int
-start(void **state)
-{
-	(void)state;
-	rig_start(&rig);
-	return 0;
-}
-
-static int
-stop(void **state)
-{
-	(void)state;
-	rig_stop(&rig);
-	return 0;
-}
+RIG_OF_GROUP(rig)
 
 #define JSON "Content-Type: application/json\r\n"
 #define NDJSON "Content-Type: application/x-ndjson\r\n"

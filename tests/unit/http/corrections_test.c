@@ -18,21 +18,7 @@ static const char sql[] =
 
 static struct rig rig = { .sql = sql };
 
-static int
-start(void **state)
-{
-	(void)state;
-	rig_start(&rig);
-	return 0;
-}
-
-static int
-stop(void **state)
-{
-	(void)state;
-	rig_stop(&rig);
-	return 0;
-}
+RIG_OF_GROUP(rig)
 
 #define VISITS "/api/v1/views/visits/corrections"
 

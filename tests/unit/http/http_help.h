@@ -274,6 +274,23 @@ rig_stop(struct rig *g)
 	assert_int_equal(system(command), 0);
 }
 
+/* Setup and teardown of a group with this rig. */
+#define RIG_OF_GROUP(rig) \
+	static int \
+	start(void **state) \
+	{ \
+		(void)state; \
+		rig_start(&(rig)); \
+		return 0; \
+	} \
+	static int \
+	stop(void **state) \
+	{ \
+		(void)state; \
+		rig_stop(&(rig)); \
+		return 0; \
+	}
+
 /* ---- the client ------------------------------------------------------ */
 
 struct reply {

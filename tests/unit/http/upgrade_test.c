@@ -55,21 +55,7 @@ static struct rig shut = { .password = "correct horse",
 	.mqtt = { .adopt = adopt, .arg = &seen } };
 static struct rig none;
 
-static int
-start(void **state)
-{
-	(void)state;
-	rig_start(&rig);
-	return 0;
-}
-
-static int
-stop(void **state)
-{
-	(void)state;
-	rig_stop(&rig);
-	return 0;
-}
+RIG_OF_GROUP(rig)
 
 #define GET "GET /mqtt HTTP/1.1\r\nHost: localhost\r\n"
 #define UP "Connection: Upgrade\r\nUpgrade: websocket\r\n"

@@ -8,21 +8,7 @@
 static struct rig rig = { .header_ms = 600, .body_idle_ms = 5000,
 	.pending_bytes_max = 4 << 20 };
 
-static int
-start(void **state)
-{
-	(void)state;
-	rig_start(&rig);
-	return 0;
-}
-
-static int
-stop(void **state)
-{
-	(void)state;
-	rig_stop(&rig);
-	return 0;
-}
+RIG_OF_GROUP(rig)
 
 #define GET_LIVEZ "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
 #define POST_PLAIN "POST /api/v1/streams/plain HTTP/1.1\r\n" \

@@ -4,68 +4,11 @@
 #define TN_LAKE_HELP_H
 
 #include <errno.h>
-#include <unistd.h>
 
+#include "folder.h"
 #include "lake/lake.h"
-#include "os/os.h"
 
-#define UNUSED __attribute__((unused))
 #define DAY INT64_C(86400000000)
-
-static uint64_t random_state = 1;
-
-UNUSED static uint64_t
-random_u64(void)
-{
-	uint64_t z = random_state += UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
-}
-
-UNUSED static uint32_t
-random_below(uint32_t n)
-{
-	return (uint32_t)(random_u64() % n);
-}
-
-UNUSED static void
-random_start(void)
-{
-	const char *text = getenv("TARN_SEED");
-
-	if (text != NULL)
-		random_state = strtoull(text, NULL, 10);
-	print_message("TARN_SEED=%llu\n", (unsigned long long)random_state);
-}
-
-/* ---- folders --------------------------------------------------------- */
-
-UNUSED static int
-folder_new(void **state)
-{
-	char *dir = tn_strdup("/tmp/tarn-lake-XXXXXX");
-
-	*state = mkdtemp(dir);
-	return *state == NULL;
-}
-
-UNUSED static int
-folder_free(void **state)
-{
-	char command[200];
-	int rc;
-
-	tn_os_use(NULL);
-	snprintf(command, sizeof command, "rm -rf '%s'", (char *)*state);
-	rc = system(command);
-	tn_free(*state);
-	return rc;
-}
-
-#define FOLDER_TEST(f) \
-	cmocka_unit_test_setup_teardown(f, folder_new, folder_free)
 
 UNUSED static struct tn_lake *
 open_lake(const char *dir)

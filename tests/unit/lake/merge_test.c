@@ -107,6 +107,80 @@ in_order(void **state)
 	tn_lake_close(lake);
 }
 
+/* A file of ${rows} rows that all have the same long text, kept once. */
+static void
+put_long(struct tn_lake *lake, uint32_t i, uint32_t rows, struct tn_slice text)
+{
+	char label[20];
+	struct tn_lake_write w = { .tier = "bronze", .table = "t",
+	    .partition = "", .label = label, .time_column = -1 };
+	struct tn_arena *a = tn_arena_new(1 << 16);
+	struct tn_column *dict = tn_arena_zalloc(a, sizeof *dict);
+	struct tn_column *c = tn_arena_zalloc(a, 3 * sizeof *c);
+	uint32_t *codes = tn_arena_zalloc(a, rows * sizeof *codes);
+	uint32_t *offsets = tn_arena_zalloc(a, 2 * sizeof *offsets);
+	int64_t *n = tn_arena_alloc(a, rows * sizeof *n);
+	struct tn_batch *b;
+
+	for (uint32_t k = 0; k < rows; k++)
+		n[k] = (int64_t)i * rows + k;
+	offsets[1] = (uint32_t)text.n;
+	*dict = (struct tn_column){ .type = three.fields[2].type, .rows = 1,
+	    .offsets = offsets, .bytes = text.p };
+	c[0] = c[1] = (struct tn_column){ .type = three.fields[0].type,
+	    .rows = rows, .values = n };
+	c[1].type = three.fields[1].type;
+	c[2] = (struct tn_column){ .type = three.fields[2].type,
+	    .rows = rows, .values = codes, .dict = dict };
+	b = tn_record_batch_new(a, &three, rows, c);
+	(void)snprintf(label, sizeof label, "long%u", (unsigned)i);
+	assert_int_equal(tn_lake_put(lake, &w, &b, 1, &files[i]), TN_OK);
+	paths[i] = files[i].path;
+	tn_record_batch_unref(b);
+}
+
+/* Goal: rows that share a long text, as those of a body share its header, are
+ * read as codes of it, in few pieces however small these are to be: each reads
+ * a page anew. */
+static void
+shared_texts(void **state)
+{
+	enum { ROWS = 30000, BYTES = 40000 };
+	struct tn_lake *lake = open_lake(*state);
+	char *text = tn_alloc(BYTES);
+	struct tn_lake_merge_opts o = { .paths = paths, .count = 2,
+	    .schema = &three, .piece = { 20000, 1 << 20 } };
+	struct tn_lake_merge *m = NULL;
+	const struct tn_batch *b = NULL;
+	struct tn_diag d = { .message = "" };
+	uint32_t rows = 0, pieces = 0;
+	enum tn_status st;
+
+	memset(text, 'h', BYTES);
+	for (uint32_t i = 0; i < 2; i++)
+		put_long(lake, i, ROWS, (struct tn_slice){
+		    (const uint8_t *)text, BYTES });
+	assert_int_equal(tn_lake_merge_open(lake, &o, &m, &d), TN_OK);
+	for (;;) {
+		st = tn_lake_merge_next(m, &b, &d);
+		if (st != TN_OK)
+			break;
+		assert_non_null(b->columns[2].dict);
+		assert_int_equal(b->columns[2].dict->offsets[1], BYTES);
+		for (uint32_t i = 0; i < b->rows; i++)
+			assert_int_equal(i64_at(b, 1, i), rows + i);
+		rows += b->rows;
+		pieces++;
+	}
+	assert_int_equal(st, TN_END);
+	assert_int_equal(rows, 2 * ROWS);
+	print_message("%u pieces\n", pieces);
+	assert_true(pieces < 100);
+	tn_lake_merge_close(m);
+	tn_free(text);
+	tn_lake_close(lake);
+}
+
 /* Goal: a file that is not sorted as it is said to be is told, by its name. */
 static void
 not_sorted(void **state)
@@ -200,6 +274,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		FOLDER_TEST(in_order),
 		FOLDER_TEST(not_sorted),
+		FOLDER_TEST(shared_texts),
 		FOLDER_TEST(other_order),
 	};
 

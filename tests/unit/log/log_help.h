@@ -3,42 +3,10 @@
 #ifndef TN_LOG_HELP_H
 #define TN_LOG_HELP_H
 
-#include <unistd.h>
-
+#include "folder.h"
 #include "log/log.h"
-#include "os/os.h"
-
-#define UNUSED __attribute__((unused))
 
 /* ---- randomness ------------------------------------------------------ */
-
-static uint64_t random_state = 1;
-
-UNUSED static uint64_t
-step_random(uint64_t *s)
-{
-	uint64_t z = *s += UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
-}
-
-UNUSED static uint32_t
-random_below(uint32_t n)
-{
-	return (uint32_t)(step_random(&random_state) % n);
-}
-
-UNUSED static void
-random_start(void)
-{
-	const char *text = getenv("TARN_SEED");
-
-	if (text != NULL)
-		random_state = strtoull(text, NULL, 10);
-	print_message("TARN_SEED=%llu\n", (unsigned long long)random_state);
-}
 
 UNUSED static void
 fill_seeded(uint8_t *p, size_t n, uint64_t seed)
@@ -54,38 +22,6 @@ fill_random(uint8_t *p, size_t n)
 {
 	fill_seeded(p, n, random_below(1 << 30));
 }
-
-/* ---- folders --------------------------------------------------------- */
-
-static int
-remove_all(const char *dir)
-{
-	char command[400];
-
-	(void)snprintf(command, sizeof command, "rm -rf '%s'", dir);
-	return system(command);
-}
-
-UNUSED static int
-folder_new(void **state)
-{
-	char *dir = tn_strdup("/tmp/tarn-log-XXXXXX");
-
-	*state = mkdtemp(dir);
-	return *state == NULL;
-}
-
-UNUSED static int
-folder_free(void **state)
-{
-	int rc = remove_all(*state);
-
-	tn_free(*state);
-	return rc;
-}
-
-#define FOLDER_TEST(f) \
-	cmocka_unit_test_setup_teardown(f, folder_new, folder_free)
 
 /* ---- blocks ---------------------------------------------------------- */
 

@@ -14,6 +14,9 @@ struct craft {
 	int encoding;
 	bool optional;
 	bool v2;
+	bool packed;         /* v2: says that it is compressed */
+	int codec;
+	int raw_more;        /* What its length unpacked is said to be more */
 	int values;
 	const void *body;
 	size_t body_bytes;
@@ -33,7 +36,7 @@ put_page(struct tn_buf *b, const struct craft *k, bool dict)
 	int16_t last = 0, in = 0;
 
 	tn_parquet_put_i32(b, &last, 1, dict ? 2 : k->v2 ? 3 : 0);
-	tn_parquet_put_i32(b, &last, 2, (int32_t)n);
+	tn_parquet_put_i32(b, &last, 2, (int32_t)n + (dict ? 0 : k->raw_more));
 	tn_parquet_put_i32(b, &last, 3, (int32_t)n);
 	tn_parquet_put_field(b, &last, dict ? 7 : k->v2 ? 8 : 5,
 	    TN_PQ_T_STRUCT);
@@ -44,7 +47,7 @@ put_page(struct tn_buf *b, const struct craft *k, bool dict)
 		tn_parquet_put_i32(b, &in, 4, k->encoding);
 		tn_parquet_put_i32(b, &in, 5, k->level_bytes);
 		tn_parquet_put_i32(b, &in, 6, 0);
-		tn_parquet_put_bool(b, &in, 7, false);
+		tn_parquet_put_bool(b, &in, 7, k->packed);
 	} else {
 		tn_parquet_put_i32(b, &in, 2, dict ? 0 : k->encoding);
 	}
@@ -103,7 +106,7 @@ put_group(struct tn_buf *b, const struct craft *k, size_t data_at,
 	tn_parquet_put_i64(b, &chunk, 2, 0);
 	tn_parquet_put_field(b, &chunk, 3, TN_PQ_T_STRUCT);
 	tn_parquet_put_i32(b, &meta, 1, k->physical);
-	tn_parquet_put_i32(b, &meta, 4, TN_PQ_RAW);
+	tn_parquet_put_i32(b, &meta, 4, k->codec);
 	tn_parquet_put_i64(b, &meta, 5, k->values);
 	tn_parquet_put_i64(b, &meta, 7, (int64_t)(end - 4));
 	tn_parquet_put_i64(b, &meta, 9, (int64_t)data_at);
@@ -417,6 +420,38 @@ dictionaries(void **state)
 	expect(k, body, sizeof body, tn_status_text(TN_ECORRUPT));
 }
 
+/* Goal: a page that is not compressed and says two lengths is refused, of either
+ * version, whichever is larger, also where the column is compressed otherwise
+ * and where levels stand before the values. */
+static void
+two_lengths(void **state)
+{
+	/* A run of two values that are there, and the values. */
+	static const uint8_t body[] = { 4, 1, 7, 0, 0, 0, 8, 0, 0, 0 };
+	static const int more[] = { 0, 4, -4, 1, -1, 1 << 20 };
+	struct craft k = { .physical = 1, .converted = -1, .values = 2 };
+	struct tn_diag d;
+
+	(void)state;
+	for (uint32_t way = 0; way < 8; way++) {
+		k.v2 = way > 0;
+		k.packed = way == 1;             /* By nothing. */
+		k.codec = way > 3 ? TN_PQ_ZSTD : TN_PQ_RAW;
+		k.optional = k.v2 && way % 2 == 0;
+		k.level_bytes = k.optional ? 2 : 0;
+		k.body = k.optional ? body : body + 2;
+		k.body_bytes = sizeof body - (k.optional ? 0 : 2);
+		for (uint32_t i = 0; i < TN_COUNT(more); i++) {
+			k.raw_more = more[i];
+			assert_string_equal(read_text(&k, false, &d),
+			    more[i] == 0 ? "7|8|" :
+			    tn_status_text(TN_ECORRUPT));
+			assert_true(more[i] == 0 || strstr(d.message,
+			    "two lengths") != NULL);
+		}
+	}
+}
+
 /* Goal: a dictionary is not kept where a page does not use it. */
 static void
 unused_dictionaries(void **state)
@@ -516,6 +551,7 @@ main(void)
 		cmocka_unit_test(fixed_bytes),
 		cmocka_unit_test(split_and_rle),
 		cmocka_unit_test(dictionaries),
+		cmocka_unit_test(two_lengths),
 		cmocka_unit_test(unused_dictionaries),
 		cmocka_unit_test(bombs_are_refused),
 		cmocka_unit_test(split_characters),

@@ -49,9 +49,19 @@ test_forms(void **state)
 	struct tn_buf b = { .n = 0 };
 
 	(void)state;
-	for (size_t i = 0; i < TN_COUNT(cases); i++)
+	for (size_t i = 0; i < TN_COUNT(cases); i++) {
+		struct tn_interval v;
+		char quoted[128];
+
 		assert_string_equal(normal(&b, cases[i].text),
 		    cases[i].print);
+		/* JSON has the same text, behind a quote. */
+		(void)snprintf(quoted, sizeof quoted, "\"%s\"", cases[i].print);
+		assert_true(tn_record_parse_interval(
+		    tn_slice_of(cases[i].text), &v));
+		assert_string_equal(printed(&b,
+		    tn_record_type(TN_T_INTERVAL), &v, true), quoted);
+	}
 	tn_buf_fini(&b);
 }
 

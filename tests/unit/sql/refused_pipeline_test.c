@@ -208,6 +208,12 @@ static const struct {
 	    "bad_topic", 1, 31 },
 	{ "CREATE TABLE x (a text) WITH (mqtt = 'a/#/b')",
 	    "bad_topic", 1, 31 },
+	{ "CREATE TABLE x (a text) WITH (mqtt = 'a/{a}/{a}')",
+	    "bad_topic", 1, 31 },
+	{ "CREATE TABLE x (a text) WITH (mqtt = 'b/{a}, a/{a} -> a')",
+	    "bad_topic", 1, 31 },
+	{ "CREATE TABLE x (a text) WITH (mqtt = '$share/g/a')",
+	    "bad_topic", 1, 31 },
 	{ "CREATE MATERIALIZED VIEW v WITH (publish = 'v/{offic}') AS "
 	    "SELECT office, count(*) AS n FROM badge GROUP BY office",
 	    "unknown_column", 1, 34 },

@@ -1,0 +1,105 @@
+/* header: do the names of a CSV body mean this stream at all? A body whose names
+ * are no columns, not one of them, is another table, or this one read wrongly
+ * (delimiter, encoding, capitals): all of it would be nulls. It is refused
+ * before a row is taken, with the likely cause.
+ *
+ * Names that only some columns have are no mistake: fields may come and go. */
+#include "ingest/ingest_int.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#define SHOWN 60             /* Bytes of a name. */
+
+static const struct tn_field *
+column_of(const struct tn_schema *s, const char *name)
+{
+	for (uint32_t i = 0; i < s->count; i++)
+		if (strcmp(s->fields[i].name, name) == 0)
+			return &s->fields[i];
+	return NULL;
+}
+
+/* In other capitals only. */
+static const struct tn_field *
+like(const struct tn_schema *s, const char *name)
+{
+	for (uint32_t i = 0; i < s->count; i++)
+		if (strcasecmp(s->fields[i].name, name) == 0)
+			return &s->fields[i];
+	return NULL;
+}
+
+static bool
+is_meant(const struct tn_codec_spec *spec, const struct tn_schema *s,
+    const char *name)
+{
+	for (uint32_t i = 0; i < spec->rename_count; i++)
+		if (strcmp(spec->renames[i].from, name) == 0)
+			return true;
+	return column_of(s, name) != NULL;
+}
+
+/* What can be shown: the rest as '?'. */
+static void
+show(char out[SHOWN + 1], const char *name)
+{
+	size_t n = strlen(name), i;
+	bool text = tn_utf8_valid((const uint8_t *)name, n);
+
+	for (i = 0; i < n && i < SHOWN; i++) {
+		uint8_t c = (uint8_t)name[i];
+		out[i] = c < ' ' || c == 0x7f || (c >= 0x80 && !text) ? '?' :
+		    name[i];
+	}
+	while (i > 0 && i < n && ((uint8_t)name[i] & 0xc0) == 0x80)
+		i--;                     /* No half of a letter. */
+	out[i] = '\0';
+}
+
+static void
+hint(const struct tn_codec_spec *spec, const struct tn_schema *s,
+    struct tn_diag *d)
+{
+	const char *first = spec->columns[0];
+	const struct tn_field *same = like(s, first);
+	const char *other = strpbrk(first, ";\t|");
+	char shown[SHOWN + 1];
+
+	show(shown, first);
+	if ((uint8_t)first[0] >= 0xfe ||
+	    !tn_utf8_valid((const uint8_t *)first, strlen(first)))
+		tn_diag_hint(d, "it is no UTF-8: save it as CSV UTF-8");
+	else if (spec->column_count == 1 && other != NULL &&
+	    *other != spec->delimiter)
+		tn_diag_hint(d, "delimiter=%s reads such a file",
+		    *other == '\t' ? "tab" : *other == ';' ? ";" : "|");
+	else if (same != NULL)
+		tn_diag_hint(d, "capitals count: rename=%s:%s", same->name,
+		    shown);
+	else
+		tn_diag_hint(d, "columns=A,B names the fields, "
+		    "rename=COLUMN:FIELD one of them; header=false: the first "
+		    "line is a row; tarn help load");
+}
+
+enum tn_status
+tn_ingest_header_try(const struct tn_codec_spec *spec,
+    const struct tn_sql_table *t, struct tn_diag *d)
+{
+	char shown[SHOWN + 1];
+
+	if (spec->format != TN_CODEC_CSV || spec->column_count == 0 ||
+	    spec->constant_count > 0)
+		return TN_OK;
+	for (uint32_t i = 0; i < spec->column_count; i++)
+		if (is_meant(spec, t->schema, spec->columns[i]))
+			return TN_OK;
+	hint(spec, t->schema, d);
+	show(shown, spec->columns[0]);
+	return tn_diag_set(d, TN_EINVAL, "no_column", "no field is a column of "
+	    "%s: the %s \"%s\"%s", t->name, spec->column_count == 1 ?
+	    "only one is" : "first is", shown, spec->column_count == 1 ? "" :
+	    " ...");
+}
