@@ -65,6 +65,7 @@ struct fresh {
 };
 
 #define SPARE_MAX 65536          /* Works kept for the next ones. */
+#define SAY_EVERY_US (INT64_C(60) * 1000000)
 
 /* ---- routing --------------------------------------------------------- */
 
@@ -458,7 +459,16 @@ follow(struct work *w, struct route *const *routes, uint32_t count)
 	}
 }
 
-/* Routes whose pattern takes the topic, in the arena. */
+/* Those of a stream are beside each other, in the order of its patterns. */
+static bool
+same_stream(const struct route *a, const struct route *b)
+{
+	return tn_ingest_route_stream(a->ingest) ==
+	    tn_ingest_route_stream(b->ingest);
+}
+
+/* Of each stream the first route whose pattern takes the topic, in the arena: a
+ * message is an event of a stream once, whatever its patterns share. */
 static uint32_t
 find_routes(struct tn_mqtt *m, struct tn_slice topic, struct route ***out)
 {
@@ -469,7 +479,8 @@ find_routes(struct tn_mqtt *m, struct tn_slice topic, struct route ***out)
 		return 0;
 	*out = tn_arena_alloc(m->arena, m->route_count * sizeof **out);
 	for (uint32_t i = 0; i < m->route_count; i++)
-		if (tn_codec_topic_match(m->routes[i].topic, topic, values))
+		if ((n == 0 || !same_stream((*out)[n - 1], &m->routes[i])) &&
+		    tn_codec_topic_match(m->routes[i].topic, topic, values))
 			(*out)[n++] = &m->routes[i];
 	return n;
 }
@@ -560,22 +571,42 @@ is_repeated(struct conn *c, const struct tn_codec_mqtt_packet *p)
 	return true;
 }
 
+/* Not for each one of a client that goes on. */
 static void
-refuse_publish(struct conn *c, const struct tn_codec_mqtt_packet *p,
-    uint8_t reason)
+say_refused(struct conn *c, struct tn_slice topic)
+{
+	struct tn_mqtt *m = c->m;
+	int64_t now_us = tn_os_mono_us();
+
+	tn_counter_add(m->refused, 1);
+	if (m->refused_said_us != 0 &&
+	    now_us - m->refused_said_us < SAY_EVERY_US)
+		return;
+	m->refused_said_us = now_us;
+	tn_say(TN_WARN, "mqtt", "client %.100s may not publish (%.*s): %s",
+	    c->session->client_id, (int)(topic.n < 100 ? topic.n : 100),
+	    (const char *)topic.p, c->may_publish ? "the topic is for rows of "
+	    "a view" : "its token is not of scope ingest or admin");
+}
+
+static void
+refuse_publish(struct conn *c, const struct tn_codec_mqtt_packet *p)
 {
 	uint8_t type = p->qos == 1 ? TN_MQTT_PUBACK : TN_MQTT_PUBREC;
 
-	tn_counter_add(c->m->refused, 1);
+	say_refused(c, p->topic);
+	/* 3.1.1 has no word for it: acknowledge, or close (MQTT-3.3.5-2). An
+	 * ack would say that the event is safe. A bridge's broker would send it
+	 * again for ever: there it is only a copy of what a view says. */
+	if (c->version != TN_MQTT_V5 && c->out == NULL) {
+		tn_mqtt_conn_end(c, TN_MQTT_NOT_AUTHORIZED);
+		return;
+	}
 	if (p->qos == 0)
 		return;
-	/* 3.1.1 must acknowledge and tell nothing (MQTT-3.3.5-2). */
-	if (p->qos == 2 && c->version != TN_MQTT_V5 &&
-	    tn_mqtt_session_received(c->session, p->id) == NULL)
-		tn_mqtt_session_receive(c->session, p->id, 0);
 	c->unacked++;
 	tn_mqtt_conn_ack_end(c, tn_mqtt_conn_ack_begin(c, type, p->id),
-	    c->version == TN_MQTT_V5 ? reason : 0, NULL);
+	    TN_MQTT_NOT_AUTHORIZED, NULL);
 }
 
 /* For those who subscribed before it came, and to be retained. False: memory
@@ -636,8 +667,9 @@ tn_mqtt_publish(struct conn *c, const struct tn_codec_mqtt_packet *p)
 	tn_os_crash_point("mqtt_publish_received");
 	tn_counter_add(m->received[p->qos], 1);
 	c->session->messages_in++;
-	if (!c->may_publish) {
-		refuse_publish(c, p, TN_MQTT_NOT_AUTHORIZED);
+	if (!c->may_publish || (count == 0 &&
+	    tn_mqtt_is_view_topic(m, p->topic))) {
+		refuse_publish(c, p);
 		return TN_OK;
 	}
 	if (is_repeated(c, p))

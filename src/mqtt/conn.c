@@ -25,6 +25,10 @@
 #define RESEND_PAUSE_US INT64_C(5000000)
 #define ASKED_MAX 16             /* (UN)SUBSCRIBEs that wait for a sync. */
 #define PACKETS_A_TURN 4096      /* Of one call; the rest comes back. */
+#define TURN_US 5000             /* As long at most, looked at after */
+#define TURN_LOOK 16             /* so many packets; */
+#define NODES_A_TURN 20000       /* and so many of the tree of filters. */
+#define MORE_OPEN 64             /* See may_open. */
 #define PROGRESS_BYTES 1024      /* Of a long packet that is on its way. */
 
 /* ---- life ------------------------------------------------------------ */
@@ -69,6 +73,7 @@ stream_closed(void *arg, enum tn_status why)
 	struct tn_mqtt *m = c->m;
 
 	c->stream = NULL;
+	tn_budget_set(&c->held, 0);
 	if (c->out != NULL)
 		tn_mqtt_bridge_closed(c, why);
 	c->step = CONN_CLOSING;
@@ -107,6 +112,7 @@ stream_drained(void *arg)
 {
 	struct conn *c = arg;
 
+	(void)tn_mqtt_conn_unsent(c);
 	if (c->session != NULL)
 		tn_mqtt_session_kick(c->session);
 	if (c->clogged)
@@ -318,6 +324,22 @@ tn_mqtt_conn_ack_end(struct conn *c, uint64_t number, uint8_t reason,
 
 /* ---- packets --------------------------------------------------------- */
 
+/* Of QoS 2: may another identifier be open until PUBREL? The session has them,
+ * so they outlast connections. Not to read a client of 3.1.1 would not do, as
+ * its PUBRELs come behind what it has sent already; so all sessions together
+ * may have more of them than the limit of each. */
+static bool
+may_open(const struct conn *c, uint16_t id)
+{
+	const struct tn_mqtt *m = c->m;
+	const struct session *s = c->session;
+
+	return s->received_count < m->o.inflight_max ||
+	    (c->version != TN_MQTT_V5 &&
+	    m->received_open < UINT64_C(1) * MORE_OPEN * m->o.inflight_max) ||
+	    tn_mqtt_session_received(s, id) != NULL;
+}
+
 /* QoS 1 and 2 on their way to us. 5.0 was told the limit; 3.1.1 cannot be: it
  * is not read until some are acknowledged. */
 static enum tn_status
@@ -325,6 +347,13 @@ may_take(struct conn *c, const struct tn_codec_mqtt_packet *p)
 {
 	if (p->qos == 0)
 		return TN_OK;
+	if (p->qos == 2 && !may_open(c, p->id)) {
+		tn_say(TN_WARN, "mqtt", "client %.100s is cut off: %u messages "
+		    "of QoS 2 without PUBREL", c->session->client_id,
+		    (unsigned)c->session->received_count);
+		tn_mqtt_conn_end(c, TN_MQTT_RECEIVE_MAX_EXCEEDED);
+		return TN_ECLOSED;
+	}
 	if (c->version != TN_MQTT_V5)
 		return c->ack_count < c->m->o.inflight_max ? TN_OK : TN_EFULL;
 	if (c->unacked < c->m->o.inflight_max)
@@ -456,7 +485,7 @@ must_wait(struct conn *c)
 {
 	const struct tn_mqtt_opts *o = &c->m->o;
 
-	c->clogged = tn_mqtt_conn_queued(c) > 2 * o->unsent_bytes_max;
+	c->clogged = tn_mqtt_conn_unsent(c) > 2 * tn_mqtt_unsent_max(c->m);
 	return c->clogged || c->asked >= ASKED_MAX ||
 	    c->ack_count >= 2 * o->inflight_max || is_behind(c->m);
 }
@@ -530,6 +559,24 @@ take_packet(struct conn *c, struct tn_slice packet)
 
 /* ---- bytes ----------------------------------------------------------- */
 
+/* Others want their turn, too. Filters of many levels with wildcards can make
+ * one packet cost what thousands do, so that is counted as well. */
+struct turn {
+	uint32_t packets;
+	int64_t begun_us;
+	uint64_t visited;            /* Nodes, before it. */
+};
+
+static bool
+is_over(const struct conn *c, struct turn *t)
+{
+	if (++t->packets == PACKETS_A_TURN ||
+	    tn_mqtt_tree_visited(c->m->tree) - t->visited > NODES_A_TURN)
+		return true;
+	return t->packets % TURN_LOOK == 0 &&
+	    tn_os_mono_us() - t->begun_us > TURN_US;
+}
+
 /* Whole packets off the front of ${in}. TN_EFULL: the next one has to wait.
  * TN_END: more bytes are needed. */
 static enum tn_status
@@ -537,12 +584,11 @@ take_packets(struct conn *c, struct tn_slice *in)
 {
 	enum tn_status st = TN_OK;
 	uint8_t reason = TN_MQTT_MALFORMED_PACKET;
+	struct turn turn = { 0, tn_os_mono_us(),
+	    tn_mqtt_tree_visited(c->m->tree) };
 	size_t bytes;
 
-	for (uint32_t n = 0; c->step == CONN_NEW || c->step == CONN_OPEN;
-	    n++) {
-		if (n == PACKETS_A_TURN)
-			return TN_EFULL;
+	while (c->step == CONN_NEW || c->step == CONN_OPEN) {
 		st = tn_codec_mqtt_frame(*in, c->m->o.packet_bytes_max,
 		    &bytes, &reason);
 		if (st == TN_OK && bytes > in->n)
@@ -559,6 +605,8 @@ take_packets(struct conn *c, struct tn_slice *in)
 			return st;
 		in->p += bytes;
 		in->n -= bytes;
+		if (in->n > 0 && is_over(c, &turn))
+			return TN_EFULL;
 	}
 	return c->step == CONN_CHECKING ? TN_EFULL : TN_OK;
 }

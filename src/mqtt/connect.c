@@ -4,9 +4,11 @@
  *   a client certificate) -> its session, old or new, on disk when it is to
  *   last -> CONNACK -> resume
  *
- * A password is checked by argon2id on the pool; bytes that come meanwhile
- * wait. A token (trn_...) as password, under any user name, is checked at
- * once. Tokens of scope ingest may publish, those of scope read may subscribe.
+ * A password is checked by argon2id on the pool, two at a time; bytes that come
+ * meanwhile wait. Who guessed too often must wait, too (governance), by address:
+ * "server busy". A token (trn_...) as password, under any user name, is checked at
+ * once. Tokens of scope ingest may publish, those of scope read may subscribe:
+ * a session that has subscriptions is not for the former, new or old.
  *
  * What can go wrong: everything a CONNECT can ask that is not there is refused
  * by its reason (5.0) or return code (3.1.1); a client that is connected
@@ -20,6 +22,7 @@
 #define CLIENT_ID_MAX 1024
 #define USER_MAX 256             /* Bytes of the name that are kept. */
 #define SECOND_US INT64_C(1000000)
+#define CHECKS_AT_ONCE 2         /* Passwords; 64 MiB each. */
 
 static bool
 has(const struct tn_codec_mqtt_props *p, enum tn_codec_mqtt_property id)
@@ -340,6 +343,22 @@ needs_room(struct conn *c, const struct tn_codec_mqtt_packet *p)
 	    (p->connect.clean_start && s != NULL && s->kept));
 }
 
+/* Who may not subscribe gets nothing of what somebody subscribed to under this
+ * identifier, nor puts an end to it, be it connected or not. */
+static bool
+belongs_to_reader(const struct conn *c, const struct session *s)
+{
+	return s != NULL && !c->may_subscribe && (s->sub_count > 0 ||
+	    s->first != NULL || s->late != NULL);
+}
+
+static bool
+may_will(const struct conn *c, const struct tn_codec_mqtt_packet *p)
+{
+	return c->may_publish &&
+	    !tn_mqtt_is_view_topic(c->m, p->connect.will_topic);
+}
+
 static void forgotten(void *arg, enum tn_status st);
 
 static void
@@ -361,7 +380,8 @@ admit(struct conn *c, const struct tn_codec_mqtt_packet *p)
 		return;
 	}
 	/* A will is a publish. */
-	if (p->connect.has_will && !c->may_publish) {
+	if ((p->connect.has_will && !may_will(c, p)) ||
+	    belongs_to_reader(c, tn_mqtt_session_find(c->m, id))) {
 		tn_mqtt_connect_refuse(c, TN_MQTT_NOT_AUTHORIZED);
 		return;
 	}
@@ -400,11 +420,12 @@ admit(struct conn *c, const struct tn_codec_mqtt_packet *p)
 
 struct check {
 	struct tn_net_job job;       /* First. */
+	struct check *next;          /* Waits for its turn. */
 	struct conn *conn;
-	char *peer;
+	char *address;
 	char *password;
 	size_t bytes;
-	bool right;
+	enum tn_status status;
 };
 
 /* What came behind the CONNECT has its turn, unless there is more to wait. */
@@ -438,28 +459,69 @@ forgotten(void *arg, enum tn_status st)
 	tn_mqtt_conn_unref(c);
 }
 
+/* Who came too often must wait: that says nothing about the password. */
 static void
-checked(struct tn_net_job *job)
+check_end(struct check *k)
 {
-	struct check *k = (struct check *)job;
 	struct conn *c = k->conn;
+	bool right = k->status == TN_OK;
 
 	if (c->step == CONN_CHECKING) {
 		/* As the first packet again, for those who refuse it. */
 		c->step = CONN_NEW;
-		c->may_publish = c->may_subscribe = k->right;
-		if (k->right && !c->m->draining)
+		c->may_publish = c->may_subscribe = right;
+		if (right && !c->m->draining)
 			admit(c, c->hello);
 		else
-			tn_mqtt_connect_refuse(c,
+			tn_mqtt_connect_refuse(c, k->status == TN_EFULL ?
+			    TN_MQTT_SERVER_BUSY :
 			    TN_MQTT_BAD_USER_OR_PASSWORD);
 		greeted(c);
 	}
 	c->m->work--;
 	tn_mqtt_conn_unref(c);
-	tn_free(k->peer);
+	tn_free(k->address);
 	tn_free(k->password);
 	tn_free(k);
+}
+
+static void run_check(struct tn_net_job *job);
+
+/* Few at a time: each counts as a wrong guess until it is checked, and a fleet
+ * behind one address that comes back at once must not look like a guesser. */
+void
+tn_mqtt_checks_go(struct tn_mqtt *m)
+{
+	while (m->checks != NULL && (m->draining ||
+	    m->checking < CHECKS_AT_ONCE)) {
+		struct check *k = m->checks;
+		k->job.run = run_check;
+		/* Others have all of the pool: the next second, or when one
+		 * is back. */
+		if (!m->draining && tn_net_pool_post(m->o.pool, &k->job) !=
+		    TN_OK)
+			return;
+		m->checks = k->next;
+		if (m->checks == NULL)
+			m->checks_last = NULL;
+		if (!m->draining) {
+			m->checking++;
+			continue;
+		}
+		k->status = TN_ECLOSED;
+		check_end(k);
+	}
+}
+
+static void
+checked(struct tn_net_job *job)
+{
+	struct check *k = (struct check *)job;
+	struct tn_mqtt *m = k->conn->m;
+
+	m->checking--;
+	check_end(k);
+	tn_mqtt_checks_go(m);
 }
 
 static void
@@ -470,9 +532,9 @@ run_check(struct tn_net_job *job)
 	uint32_t wait_s = 0;
 	struct tn_slice text = { (uint8_t *)k->password, k->bytes };
 
-	k->right = tn_governance_login(k->conn->m->o.access, text, k->peer,
-	    session, &wait_s) == TN_OK;
-	if (k->right)
+	k->status = tn_governance_login(k->conn->m->o.access, text,
+	    k->address, session, &wait_s);
+	if (k->status == TN_OK)
 		tn_governance_logout(k->conn->m->o.access,
 		    tn_slice_of(session));
 	job->run = checked;
@@ -498,30 +560,41 @@ keep_hello(struct conn *c, const struct tn_codec_mqtt_packet *p)
 	tn_buf_fini(&bytes);
 }
 
+/* Without the port: each connection has another one. */
+static char *
+address_of(const char *peer)
+{
+	const char *end = strrchr(peer, ':');
+
+	if (peer[0] == '[' && end != NULL && end[-1] == ']')
+		return tn_strndup(peer + 1, (size_t)(end - peer - 2));
+	return end == NULL ? tn_strdup(peer) :
+	    tn_strndup(peer, (size_t)(end - peer));
+}
+
 static void
 check_password(struct conn *c, const struct tn_codec_mqtt_packet *p)
 {
 	struct check *k = tn_zalloc(sizeof *k);
+	struct tn_mqtt *m = c->m;
 
 	keep_hello(c, p);
-	k->job.run = run_check;
+	/* A new one that is set meanwhile ends the connection. */
+	c->pass = tn_governance_password_pass(c->m->o.access);
 	k->conn = c;
-	k->peer = tn_strdup(tn_net_stream_peer(c->stream));
+	k->address = address_of(tn_net_stream_peer(c->stream));
 	k->bytes = p->connect.password.n;
 	k->password = tn_strndup((const char *)p->connect.password.p,
 	    k->bytes);
 	c->step = CONN_CHECKING;
 	tn_mqtt_conn_ref(c);
-	c->m->work++;
-	if (tn_net_pool_post(c->m->o.pool, &k->job) == TN_OK)
-		return;
-	c->m->work--;
-	c->step = CONN_NEW;
-	tn_mqtt_connect_refuse(c, TN_MQTT_SERVER_BUSY);
-	tn_mqtt_conn_unref(c);
-	tn_free(k->peer);
-	tn_free(k->password);
-	tn_free(k);
+	m->work++;
+	if (m->checks_last != NULL)
+		m->checks_last->next = k;
+	else
+		m->checks = k;
+	m->checks_last = k;
+	tn_mqtt_checks_go(m);
 }
 
 static bool
@@ -540,8 +613,8 @@ grant(struct conn *c, enum tn_governance_scope scope)
 static void
 check_token(struct conn *c, const struct tn_codec_mqtt_packet *p)
 {
-	enum tn_governance_scope scope = tn_governance_bearer(
-	    c->m->o.access, p->connect.password);
+	enum tn_governance_scope scope = tn_governance_bearer_pass(
+	    c->m->o.access, p->connect.password, &c->pass);
 
 	grant(c, scope);
 	if (scope == TN_SCOPE_NONE)

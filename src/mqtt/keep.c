@@ -14,8 +14,10 @@
  * session. Values of 's' and 'o' begin with a version byte; integers in them
  * are varints.
  *
- * What can go wrong: an entry whose session or message is missing (the store
- * was damaged): it is left out at the start, and told. */
+ * What can go wrong: an entry is damaged, or its session or message is missing
+ * (the store was damaged): it is dropped at the start, and told. So are
+ * sessions and wills over a limit that was lowered; a retained message is left
+ * out then, and stays. */
 #include "mqtt/mqtt_int.h"
 
 #define KEEP_VERSION 1
@@ -321,8 +323,8 @@ struct load {
 	struct slot *messages, *sessions;    /* In order of number. */
 	uint32_t message_count, message_cap;
 	uint32_t session_count, session_cap;
-	uint32_t left_out;
-	uint32_t wills_left;         /* Over the limit. */
+	uint32_t dropped;            /* Damaged. */
+	uint32_t sessions_left, retained_left, wills_left;   /* Over limits. */
 	size_t will_bytes;
 	int64_t now_us;
 };
@@ -364,15 +366,23 @@ find(const struct slot *list, uint32_t count, uint64_t number)
 	    list[low].what : NULL;
 }
 
+static void
+drop_damaged(struct load *l, struct tn_slice key)
+{
+	l->dropped++;
+	tn_mqtt_store_drop(l->m->store, key);
+}
+
 static bool
 load_retained(void *arg, struct tn_slice key, struct tn_slice value)
 {
 	struct load *l = arg;
 	struct message *msg = tn_mqtt_message_load(value);
 
-	(void)key;
-	if (msg == NULL || tn_mqtt_retained_put(l->m->retained, msg) != TN_OK)
-		l->left_out++;
+	if (msg == NULL)
+		drop_damaged(l, key);
+	else if (tn_mqtt_retained_put(l->m->retained, msg) != TN_OK)
+		l->retained_left++;
 	tn_mqtt_message_unref(msg);
 	return true;
 }
@@ -385,7 +395,7 @@ load_message(void *arg, struct tn_slice key, struct tn_slice value)
 
 	if (msg == NULL || key.n != 9) {
 		tn_mqtt_message_unref(msg);
-		l->left_out++;
+		drop_damaged(l, key);
 		return true;
 	}
 	msg->id = number_at(key, 1);
@@ -441,6 +451,7 @@ load_session(void *arg, struct tn_slice key, struct tn_slice value)
 	struct tn_slice id = get_text(&c), user;
 	uint32_t expiry_s = (uint32_t)tn_cursor_varint(&c);
 	int64_t expires_us = (int64_t)tn_cursor_u64(&c);
+	uint32_t lost = 0;
 	struct session *s;
 	uint64_t n;
 
@@ -448,12 +459,14 @@ load_session(void *arg, struct tn_slice key, struct tn_slice value)
 	n = tn_cursor_varint(&c);
 	if (c.failed || version != KEEP_VERSION || key.n != 9 ||
 	    expiry_s == 0 || tn_mqtt_session_find(l->m, id) != NULL) {
-		l->left_out++;
+		drop_damaged(l, key);
 		return true;
 	}
 	s = tn_mqtt_session_new(l->m, id, expiry_s);
 	if (s == NULL) {
-		l->left_out++;
+		/* Its queue goes, so it must not come back without. */
+		l->sessions_left++;
+		tn_mqtt_store_drop(l->m->store, key);
 		return true;
 	}
 	s->restored = true;
@@ -465,9 +478,11 @@ load_session(void *arg, struct tn_slice key, struct tn_slice value)
 	s->unsure = expires_us == 0;
 	set_expiry(s, expires_us, l->now_us);
 	while (n-- > 0 && !c.failed)
-		if (!load_subscription(s, &c))
-			l->left_out++;
+		lost += !load_subscription(s, &c);
 	s->cut = s->unsure || (c.p < c.end && tn_cursor_u8(&c) != 0);
+	l->dropped += lost;
+	if (lost > 0)
+		tn_mqtt_session_store(s);
 	remember(&l->sessions, &l->session_count, &l->session_cap, s->number,
 	    s);
 	return true;
@@ -507,7 +522,7 @@ load_out(void *arg, struct tn_slice key, struct tn_slice value)
 	struct out *o = tn_zalloc(sizeof *o);
 
 	if (s == NULL || !read_out(l, o, value)) {
-		l->left_out++;
+		l->dropped += s != NULL || l->sessions_left == 0;
 		tn_mqtt_store_drop(l->m->store, key);
 		tn_free(o->sub_ids);
 		tn_free(o);
@@ -550,7 +565,7 @@ load_received(void *arg, struct tn_slice key, struct tn_slice value)
 	uint64_t take = 0;
 
 	if (s == NULL || !read_take(l->m, value, &take)) {
-		l->left_out += s != NULL;
+		l->dropped += s != NULL;
 		tn_mqtt_store_drop(l->m->store, key);
 		return true;
 	}
@@ -567,7 +582,7 @@ load_released(void *arg, struct tn_slice key, struct tn_slice value)
 	    l->session_count, number_at(key, 1));
 
 	if (s == NULL || !read_take(l->m, value, &s->released)) {
-		l->left_out += s != NULL;
+		l->dropped += s != NULL;
 		tn_mqtt_store_drop(l->m->store, key);
 	}
 	return true;
@@ -603,7 +618,7 @@ load_will(void *arg, struct tn_slice key, struct tn_slice value)
 	    w->number != 0)
 		w->message = tn_mqtt_message_load((struct tn_slice){ c.p,
 		    (size_t)(c.end - c.p) });
-	l->left_out += w->message == NULL;
+	l->dropped += w->message == NULL;
 	if (w->message == NULL || !takes_will(l, w->message)) {
 		tn_mqtt_store_drop(l->m->store, key);
 		tn_mqtt_message_unref(w->message);
@@ -647,16 +662,24 @@ tn_mqtt_keep_load(struct tn_mqtt *m, struct tn_diag *d)
 		st = tn_mqtt_store_each(m->store,
 		    tn_slice_of(kinds[i].prefix), kinds[i].each, &l);
 		if (st == TN_ECORRUPT) {
-			l.left_out++;
+			l.dropped++;
 			st = TN_OK;
 		}
 	}
 	drop_orphans(&l);
 	tn_free(l.messages);
 	tn_free(l.sessions);
-	if (l.left_out > 0)
-		tn_say(TN_WARN, "mqtt", "%u damaged entries of sessions or "
-		    "retained messages were left out", (unsigned)l.left_out);
+	if (l.dropped > 0)
+		tn_say(TN_WARN, "mqtt", "%u damaged entries of sessions, "
+		    "wills or retained messages were dropped",
+		    (unsigned)l.dropped);
+	if (l.sessions_left > 0)
+		tn_say(TN_WARN, "mqtt", "%u sessions over mqtt_sessions_max "
+		    "were dropped", (unsigned)l.sessions_left);
+	if (l.retained_left > 0)
+		tn_say(TN_WARN, "mqtt", "%u retained messages over "
+		    "mqtt_retained_max or mqtt_retained_bytes were left out",
+		    (unsigned)l.retained_left);
 	if (l.wills_left > 0)
 		tn_say(TN_WARN, "mqtt", "%u wills over mqtt_queued_bytes were "
 		    "dropped", (unsigned)l.wills_left);

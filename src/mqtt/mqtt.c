@@ -7,6 +7,11 @@
 #define TICK_MS 1000
 #define MEBI ((size_t)1 << 20)
 #define WEEK_S (7u * 86400)
+#define RETRY_US 10000           /* Then others have their turn. */
+#define RETRY_AGAIN_MS 1
+#define UNSENT_SMALL 65536       /* Not counted each; memory is pressed. */
+#define UNSENT_LEAST 4096        /* It is short. */
+#define PASS_LOOK_S 16           /* Tokens expire without a word. */
 
 int64_t
 tn_mqtt_now_us(void)
@@ -45,6 +50,31 @@ set_defaults(struct tn_mqtt_opts *o)
 	set_u32(&o->session_expiry_max_s, WEEK_S);
 	set_u32(&o->connect_ms, 10000);
 	set_size(&o->unsent_bytes_max, MEBI);
+}
+
+/* ---- what waits for sockets ------------------------------------------- */
+
+size_t
+tn_mqtt_conn_unsent(struct conn *c)
+{
+	size_t n = tn_mqtt_conn_queued(c);
+	size_t most = 2 * c->m->o.unsent_bytes_max;
+
+	if (n <= UNSENT_SMALL && c->held.bytes == 0)
+		return n;
+	c->held.class = TN_BUDGET_DOORS;
+	tn_budget_set(&c->held, n <= UNSENT_SMALL ? 0 : n < most ? n : most);
+	return n;
+}
+
+size_t
+tn_mqtt_unsent_max(const struct tn_mqtt *m)
+{
+	size_t most = m->o.unsent_bytes_max;
+	enum tn_budget_level level = tn_budget_level();
+	size_t less = level == TN_BUDGET_PRESSED ? UNSENT_SMALL : UNSENT_LEAST;
+
+	return level == TN_BUDGET_CALM || most < less ? most : less;
 }
 
 static void
@@ -127,6 +157,24 @@ look_at_conn(struct conn *c, int64_t now_us)
 		    TN_MQTT_KEEP_ALIVE_TIMEOUT);
 }
 
+/* A revoked token, a new password: at once. What has expired: soon. */
+static void
+look_at_passes(struct tn_mqtt *m)
+{
+	uint64_t changes;
+
+	if (m->o.access == NULL)
+		return;
+	changes = tn_governance_changes(m->o.access);
+	if (changes == m->access_seen && m->tick_count % PASS_LOOK_S != 0)
+		return;
+	m->access_seen = changes;
+	for (struct conn *c = m->conns; c != NULL; c = c->next)
+		if (c->step == CONN_OPEN &&
+		    !tn_governance_pass_holds(m->o.access, &c->pass))
+			tn_mqtt_conn_end(c, TN_MQTT_NOT_AUTHORIZED);
+}
+
 static void
 look_at_bucket(struct tn_mqtt *m, uint32_t i, int64_t wall_us,
     int64_t mono_us)
@@ -163,6 +211,8 @@ tick(void *arg)
 	tn_mqtt_wills_due(m);
 	for (struct conn *c = m->conns; c != NULL; c = c->next)
 		look_at_conn(c, mono_us);
+	look_at_passes(m);
+	tn_mqtt_checks_go(m);
 	for (uint32_t i = 0; i < m->bucket_count; i++)
 		look_at_bucket(m, i, wall_us, mono_us);
 	tn_mqtt_retained_expire(m->retained, wall_us, forget_retained, m);
@@ -177,13 +227,28 @@ retry(void *arg)
 {
 	struct tn_mqtt *m = arg;
 	struct conn *next;
+	int64_t begun_us = tn_os_mono_us();
+	bool had_turn = false;
 
 	/* Before what their clients say now. */
 	tn_mqtt_wills_due(m);
 	for (struct conn *c = m->conns; c != NULL; c = next) {
 		next = c->next;
+		if (c->stalled && c->retried == m->retry_round)
+			had_turn = true;
+		if (!c->stalled || c->retried == m->retry_round)
+			continue;
+		c->retried = m->retry_round;
 		tn_mqtt_conn_go_on(c);
+		if (tn_os_mono_us() - begun_us < RETRY_US)
+			continue;
+		/* The rest of this round next time. */
+		tn_net_timer_start(m->retry, RETRY_AGAIN_MS, 0);
+		return;
 	}
+	m->retry_round++;
+	if (had_turn)
+		tn_net_timer_start(m->retry, RETRY_AGAIN_MS, 0);
 }
 
 /* ---- made ------------------------------------------------------------ */
@@ -272,6 +337,7 @@ tn_mqtt_new(struct tn_mqtt **out, const struct tn_mqtt_opts *o,
 	get_counters(m);
 	count_tick(m);
 	m->tick = tn_net_timer_new(o->loop, tick, m);
+	m->retry_round = 1;              /* New ones were in none. */
 	m->retry = tn_net_timer_new(o->loop, retry, m);
 	make_routes(m);
 	st = tn_mqtt_store_open(&m->store, o->loop, o->store_path, d);
@@ -442,6 +508,7 @@ tn_mqtt_drain(struct tn_mqtt *m)
 		c->no_will = true;
 		tn_mqtt_conn_end(c, TN_MQTT_SHUTTING_DOWN);
 	}
+	tn_mqtt_checks_go(m);
 }
 
 bool
@@ -467,11 +534,13 @@ tn_mqtt_free(struct tn_mqtt *m)
 	if (m == NULL)
 		return;
 	m->draining = true;
+	tn_mqtt_checks_go(m);
 	tn_net_listener_free(m->plain);
 	tn_net_listener_free(m->tls);
 	tn_net_timer_free(m->tick);
 	tn_net_timer_free(m->retry);
 	tn_mqtt_publishers_free(m->publishers);
+	m->publishers = NULL;
 	/* Nothing is listed or told any more; then sessions write their end,
 	 * which is the store's last. */
 	for (uint32_t i = 0; i < m->route_count; i++)

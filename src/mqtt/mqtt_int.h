@@ -7,7 +7,8 @@
  *   ws.c       WebSocket frames around a connection
  *   will.c     what a client leaves behind
  *   broker.c   publishing: streams, subscribers, retained; when an ack is due
- *   subscribe.c  filters taken and dropped, retained messages that they ask for
+ *   subscribe.c  filters taken and dropped
+ *   asked.c    retained messages that subscriptions ask for, turn by turn
  *   session.c  sessions: packet identifiers, queues, resending
  *   keep.c     sessions and retained messages to the store and back
  *   ring.c     what was committed to streams and may come again
@@ -53,7 +54,8 @@ struct message {
 	struct tn_codec_mqtt_props props;
 	uint8_t qos;
 	bool retain;
-	bool derived;                /* From a view: not kept, it comes again. */
+	uint32_t derived;            /* From a view: its publisher's number;
+	                              * not kept, it comes again. */
 	int64_t expires_us;          /* Wall clock; 0: never. */
 	uint64_t from;               /* For no-local: hash of the client's
 	                              * identifier; 0: Tarn itself. */
@@ -133,6 +135,8 @@ void tn_mqtt_tree_match(struct tree *t, struct tn_slice topic,
 /* Would anybody get it? */
 bool tn_mqtt_tree_takes(struct tree *t, struct tn_slice topic);
 uint32_t tn_mqtt_tree_count(const struct tree *t);
+/* Nodes that matching has looked at so far: what it costs. */
+uint64_t tn_mqtt_tree_visited(const struct tree *t);
 
 /* ---- retained (retain.c) --------------------------------------------- */
 
@@ -143,8 +147,16 @@ void tn_mqtt_retained_free(struct retained *r);
  * TN_EFULL: over a limit; the topic has none then. */
 TN_MUST_USE enum tn_status tn_mqtt_retained_put(struct retained *r,
     struct message *m);
-void tn_mqtt_retained_match(struct retained *r, struct tn_slice filter,
-    int64_t now_us, void (*each)(void *arg, struct message *m), void *arg);
+/* A topic that has one, whatever it is by then; counted by those who keep it
+ * for later. */
+struct held;
+void tn_mqtt_held_ref(struct held *h);
+void tn_mqtt_held_unref(struct held *h);
+/* NULL: none any more, or it has expired. */
+struct message *tn_mqtt_held_message(const struct held *h, int64_t now_us);
+/* Calls back for the topics that a filter takes; how many were looked at. */
+uint32_t tn_mqtt_retained_match(struct retained *r, struct tn_slice filter,
+    void (*each)(void *arg, struct held *h), void *arg);
 /* Drop what has expired, a few at a time; calls back for the store. */
 void tn_mqtt_retained_expire(struct retained *r, int64_t now_us,
     void (*gone)(void *arg, struct message *m), void *arg);
@@ -173,7 +185,8 @@ void tn_mqtt_store_sync(struct store *s,
 /* The same, but waits for room as long as it takes: nobody can be told. */
 void tn_mqtt_store_sync_patient(struct store *s,
     void (*synced)(void *arg, enum tn_status st), void *arg);
-/* All pairs whose key begins so, in order; before the loop runs. */
+/* All pairs whose key begins so, in order; before the loop runs. TN_ECORRUPT:
+ * some are damaged, which is told; they are left out, and dropped. */
 TN_MUST_USE enum tn_status tn_mqtt_store_each(struct store *s,
     struct tn_slice prefix, bool (*each)(void *arg, struct tn_slice key,
     struct tn_slice value), void *arg);
@@ -269,6 +282,9 @@ struct session {
 	                              * sent: it ended while connected. */
 	struct subscription *subs;
 	uint32_t sub_count;
+	struct asked *asked;         /* Filters: asked.c. */
+	struct session *next_asking;
+	bool asks;                   /* In that list, or at work. */
 	struct out *first, *last;    /* All that is on its way. */
 	struct out *unsent;          /* The first OUT_QUEUED one, or NULL. */
 	struct out *late, *late_last;    /* QoS 0 that waits for the socket:
@@ -276,8 +292,10 @@ struct session {
 	                              * asked for, and what came after them. */
 	uint32_t late_count;
 	uint32_t out_count;          /* Of the list. */
+	size_t queued_bytes;         /* Of both, shared messages whole. */
 	uint32_t inflight;           /* Sent and not done, of QoS 1 and 2. */
 	uint16_t next_packet;
+	uint64_t *used;              /* Identifiers, bits; mostly NULL. */
 	uint64_t next_order;
 	struct received *received;
 	uint32_t received_count, received_cap;
@@ -321,6 +339,8 @@ struct delivery {
 };
 struct out *tn_mqtt_session_give(struct session *s,
     const struct delivery *d);
+/* Would its queue take so many bytes more? */
+bool tn_mqtt_session_takes(const struct session *s, size_t bytes);
 /* It is on disk (or need not be): it may be sent. Frees dropped ones. */
 void tn_mqtt_session_let_go(struct out *o);
 /* It could not be kept: nobody gets it. */
@@ -342,6 +362,15 @@ void tn_mqtt_session_receive(struct session *s, uint16_t id, uint64_t take);
 bool tn_mqtt_session_release(struct session *s, uint16_t id);
 /* Append to the queue as it is; an entry that was loaded. */
 void tn_mqtt_session_append(struct session *s, struct out *o);
+
+/* ---- retained messages asked for (asked.c) --------------------------- */
+
+/* The session's subscription to ${filter} (given away) is to get what is
+ * retained, when _go is called, or as far as a turn has room for it later. */
+void tn_mqtt_ask_retained(struct session *s, char *filter);
+void tn_mqtt_asked_go(struct session *s);
+/* Nothing is to come any more. */
+void tn_mqtt_asked_free(struct session *s);
 
 /* ---- what is kept (keep.c) ------------------------------------------- */
 
@@ -365,7 +394,7 @@ void tn_mqtt_keep_retained(struct tn_mqtt *m, const struct message *msg);
 void tn_mqtt_keep_will(struct session *s);
 /* It was published, or is not to be. */
 void tn_mqtt_keep_will_less(struct tn_mqtt *m, uint64_t number);
-/* What the store holds, at start. Damaged entries are told and left out. */
+/* What the store holds, at start. Damaged entries are told and dropped. */
 TN_MUST_USE enum tn_status tn_mqtt_keep_load(struct tn_mqtt *m,
     struct tn_diag *d);
 
@@ -427,6 +456,7 @@ struct conn {
 	bool websocket, tls;
 	enum tn_governance_scope scope;  /* Given by how it came. */
 	bool may_publish, may_subscribe;
+	struct tn_governance_pass pass;  /* What these come from. */
 	bool problem_info;           /* Reason strings are wanted. */
 	bool bridge;                 /* 3.1.1 of another broker: nothing back
 	                              * that it sent, retain flags stay. */
@@ -436,6 +466,7 @@ struct conn {
 	bool no_will;                /* It said DISCONNECT. */
 	bool goodbye;                /* And had all its acks. */
 	bool stalled;                /* Not read: look again. */
+	uint32_t retried;            /* In this round (mqtt.c). */
 	bool clogged;                /* Because it does not read its answers. */
 	uint16_t keep_alive_s;
 	uint32_t unheard_bytes;      /* Of a packet that is not whole yet. */
@@ -444,6 +475,7 @@ struct conn {
 	                              * could come again. */
 	struct tn_buf in;            /* What is not taken yet. */
 	struct ws *ws;
+	struct tn_budget_share held; /* What waits for its socket. */
 	struct ack *acks;            /* A ring: acks_first .. + count. */
 	uint32_t ack_cap, ack_count;
 	uint64_t ack_first;          /* Number of the oldest. */
@@ -473,6 +505,10 @@ void tn_mqtt_conn_go_on(struct conn *c);
  * false). */
 bool tn_mqtt_conn_send(struct conn *c, const struct tn_codec_mqtt_packet *p);
 size_t tn_mqtt_conn_queued(const struct conn *c);
+/* The same, and in the memory budget from now on when it is much. */
+size_t tn_mqtt_conn_unsent(struct conn *c);
+/* So much at most; less when memory is short. */
+size_t tn_mqtt_unsent_max(const struct tn_mqtt *m);
 /* All connections go at once, silently: at the end of the program. */
 void tn_mqtt_conns_free(struct tn_mqtt *m);
 /* Close for a reason: told by DISCONNECT in 5.0 (0: say nothing). */
@@ -491,6 +527,8 @@ void tn_mqtt_aliases_free(struct conn *c);
 /* connect.c */
 void tn_mqtt_connect(struct conn *c, const struct tn_codec_mqtt_packet *p);
 void tn_mqtt_connect_refuse(struct conn *c, uint8_t reason);
+/* Passwords that wait, to the pool as far as it takes them. */
+void tn_mqtt_checks_go(struct tn_mqtt *m);
 /* The stream is gone, or DISCONNECT came: the session goes on alone. */
 void tn_mqtt_disconnected(struct conn *c);
 /* ws.c: frames in; bytes out with a frame's head before them. */
@@ -574,6 +612,9 @@ bool tn_mqtt_bridge_name(struct tn_slice client_id);
 struct publishers;
 struct publishers *tn_mqtt_publishers_new(struct tn_mqtt *m);
 void tn_mqtt_publishers_free(struct publishers *p);
+/* A topic for rows of a view, so that nobody else may write it; one that a
+ * stream takes is for all. */
+bool tn_mqtt_is_view_topic(struct tn_mqtt *m, struct tn_slice topic);
 
 /* ---- topics that no stream takes (source.c) --------------------------- */
 
@@ -616,7 +657,8 @@ struct tn_mqtt {
 	struct bridge *bridges;
 	struct tn_mqtt_bridges *bridge_specs;
 	struct tn_net_timer *tick;   /* Each second. */
-	struct tn_net_timer *retry;  /* For stalled connections. */
+	struct tn_net_timer *retry;  /* For stalled connections, */
+	uint32_t retry_round;        /* each once a round. */
 	struct tn_arena *arena;      /* Of the packet at hand. */
 	struct tn_buf scratch;
 	struct publishers *publishers;
@@ -630,7 +672,19 @@ struct tn_mqtt {
 	struct will *due_wills, *due_last;   /* Wait for room: will.c. */
 	uint32_t due_streams;        /* Of them become rows. */
 	int64_t will_said_us;        /* That one was dropped; monotonic. */
+	struct session *asking;      /* By next_asking: asked.c. */
+	struct asked_turn {
+		struct tn_net_job job;   /* First. */
+		struct tn_mqtt *m;
+		bool posted;
+	} asked_turn;
+	uint32_t asked_left;         /* Of this turn. */
+	uint64_t access_seen;        /* tn_governance_changes() then. */
+	int64_t refused_said_us;     /* That one may not publish; monotonic. */
 	size_t queued_bytes;         /* Of messages in queues. */
+	struct check *checks, *checks_last;  /* Of passwords: connect.c. */
+	uint32_t checking;           /* Of those before, on the pool. */
+	uint64_t received_open;      /* QoS 2 without PUBREL, of all sessions. */
 	uint32_t work;               /* Publishes on their way. */
 	struct work *spare;          /* For the next ones: broker.c. */
 	uint32_t spare_count, spare_idle;    /* idle: the lowest count

@@ -11,7 +11,8 @@
 
 struct held {
 	struct held *prev, *next;
-	struct node *node;
+	struct node *node;           /* NULL: the topic has none any more. */
+	uint32_t refs;               /* One of the node, others of asks. */
 };
 struct retained {
 	struct node root;
@@ -66,8 +67,31 @@ drop(struct retained *r, struct held *h)
 	n->retained = NULL;
 	n->held = NULL;
 	unlink_held(r, h);
-	tn_free(h);
+	h->node = NULL;
+	tn_mqtt_held_unref(h);
 	tn_mqtt_node_prune(n);
+}
+
+void
+tn_mqtt_held_ref(struct held *h)
+{
+	h->refs++;
+}
+
+void
+tn_mqtt_held_unref(struct held *h)
+{
+	if (--h->refs == 0)
+		tn_free(h);
+}
+
+struct message *
+tn_mqtt_held_message(const struct held *h, int64_t now_us)
+{
+	struct message *m = h->node == NULL ? NULL : h->node->retained;
+
+	return m != NULL && (m->expires_us == 0 || m->expires_us > now_us) ?
+	    m : NULL;
 }
 
 static bool
@@ -106,6 +130,7 @@ tn_mqtt_retained_put(struct retained *r, struct message *m)
 	if (n->held == NULL) {
 		n->held = tn_zalloc(sizeof *n->held);
 		n->held->node = n;
+		n->held->refs = 1;
 		r->count++;
 	} else {
 		unlink_held(r, n->held);
@@ -130,18 +155,16 @@ tn_mqtt_retained_payload(struct retained *r, struct tn_slice topic)
 /* ---- matching -------------------------------------------------------- */
 
 struct look {
-	int64_t now_us;
-	void (*each)(void *arg, struct message *m);
+	void (*each)(void *arg, struct held *h);
 	void *arg;
+	uint32_t nodes;              /* Looked at. */
 };
 
 static void
 give(const struct node *n, const struct look *l)
 {
-	struct message *m = n->retained;
-
-	if (m != NULL && (m->expires_us == 0 || m->expires_us > l->now_us))
-		l->each(l->arg, m);
+	if (n->held != NULL)
+		l->each(l->arg, n->held);
 }
 
 static bool
@@ -153,8 +176,9 @@ is_hidden(const struct node *root, const struct node *child)
 
 /* All below; depth is bounded by that of topics. */
 static void
-give_all(const struct node *root, const struct node *n, const struct look *l)
+give_all(const struct node *root, const struct node *n, struct look *l)
 {
+	l->nodes++;
 	give(n, l);
 	for (uint32_t i = 0; i < n->cap; i++)
 		if (n->slots[i] != NULL && !is_hidden(root, n->slots[i]))
@@ -163,12 +187,13 @@ give_all(const struct node *root, const struct node *n, const struct look *l)
 
 static void
 descend(const struct node *root, const struct node *n, const uint8_t *p,
-    const uint8_t *end, const struct look *l)
+    const uint8_t *end, struct look *l)
 {
 	const uint8_t *slash, *rest;
 	struct tn_slice level;
 	struct node *next;
 
+	l->nodes++;
 	if (p == NULL) {
 		give(n, l);
 		return;
@@ -192,13 +217,14 @@ descend(const struct node *root, const struct node *n, const uint8_t *p,
 			descend(root, n->slots[i], rest, end, l);
 }
 
-void
+uint32_t
 tn_mqtt_retained_match(struct retained *r, struct tn_slice filter,
-    int64_t now_us, void (*each)(void *arg, struct message *m), void *arg)
+    void (*each)(void *arg, struct held *h), void *arg)
 {
-	struct look l = { now_us, each, arg };
+	struct look l = { each, arg, 0 };
 
 	descend(&r->root, &r->root, filter.p, filter.p + filter.n, &l);
+	return l.nodes;
 }
 
 void

@@ -2,8 +2,7 @@
  *
  * The queue (first .. last) is in order of arrival; entries before ${unsent}
  * were sent. Packet identifiers are given in this order when an entry is
- * queued, so that an identifier is free unless it is that of the oldest entry,
- * and a resend after a restart bears the same one. QoS 0 is not queued: it is
+ * queued, so that a resend after a restart bears the same one. QoS 0 is not queued: it is
  * sent, or dropped when the client is away or reads too slowly; but retained
  * messages that a subscription asked for wait for the socket (late), and so
  * does what comes after them, as a newer message must not be overtaken.
@@ -15,6 +14,7 @@
 #include "os/os.h"
 
 #define BUCKETS_MIN 64
+#define USED_BYTES 8192          /* A bit for each packet identifier. */
 
 /* ---- the table ------------------------------------------------------- */
 
@@ -90,6 +90,7 @@ tn_mqtt_session_new(struct tn_mqtt *m, struct tn_slice id, uint32_t expiry_s)
 static void
 count_message(struct session *s, struct message *msg)
 {
+	s->queued_bytes += msg->bytes;
 	if (msg->queued++ == 0)
 		s->m->queued_bytes += msg->bytes;
 }
@@ -97,9 +98,95 @@ count_message(struct session *s, struct message *msg)
 static void
 count_message_less(struct session *s, struct message *msg)
 {
+	tn_assert(s->queued_bytes >= msg->bytes);
+	s->queued_bytes -= msg->bytes;
 	if (--msg->queued == 0)
 		s->m->queued_bytes -= msg->bytes;
 }
+
+static void
+count_entry(struct session *s)
+{
+	s->queued_bytes += sizeof(struct out);
+	s->m->queued_bytes += sizeof(struct out);
+}
+
+static void
+count_entry_less(struct session *s)
+{
+	s->queued_bytes -= sizeof(struct out);
+	s->m->queued_bytes -= sizeof(struct out);
+}
+
+/* Memory is shared by dynamic thresholds (Choudhury and Hahne, IEEE/ACM
+ * Transactions on Networking 6(2), 1998): a queue may hold as much as is left
+ * for all. One that nobody empties takes half, two of them a third each, and
+ * something is left for the others always. An eighth is kept for wills and
+ * aliases, so that clients can come back. */
+bool
+tn_mqtt_session_takes(const struct session *s, size_t bytes)
+{
+	const struct tn_mqtt *m = s->m;
+	size_t most = m->o.queued_bytes_max - m->o.queued_bytes_max / 8;
+
+	return m->queued_bytes < most && s->queued_bytes + bytes <=
+	    most - m->queued_bytes;
+}
+
+/* ---- packet identifiers ---------------------------------------------- */
+
+static uint16_t
+after(uint16_t id)
+{
+	return id == UINT16_MAX ? 1 : (uint16_t)(id + 1);
+}
+
+static void
+mark(struct session *s, uint16_t id, bool taken)
+{
+	uint64_t bit = UINT64_C(1) << (id % 64);
+
+	if (s->used == NULL)
+		return;
+	if (taken)
+		s->used[id / 64] |= bit;
+	else
+		s->used[id / 64] &= ~bit;
+}
+
+static void
+drop_used(struct session *s)
+{
+	if (s->used != NULL)
+		s->m->queued_bytes -= USED_BYTES;
+	tn_free(s->used);
+	s->used = NULL;
+}
+
+/* They are given in turn, so the oldest in the queue is the first to be met
+ * again. From then on, until the queue is empty, which are in use is looked up:
+ * one that is never answered must not stop the others. What was loaded may be
+ * out of turn. */
+static uint16_t
+take_packet(struct session *s)
+{
+	uint16_t id = s->next_packet;
+
+	if (s->used == NULL && s->first != NULL &&
+	    (s->restored || s->first->packet == id)) {
+		s->used = tn_zalloc(USED_BYTES);
+		s->m->queued_bytes += USED_BYTES;
+		for (const struct out *o = s->first; o != NULL; o = o->next)
+			mark(s, o->packet, true);
+	}
+	while (s->used != NULL && (s->used[id / 64] >> (id % 64) & 1) != 0)
+		id = after(id);
+	mark(s, id, true);
+	s->next_packet = after(id);
+	return id;
+}
+
+/* ---- entries of the queue --------------------------------------------- */
 
 /* The message has gone from the entry: all of it, or to PUBREL. */
 static void
@@ -149,7 +236,10 @@ drop_out(struct session *s, struct out *o)
 	else
 		s->last = o->prev;
 	s->out_count--;
-	s->m->queued_bytes -= sizeof *o;
+	count_entry_less(s);
+	mark(s, o->packet, false);
+	if (s->first == NULL)
+		drop_used(s);
 	o->session = NULL;
 	if (!o->held)
 		free_out(o);
@@ -168,7 +258,7 @@ tn_mqtt_session_append(struct session *s, struct out *o)
 	if (s->unsent == NULL && o->step == OUT_QUEUED)
 		s->unsent = o;
 	s->out_count++;
-	s->m->queued_bytes += sizeof *o;
+	count_entry(s);
 	if (o->message != NULL)
 		count_message(s, o->message);
 }
@@ -180,8 +270,8 @@ queue_is_full(const struct session *s, const struct delivery *d)
 	const struct tn_mqtt *x = s->m;
 
 	return (!d->retained && s->out_count >= x->o.queued_max) ||
-	    x->queued_bytes + d->message->bytes > x->o.queued_bytes_max ||
-	    (s->first != NULL && s->first->packet == s->next_packet);
+	    !tn_mqtt_session_takes(s, d->message->bytes) ||
+	    s->out_count >= UINT16_MAX;
 }
 
 static void
@@ -251,8 +341,8 @@ is_open(const struct session *s)
 static bool
 is_free(const struct session *s)
 {
-	return is_open(s) &&
-	    tn_mqtt_conn_queued(s->conn) <= s->m->o.unsent_bytes_max;
+	return is_open(s) && tn_mqtt_conn_unsent(s->conn) <=
+	    tn_mqtt_unsent_max(s->m);
 }
 
 static bool
@@ -271,7 +361,7 @@ drop_late(struct session *s)
 	if (s->late == NULL)
 		s->late_last = NULL;
 	s->late_count--;
-	s->m->queued_bytes -= sizeof *o;
+	count_entry_less(s);
 	count_message_less(s, o->message);
 	tn_mqtt_message_unref(o->message);
 	free_out(o);
@@ -304,17 +394,17 @@ tn_mqtt_session_kick(struct session *s)
 		s->inflight++;
 		tn_os_crash_point("mqtt_out_sent");
 	}
+	tn_mqtt_asked_go(s);
 }
 
 /* False: there is no room for it. */
 static bool
 wait_late(struct session *s, const struct delivery *d, bool retain)
 {
-	struct tn_mqtt *m = s->m;
 	struct out *o;
 
-	if (m->queued_bytes + d->message->bytes > m->o.queued_bytes_max ||
-	    (!d->retained && s->late_count >= m->o.queued_max))
+	if (!tn_mqtt_session_takes(s, d->message->bytes) || (!d->retained &&
+	    s->late_count >= s->m->o.queued_max))
 		return false;
 	o = tn_zalloc(sizeof *o);
 	o->message = d->message;
@@ -322,7 +412,7 @@ wait_late(struct session *s, const struct delivery *d, bool retain)
 	count_message(s, o->message);
 	o->retain = retain;
 	take_sub_ids(o, d);
-	m->queued_bytes += sizeof *o;
+	count_entry(s);
 	s->late_count++;
 	if (s->late_last != NULL)
 		s->late_last->next = o;
@@ -376,9 +466,7 @@ tn_mqtt_session_give(struct session *s, const struct delivery *d)
 	o->qos = qos;
 	o->retain = retain;
 	o->order = s->next_order++;
-	o->packet = s->next_packet;
-	s->next_packet = s->next_packet == UINT16_MAX ? 1 :
-	    (uint16_t)(s->next_packet + 1);
+	o->packet = take_packet(s);
 	o->held = true;
 	take_sub_ids(o, d);
 	tn_mqtt_session_append(s, o);
@@ -537,8 +625,11 @@ tn_mqtt_session_detach(struct session *s)
 	s->conn = NULL;
 	while (s->late != NULL)
 		drop_late(s);
-	if (s->kept)
+	if (s->kept) {
+		tn_mqtt_asked_go(s);
 		return;
+	}
+	tn_mqtt_asked_free(s);
 	while (s->first != NULL)
 		drop_out(s, s->first);
 }
@@ -585,6 +676,7 @@ tn_mqtt_session_receive(struct session *s, uint16_t id, uint64_t take)
 		    sizeof *s->received);
 	}
 	s->received[s->received_count++] = (struct received){ take, id };
+	s->m->received_open++;
 }
 
 bool
@@ -595,6 +687,7 @@ tn_mqtt_session_release(struct session *s, uint16_t id)
 	if (x == NULL)
 		return false;
 	*x = s->received[--s->received_count];
+	s->m->received_open--;
 	return true;
 }
 
@@ -618,6 +711,7 @@ tn_mqtt_session_free(struct session *s)
 {
 	tn_assert(s->conn == NULL);
 	s->kept = false;                /* The store stays as it is. */
+	tn_mqtt_asked_free(s);
 	while (s->late != NULL)
 		drop_late(s);
 	while (s->first != NULL)
@@ -628,6 +722,7 @@ tn_mqtt_session_free(struct session *s)
 	unlink_session(s);
 	tn_free(s->received);
 	s->received = NULL;
+	s->m->received_open -= s->received_count;
 	s->received_count = s->received_cap = 0;
 	tn_free(s->user);
 	s->user = NULL;

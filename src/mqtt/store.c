@@ -12,7 +12,8 @@
  * each second, so what is in it is written in the end. Waiters hear TN_ENOSPC
  * at each try and wait no longer, but for the patient ones; what is put
  * afterwards comes behind and may take back what they had begun. After any
- * other failure nothing is kept any more, all waiters hear TN_EIO. */
+ * other failure nothing is kept any more, all waiters hear TN_EIO. A damaged
+ * value is told when it is read, and dropped. */
 #include "mqtt/mqtt_int.h"
 
 #include "os/os.h"
@@ -338,12 +339,37 @@ tn_mqtt_store_is_full(const struct store *s)
 	return s->open->bytes.n > GATHER_MAX;
 }
 
+struct reading {
+	struct store *s;
+	bool (*each)(void *arg, struct tn_slice key, struct tn_slice value);
+	void *arg;
+};
+
+static bool
+give(void *arg, struct tn_slice key, struct tn_slice value)
+{
+	const struct reading *r = arg;
+
+	return r->each(r->arg, key, value);
+}
+
+/* Nobody can read it, and it would be told at each start. */
+static void
+drop_damaged(void *arg, struct tn_slice key)
+{
+	const struct reading *r = arg;
+
+	tn_mqtt_store_drop(r->s, key);
+}
+
 enum tn_status
 tn_mqtt_store_each(struct store *s, struct tn_slice prefix,
     bool (*each)(void *arg, struct tn_slice key, struct tn_slice value),
     void *arg)
 {
-	return tn_log_table_each(s->table, prefix, each, arg);
+	struct reading r = { s, each, arg };
+
+	return tn_log_table_each_or(s->table, prefix, give, drop_damaged, &r);
 }
 
 uint64_t

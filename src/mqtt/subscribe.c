@@ -6,8 +6,11 @@
  * Until the answer leaves, messages of a new subscription may come before it
  * (5.0, 3.8.4). What can go wrong: too many subscriptions or levels, no right
  * to subscribe: each filter has its own answer; the store has failed or has no
- * room: the connection ends. */
+ * room, or a packet has far more filters than a session may have: the
+ * connection ends. */
 #include "mqtt/mqtt_int.h"
+
+#define FILTERS_MORE 1000        /* In one packet, each with its answer. */
 
 struct subscribing {
 	struct conn *conn;
@@ -15,49 +18,9 @@ struct subscribing {
 	uint8_t type;
 	uint32_t count;
 	uint8_t *reasons;
-	/* Subscriptions whose retained messages are wanted: by filter, as
-	 * they may be gone until then. */
+	/* Subscriptions whose retained messages are wanted (asked.c). */
 	char **filters;
 };
-
-/* Its identifier is on disk: after a restart no other message has it. */
-static void
-retained_kept(void *arg, enum tn_status st)
-{
-	(void)st;                       /* Told in the log lines. */
-	tn_mqtt_session_let_go(arg);
-}
-
-static void
-send_retained_one(void *arg, struct message *msg)
-{
-	struct subscription *sub = arg;
-	struct session *s = sub->session;
-	struct delivery d = { .message = msg, .subs = &sub, .count = 1,
-	    .retained = true };
-	struct out *o;
-
-	if (sub->no_local && msg->from == s->hash)
-		return;
-	o = tn_mqtt_session_give(s, &d);
-	if (o != NULL && s->kept)
-		tn_mqtt_store_sync_patient(s->m->store, retained_kept, o);
-	else if (o != NULL)
-		tn_mqtt_session_let_go(o);
-}
-
-static void
-send_retained(struct session *s, const char *filter)
-{
-	struct subscription *sub = s->subs;
-
-	while (sub != NULL && strcmp(sub->filter, filter) != 0)
-		sub = sub->next_of_session;
-	if (sub != NULL)
-		tn_mqtt_retained_match(s->m->retained,
-		    tn_slice_of(sub->filter), tn_mqtt_now_us(),
-		    send_retained_one, sub);
-}
 
 static void
 subscribed(void *arg, enum tn_status st)
@@ -75,9 +38,12 @@ subscribed(void *arg, enum tn_status st)
 	for (uint32_t i = 0; i < x->count; i++) {
 		if (x->filters[i] != NULL && c->step == CONN_OPEN &&
 		    x->reasons[i] < 0x80)
-			send_retained(c->session, x->filters[i]);
-		tn_free(x->filters[i]);
+			tn_mqtt_ask_retained(c->session, x->filters[i]);
+		else
+			tn_free(x->filters[i]);
 	}
+	if (c->session != NULL)
+		tn_mqtt_asked_go(c->session);
 	tn_mqtt_conn_unref(c);
 	tn_free(x->filters);
 	tn_free(x->reasons);
@@ -143,13 +109,27 @@ subscribe_one(struct conn *c, const struct tn_codec_mqtt_filter *f,
 	return f->qos;
 }
 
+/* Many more than a session may have: each is compared with all it has, so a
+ * packet full of them would hold the loop. */
+static bool
+is_too_long(struct conn *c, const struct tn_codec_mqtt_packet *p)
+{
+	if (p->filter_count <= c->m->o.subscriptions_max + FILTERS_MORE)
+		return false;
+	tn_mqtt_conn_end(c, TN_MQTT_QUOTA_EXCEEDED);
+	return true;
+}
+
 void
 tn_mqtt_subscribe(struct conn *c, const struct tn_codec_mqtt_packet *p)
 {
-	struct subscribing *x = subscribing_new(c, p, TN_MQTT_SUBACK);
+	struct subscribing *x;
 	uint32_t id = (p->props.present >> TN_MQTT_P_SUBSCRIPTION_ID & 1) != 0
 	    ? p->props.sub_ids[0] : 0;
 
+	if (is_too_long(c, p))
+		return;
+	x = subscribing_new(c, p, TN_MQTT_SUBACK);
 	for (uint32_t i = 0; i < p->filter_count; i++) {
 		const struct tn_codec_mqtt_filter *f = &p->filters[i];
 		bool retained;
@@ -168,8 +148,11 @@ tn_mqtt_subscribe(struct conn *c, const struct tn_codec_mqtt_packet *p)
 void
 tn_mqtt_unsubscribe(struct conn *c, const struct tn_codec_mqtt_packet *p)
 {
-	struct subscribing *x = subscribing_new(c, p, TN_MQTT_UNSUBACK);
+	struct subscribing *x;
 
+	if (is_too_long(c, p))
+		return;
+	x = subscribing_new(c, p, TN_MQTT_UNSUBACK);
 	for (uint32_t i = 0; i < p->filter_count; i++)
 		x->reasons[i] = tn_mqtt_tree_drop(c->m->tree, c->session,
 		    p->filters[i].filter) ? TN_MQTT_SUCCESS :

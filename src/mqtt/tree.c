@@ -30,6 +30,7 @@ struct tree {
 	uint32_t count;
 	size_t bytes, bytes_max;     /* As cost() has it. */
 	uint64_t epoch;
+	uint64_t visited;            /* Nodes, by all walks so far. */
 	struct subscription **found;     /* Scratch of match. */
 	uint32_t found_count, found_cap;
 };
@@ -284,6 +285,7 @@ descend(struct tree *t, const struct node *n, const uint8_t *p,
 	struct tn_slice level;
 	struct node *next;
 
+	t->visited++;
 	if (n->hash != NULL && wild)
 		gather_node(t, n->hash);
 	if (p == NULL) {
@@ -376,11 +378,13 @@ has_any(const struct node *n)
 
 /* The way of descend, to the first one found. */
 static bool
-takes(const struct node *n, const uint8_t *p, const uint8_t *end, bool wild)
+takes(struct tree *t, const struct node *n, const uint8_t *p,
+    const uint8_t *end, bool wild)
 {
 	const uint8_t *slash, *rest;
 	struct node *next;
 
+	t->visited++;
 	if ((wild && has_any(n->hash)) || (p == NULL && has_any(n)))
 		return true;
 	if (p == NULL)
@@ -389,8 +393,8 @@ takes(const struct node *n, const uint8_t *p, const uint8_t *end, bool wild)
 	rest = slash == NULL ? NULL : slash + 1;
 	next = tn_mqtt_node_find(n, (struct tn_slice){ p,
 	    (size_t)((slash == NULL ? end : slash) - p) });
-	return (next != NULL && takes(next, rest, end, true)) ||
-	    (n->plus != NULL && wild && takes(n->plus, rest, end, true));
+	return (next != NULL && takes(t, next, rest, end, true)) ||
+	    (n->plus != NULL && wild && takes(t, n->plus, rest, end, true));
 }
 
 void
@@ -416,8 +420,14 @@ tn_mqtt_tree_takes(struct tree *t, struct tn_slice topic)
 {
 	bool wild = topic.n == 0 || *topic.p != '$';
 
-	return t->count > 0 && takes(&t->root, topic.p, topic.p + topic.n,
-	    wild);
+	return t->count > 0 && takes(t, &t->root, topic.p,
+	    topic.p + topic.n, wild);
+}
+
+uint64_t
+tn_mqtt_tree_visited(const struct tree *t)
+{
+	return t->visited;
 }
 
 uint32_t

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "mqtt/mqtt_int.h"
+#include "loop_help.h"
 #include "os/os.h"
 
 #ifndef BROKER_MORE_SQL
@@ -35,8 +35,6 @@ static struct {
 	struct tn_ingest *ingest;
 	struct tn_mqtt *m;
 	struct tn_mqtt_opts o;
-	struct tn_net_timer *poll, *guard;
-	bool (*until)(void);
 	int rows, quarantined;       /* Atomic: committed. */
 	uint64_t seed;
 	int64_t mono_us, wall_us;    /* The test's clock. */
@@ -70,8 +68,6 @@ clock_add_s(int64_t s)
 	__atomic_add_fetch(&b.wall_us, s * 1000000, __ATOMIC_SEQ_CST);
 }
 
-void __real_tn_net_timer_start(struct tn_net_timer *t, uint64_t first_ms,
-    uint64_t repeat_ms);
 void __wrap_tn_net_timer_start(struct tn_net_timer *t, uint64_t first_ms,
     uint64_t repeat_ms);
 void
@@ -82,48 +78,36 @@ __wrap_tn_net_timer_start(struct tn_net_timer *t, uint64_t first_ms,
 	    repeat_ms == 1000 ? 2 : repeat_ms);
 }
 
-static void
-poll_until(void *arg)
-{
-	(void)arg;
-	if (b.until())
-		tn_net_loop_stop(b.loop);
-}
-
-static void
-stuck(void *arg)
-{
-	(void)arg;
-	fail_msg("the loop did not end");
-}
-
-static inline void
-run_until(bool (*until)(void))
-{
-	b.until = until;
-	__real_tn_net_timer_start(b.poll, 1, 1);
-	__real_tn_net_timer_start(b.guard, 60000, 0);
-	tn_net_loop_run(b.loop);
-	tn_net_timer_stop(b.poll);
-	tn_net_timer_stop(b.guard);
-}
-
-static bool
+static inline bool
 is_idle(void)
 {
 	return tn_mqtt_idle(b.m);
 }
 
 /* No publish on its way, nothing to be written. */
-static bool
+static inline bool
 is_quiet(void)
 {
 	return b.m->work == 0 && tn_mqtt_store_idle(b.m->store);
 }
 
+/* The store has no room. */
+static inline bool
+waits(void)
+{
+	return tn_mqtt_store_waits(b.m->store);
+}
+
 /* ---- the broker ------------------------------------------------------ */
 
-static void
+/* Rows of streams so far. */
+static inline int
+committed(void)
+{
+	return __atomic_load_n(&b.rows, __ATOMIC_SEQ_CST);
+}
+
+static inline void
 rows_committed(void *arg, struct tn_governance_rows *rows)
 {
 	uint32_t bad = 0;
@@ -136,7 +120,7 @@ rows_committed(void *arg, struct tn_governance_rows *rows)
 	__atomic_add_fetch(&b.quarantined, (int)bad, __ATOMIC_SEQ_CST);
 }
 
-static size_t
+static inline size_t
 no_backlog(void *arg)
 {
 	(void)arg;
@@ -171,9 +155,7 @@ broker_start(void)
 	(void)snprintf(path, sizeof path, "%s/log", b.dir);
 	must(tn_log_open(&b.log, &lo, &d), &d);
 	must(tn_serving_model_new(&b.model, p, b.catalog, &d), &d);
-	b.loop = tn_net_loop_new();
-	b.poll = tn_net_timer_new(b.loop, poll_until, NULL);
-	b.guard = tn_net_timer_new(b.loop, stuck, NULL);
+	b.loop = loop_open();
 	io.loop = b.loop;
 	io.model = b.model;
 	io.catalog = b.catalog;
@@ -198,10 +180,7 @@ broker_stop(void)
 	tn_net_loop_settle(b.loop);
 	tn_mqtt_free(b.m);
 	tn_ingest_free(b.ingest);
-	tn_net_timer_free(b.poll);
-	tn_net_timer_free(b.guard);
-	tn_net_loop_settle(b.loop);
-	tn_net_loop_free(b.loop);
+	loop_close();
 	tn_serving_model_free(b.model);
 	tn_log_close(b.log);
 	tn_lake_close(b.lake);
@@ -244,7 +223,7 @@ broker_drop(void **state)
 
 /* ---- a client -------------------------------------------------------- */
 
-#define HEARD_MAX 4096
+#define HEARD_MAX 16384
 
 struct client {
 	struct tn_net_stream *s;     /* NULL: not connected. */
@@ -294,7 +273,7 @@ client_hear(struct client *c, const struct tn_codec_mqtt_packet *p)
 		client_ack(c, TN_MQTT_PUBCOMP, p->id);
 }
 
-static void
+static inline void
 client_bytes(void *arg, struct tn_slice in)
 {
 	struct client *c = arg;
@@ -320,7 +299,7 @@ client_bytes(void *arg, struct tn_slice in)
 	}
 }
 
-static void
+static inline void
 client_closed(void *arg, enum tn_status why)
 {
 	struct client *c = arg;
@@ -333,7 +312,7 @@ client_closed(void *arg, enum tn_status why)
 static const struct tn_net_stream_calls client_calls = {
 	.bytes = client_bytes, .closed = client_closed };
 
-static void
+static inline void
 close_fd(void *arg)
 {
 	(void)close((int)(intptr_t)arg);
@@ -348,7 +327,8 @@ stream_of(int fd)
 
 /* One end of a pair of sockets is the broker's. */
 static inline void
-client_open(struct client *c, uint8_t version)
+client_open_as(struct client *c, uint8_t version,
+    enum tn_governance_scope scope)
 {
 	int fd[2];
 
@@ -363,13 +343,19 @@ client_open(struct client *c, uint8_t version)
 	c->s = stream_of(fd[0]);
 	assert_non_null(c->s);
 	tn_net_stream_start(c->s, &client_calls, c);
-	tn_mqtt_conn_new(b.m, stream_of(fd[1]), TN_MQTT_TCP, TN_SCOPE_ADMIN);
+	tn_mqtt_conn_new(b.m, stream_of(fd[1]), TN_MQTT_TCP, scope);
+}
+
+static inline void
+client_open(struct client *c, uint8_t version)
+{
+	client_open_as(c, version, TN_SCOPE_ADMIN);
 }
 
 static struct client *waiting;
 static uint32_t wanted;
 
-static bool
+static inline bool
 has_heard(void)
 {
 	return waiting->count >= wanted || waiting->closed;
@@ -416,6 +402,61 @@ client_connect(struct client *c, const char *id, bool clean,
 	return ack->session_present;
 }
 
+/* With a keep-alive. */
+static inline void
+client_connect_alive(struct client *c, const char *id, uint16_t s)
+{
+	struct tn_codec_mqtt_packet p = { .type = TN_MQTT_CONNECT };
+
+	p.connect.client_id = tn_slice_of(id);
+	p.connect.clean_start = true;
+	p.connect.keep_alive_s = s;
+	client_send(c, &p);
+	assert_int_equal(client_next(c)->type, TN_MQTT_CONNACK);
+}
+
+struct wanted_will {
+	const char *id, *topic;
+	struct tn_slice payload;
+	uint32_t expiry_s, delay_s;
+	struct tn_codec_mqtt_user *users;
+	uint32_t user_count;
+};
+
+/* A CONNECT with a will; not its answer. */
+static inline void
+client_send_will(struct client *c, const struct wanted_will *w)
+{
+	struct tn_codec_mqtt_packet p = { .type = TN_MQTT_CONNECT };
+	struct tn_codec_mqtt_props *x = &p.connect.will_props;
+
+	p.connect.client_id = tn_slice_of(w->id);
+	p.connect.clean_start = true;
+	p.connect.has_will = true;
+	p.connect.will_qos = 1;
+	p.connect.will_topic = tn_slice_of(w->topic);
+	p.connect.will_payload = w->payload;
+	x->will_delay_s = w->delay_s;
+	x->users = w->users;
+	x->user_count = w->user_count;
+	if (w->delay_s > 0)
+		x->present |= UINT64_C(1) << TN_MQTT_P_WILL_DELAY;
+	if (w->user_count > 0)
+		x->present |= UINT64_C(1) << TN_MQTT_P_USER;
+	if (w->expiry_s > 0)
+		p.props.present = UINT64_C(1) << TN_MQTT_P_SESSION_EXPIRY;
+	p.props.session_expiry_s = w->expiry_s;
+	client_send(c, &p);
+}
+
+/* The same, with its answer. */
+static inline void
+client_connect_will(struct client *c, const struct wanted_will *w)
+{
+	client_send_will(c, w);
+	assert_int_equal(client_next(c)->type, TN_MQTT_CONNACK);
+}
+
 static inline void
 client_subscribe(struct client *c, const char *filter, uint8_t qos)
 {
@@ -442,7 +483,18 @@ client_publish(struct client *c, const char *topic, const char *payload,
 	client_send(c, &p);
 }
 
-static bool
+/* The one that is waited for. */
+static inline bool
+has_pubcomp(void)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < waiting->count; i++)
+		n += waiting->heard[i].type == TN_MQTT_PUBCOMP;
+	return n > 0;
+}
+
+static inline bool
 has_closed(void)
 {
 	return waiting->closed;

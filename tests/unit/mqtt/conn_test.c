@@ -70,12 +70,6 @@ hold(int *what, int on)
 	__atomic_store_n(what, on, __ATOMIC_SEQ_CST);
 }
 
-static int
-committed(void)
-{
-	return __atomic_load_n(&b.rows, __ATOMIC_SEQ_CST);
-}
-
 /* ---- pieces ---------------------------------------------------------- */
 
 static void
@@ -457,6 +451,55 @@ receive_maximum(void **state)
 	client_free(c);
 }
 
+/* A kept session opens identifiers of QoS 2 until it is cut off: how many are
+ * open then. */
+static uint32_t
+open_all(uint8_t version, const char *id, uint16_t first)
+{
+	struct client *c = client_new(version);
+	uint32_t n = 0;
+
+	client_connect(c, id, false, 1000);
+	c->mute = true;
+	for (uint16_t i = first; c->s != NULL && i < first + 500; i++) {
+		client_publish(c, "t", "x", 2, i);
+		n += client_next_of(c, TN_MQTT_PUBREC) != NULL;
+	}
+	client_free(c);
+	run_until(is_quiet);
+	return n;
+}
+
+/* Goal: identifiers that are never released are bounded over all connections
+ * of a session (5.0), and over all sessions (3.1.1, which may have more than
+ * inflight_max); one that is known may come again, and release makes room. */
+static void
+never_released(void **state)
+{
+	struct client *c;
+	const struct tn_codec_mqtt_packet *p;
+
+	(void)state;
+	b.m->o.inflight_max = 5;
+	assert_int_equal(open_all(TN_MQTT_V5, "five", 1), 5);
+	assert_int_equal(open_all(TN_MQTT_V5, "five", 100), 0);
+	assert_int_equal(open_all(TN_MQTT_V311, "a", 1), 64 * 5 - 5);
+	assert_int_equal(open_all(TN_MQTT_V311, "b", 1), 5);
+	assert_int_equal(b.m->received_open, 65 * 5);
+	c = client_new(TN_MQTT_V311);
+	assert_true(client_connect(c, "b", false, 1000));
+	c->mute = true;
+	client_publish(c, "t", "x", 2, 5);
+	p = client_next_of(c, TN_MQTT_PUBREC);
+	assert_non_null(p);
+	assert_int_equal(p->id, 5);
+	client_ack(c, TN_MQTT_PUBREL, 1);
+	assert_non_null(client_next_of(c, TN_MQTT_PUBCOMP));
+	client_publish(c, "t", "x", 2, 9);
+	assert_non_null(client_next_of(c, TN_MQTT_PUBREC));
+	client_free(c);
+}
+
 /* ---- sessions -------------------------------------------------------- */
 
 static struct client *pair[2];
@@ -500,16 +543,6 @@ taken_over(void **state)
 	client_free(a);
 	client_free(c);
 	client_free(from);
-}
-
-static bool
-has_pubcomp(void)
-{
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < waiting->count; i++)
-		n += waiting->heard[i].type == TN_MQTT_PUBCOMP;
-	return n > 0;
 }
 
 /* Goal: over a restart a session has its subscriptions, its queue and its
@@ -663,21 +696,6 @@ again(struct client *c, bool polite)
 	assert_true(client_connect(c, "c", false, 100));
 }
 
-static uint32_t turns;
-
-static bool
-some_turns(void)
-{
-	return turns-- == 0;
-}
-
-static void
-run_turns(uint32_t n)
-{
-	turns = n;
-	run_until(some_turns);
-}
-
 /* A publish of QoS 1, known, that takes nine seconds to come. */
 static void
 drip(struct client *c, uint16_t id, const char *payload)
@@ -779,23 +797,8 @@ static void
 connect_with_will(struct client *c, const char *id, uint32_t expiry_s,
     uint32_t delay_s)
 {
-	struct tn_codec_mqtt_packet p = { .type = TN_MQTT_CONNECT };
-
-	p.connect.client_id = tn_slice_of(id);
-	p.connect.clean_start = true;
-	p.connect.has_will = true;
-	p.connect.will_qos = 1;
-	p.connect.will_topic = tn_slice_of("will/x");
-	p.connect.will_payload = tn_slice_of(id);
-	if (delay_s > 0)
-		p.connect.will_props.present = UINT64_C(1) <<
-		    TN_MQTT_P_WILL_DELAY;
-	p.connect.will_props.will_delay_s = delay_s;
-	if (expiry_s > 0)
-		p.props.present = UINT64_C(1) << TN_MQTT_P_SESSION_EXPIRY;
-	p.props.session_expiry_s = expiry_s;
-	client_send(c, &p);
-	assert_int_equal(client_next(c)->type, TN_MQTT_CONNACK);
+	client_connect_will(c, &(struct wanted_will){ id, "will/x",
+	    tn_slice_of(id), expiry_s, delay_s, NULL, 0 });
 }
 
 static void
@@ -938,17 +941,12 @@ static void
 silence(void **state)
 {
 	struct client *c = client_new(TN_MQTT_V5);
-	struct tn_codec_mqtt_packet p = { .type = TN_MQTT_CONNECT };
+	struct tn_codec_mqtt_packet p = { .type = TN_MQTT_PINGREQ };
 	const struct tn_codec_mqtt_packet *got;
 
 	(void)state;
-	p.connect.client_id = tn_slice_of("k");
-	p.connect.clean_start = true;
-	p.connect.keep_alive_s = 10;
-	client_send(c, &p);
-	assert_int_equal(client_next(c)->type, TN_MQTT_CONNACK);
+	client_connect_alive(c, "k", 10);
 	clock_add_s(14);
-	p = (struct tn_codec_mqtt_packet){ .type = TN_MQTT_PINGREQ };
 	client_send(c, &p);
 	assert_int_equal(client_next(c)->type, TN_MQTT_PINGRESP);
 	clock_add_s(14);
@@ -1398,6 +1396,7 @@ main(void)
 		TEST(bad_frames_close), TEST(pings_are_bounded),
 		TEST(acks_are_in_order),
 		TEST(quarantined_is_told), TEST(receive_maximum),
+		TEST(never_released),
 		TEST(taken_over), TEST(restart), TEST(qos_2_is_exact),
 		TEST(qos_1_without_dup), TEST(expiry), TEST(wills),
 		TEST(wills_over_a_crash),

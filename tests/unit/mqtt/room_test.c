@@ -23,18 +23,6 @@ fill(int on)
 	__atomic_store_n(&is_full, on, __ATOMIC_SEQ_CST);
 }
 
-static int
-committed(void)
-{
-	return __atomic_load_n(&b.rows, __ATOMIC_SEQ_CST);
-}
-
-static bool
-waits(void)
-{
-	return tn_mqtt_store_waits(b.m->store);
-}
-
 /* Sent away; 5.0 is told why. */
 static void
 check_refused(struct client *c)
@@ -68,16 +56,6 @@ heard_payload(const struct client *c, const char *payload)
 		n += c->heard[i].type == TN_MQTT_PUBLISH &&
 		    tn_slice_is(c->heard[i].payload, payload);
 	return n;
-}
-
-static bool
-has_pubcomp(void)
-{
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < waiting->count; i++)
-		n += waiting->heard[i].type == TN_MQTT_PUBCOMP;
-	return n > 0;
 }
 
 /* Goal: without room for the store nobody waits for ever: what must be kept is
@@ -192,21 +170,9 @@ released_once_stored(void **state)
 static void
 connect_with_will(struct client *c, const char *id, uint32_t delay_s)
 {
-	struct tn_codec_mqtt_packet p = { .type = TN_MQTT_CONNECT };
-
-	p.connect.client_id = tn_slice_of(id);
-	p.connect.clean_start = true;
-	p.connect.has_will = true;
-	p.connect.will_qos = 1;
-	p.connect.will_topic = tn_slice_of(delay_s > 0 ? "will/late" :
-	    "plain/will");
-	p.connect.will_payload = tn_slice_of("7");
-	p.connect.will_props.present = UINT64_C(1) << TN_MQTT_P_WILL_DELAY;
-	p.connect.will_props.will_delay_s = delay_s;
-	p.props.present = UINT64_C(1) << TN_MQTT_P_SESSION_EXPIRY;
-	p.props.session_expiry_s = 100;
-	client_send(c, &p);
-	assert_int_equal(client_next(c)->type, TN_MQTT_CONNACK);
+	client_connect_will(c, &(struct wanted_will){ id, delay_s > 0 ?
+	    "will/late" : "plain/will", tn_slice_of("7"), 100, delay_s, NULL,
+	    0 });
 }
 
 /* Goal: when the program ends in order, wills are said, into streams, too; one

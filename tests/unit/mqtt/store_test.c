@@ -6,7 +6,7 @@
 
 #include <unistd.h>
 
-#include "mqtt/mqtt_int.h"
+#include "loop_help.h"
 
 /* ---- commits that the test decides ----------------------------------- */
 
@@ -41,8 +41,6 @@ __wrap_tn_log_table_commit(struct tn_log_table *t,
 }
 
 /* A second of waiting for room is a millisecond here. */
-void __real_tn_net_timer_start(struct tn_net_timer *t, uint64_t first_ms,
-    uint64_t repeat_ms);
 void __wrap_tn_net_timer_start(struct tn_net_timer *t, uint64_t first_ms,
     uint64_t repeat_ms);
 void
@@ -78,25 +76,8 @@ __wrap_tn_try_alloc(size_t n)
 static struct {
 	char dir[64], path[80];
 	struct tn_net_loop *loop;
-	struct tn_net_timer *poll, *guard;
 	struct store *store;
-	bool (*until)(void);
 } g;
-
-static void
-poll_until(void *arg)
-{
-	(void)arg;
-	if (g.until())
-		tn_net_loop_stop(g.loop);
-}
-
-static void
-stuck(void *arg)
-{
-	(void)arg;
-	fail_msg("the loop did not end");
-}
 
 static bool
 is_idle(void)
@@ -105,24 +86,11 @@ is_idle(void)
 }
 
 static void
-run_until(bool (*until)(void))
-{
-	g.until = until;
-	__real_tn_net_timer_start(g.poll, 1, 1);
-	__real_tn_net_timer_start(g.guard, 60000, 0);
-	tn_net_loop_run(g.loop);
-	tn_net_timer_stop(g.poll);
-	tn_net_timer_stop(g.guard);
-}
-
-static void
 open_store(void)
 {
 	struct tn_diag d = { .message = "" };
 
-	g.loop = tn_net_loop_new();
-	g.poll = tn_net_timer_new(g.loop, poll_until, NULL);
-	g.guard = tn_net_timer_new(g.loop, stuck, NULL);
+	g.loop = loop_open();
 	assert_int_equal(tn_mqtt_store_open(&g.store, g.loop, g.path, &d),
 	    TN_OK);
 }
@@ -131,10 +99,7 @@ static void
 close_store(void)
 {
 	tn_mqtt_store_close(g.store);
-	tn_net_timer_free(g.poll);
-	tn_net_timer_free(g.guard);
-	tn_net_loop_settle(g.loop);
-	tn_net_loop_free(g.loop);
+	loop_close();
 }
 
 static int
@@ -507,6 +472,53 @@ comes_back(void **state)
 	tn_mqtt_store_close(NULL);
 }
 
+/* Turns the bytes of ${text} in the file over. */
+static void
+damage(const char *text)
+{
+	static char bytes[1 << 20];
+	FILE *f = fopen(g.path, "r+b");
+	size_t n, found = 0;
+
+	assert_non_null(f);
+	n = fread(bytes, 1, sizeof bytes, f);
+	for (char *p = memmem(bytes, n, text, strlen(text)); p != NULL;
+	    p = memmem(p, (size_t)(bytes + n - p), text, strlen(text))) {
+		for (size_t i = 0; i < strlen(text); i++)
+			p[i] = (char)~p[i];
+		found++;
+	}
+	assert_true(found > 0);
+	rewind(f);
+	assert_int_equal(fwrite(bytes, 1, n, f), n);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* Goal: a damaged value is found once: it is dropped then, whatever kind it is,
+ * and what is whole stays. */
+static void
+damage_is_dropped(void **state)
+{
+	static const char *const keys[] = { "b1", "m1", "s1", "w1", "w2" };
+
+	(void)state;
+	for (uint32_t i = 0; i < TN_COUNT(keys); i++)
+		tn_mqtt_store_put(g.store, tn_slice_of(keys[i]),
+		    tn_slice_of(i == 4 ? "this one is whole" :
+		    "this one is broken"));
+	close_store();
+	damage("this one is broken");
+	open_store();
+	assert_int_equal(count_pairs(g.store, "w", TN_ECORRUPT), 1);
+	run_until(is_idle);
+	assert_int_equal(count_pairs(g.store, "w", TN_OK), 1);
+	assert_int_equal(count_pairs(g.store, "", TN_ECORRUPT), 1);
+	close_store();
+	open_store();
+	assert_int_equal(count_pairs(g.store, "", TN_OK), 1);
+	close_store();
+}
+
 int
 main(void)
 {
@@ -516,6 +528,7 @@ main(void)
 		TEST(no_room_is_told), TEST(no_room_to_the_end),
 		TEST(failure_is_final), TEST(no_memory_is_final),
 		TEST(gathering_is_bounded), TEST(comes_back),
+		TEST(damage_is_dropped),
 	};
 
 	tn_say_setup(TN_ERROR + 1, 0);

@@ -72,78 +72,11 @@ __wrap_tn_ingest_room(struct tn_ingest *g)
 
 /* ---- pieces ---------------------------------------------------------- */
 
-static int
-committed(void)
-{
-	return get(&b.rows);
-}
-
-static uint32_t turns;
-
-static bool
-some_turns(void)
-{
-	return turns == 0 || --turns == 0;
-}
-
-static void
-run_turns(uint32_t n)
-{
-	turns = n;
-	run_until(some_turns);
-}
-
-static bool
-count_one(void *arg, struct tn_slice key, struct tn_slice value)
-{
-	(void)key;
-	(void)value;
-	++*(uint32_t *)arg;
-	return true;
-}
-
 /* Wills in the store. */
 static uint32_t
 kept(void)
 {
-	uint32_t n = 0;
-
-	assert_int_equal(tn_mqtt_store_each(b.m->store, tn_slice_of("w"),
-	    count_one, &n), TN_OK);
-	return n;
-}
-
-struct wanted_will {
-	const char *id, *topic;
-	struct tn_slice payload;
-	uint32_t expiry_s, delay_s;
-	struct tn_codec_mqtt_user *users;
-	uint32_t user_count;
-};
-
-static void
-send_connect(struct client *c, const struct wanted_will *w)
-{
-	struct tn_codec_mqtt_packet p = { .type = TN_MQTT_CONNECT };
-
-	p.connect.client_id = tn_slice_of(w->id);
-	p.connect.clean_start = true;
-	p.connect.has_will = true;
-	p.connect.will_qos = 1;
-	p.connect.will_topic = tn_slice_of(w->topic);
-	p.connect.will_payload = w->payload;
-	if (w->delay_s > 0)
-		p.connect.will_props.present = UINT64_C(1) <<
-		    TN_MQTT_P_WILL_DELAY;
-	p.connect.will_props.will_delay_s = w->delay_s;
-	if (w->user_count > 0)
-		p.connect.will_props.present |= UINT64_C(1) << TN_MQTT_P_USER;
-	p.connect.will_props.users = w->users;
-	p.connect.will_props.user_count = w->user_count;
-	if (w->expiry_s > 0)
-		p.props.present = UINT64_C(1) << TN_MQTT_P_SESSION_EXPIRY;
-	p.props.session_expiry_s = w->expiry_s;
-	client_send(c, &p);
+	return count_pairs(b.m->store, "w", TN_OK);
 }
 
 static struct client *
@@ -154,8 +87,7 @@ with_will(const char *id, const char *topic, const char *payload,
 	struct wanted_will w = { id, topic, tn_slice_of(payload),
 	    delay_s > 0 ? 1000 : 0, delay_s, NULL, 0 };
 
-	send_connect(c, &w);
-	assert_int_equal(client_next(c)->type, TN_MQTT_CONNACK);
+	client_connect_will(c, &w);
 	return c;
 }
 
@@ -241,7 +173,7 @@ connects_wait_for_the_store(void **state)
 	set(&disk.held, 1);
 	for (uint32_t i = 0; i < ROUNDS; i++) {
 		c[i] = client_new(TN_MQTT_V5);
-		send_connect(c[i], &w);
+		client_send_will(c[i], &w);
 		run_turns(10);
 		answered += c[i]->count > 0;
 		if (i + 1 < ROUNDS)
@@ -259,12 +191,6 @@ connects_wait_for_the_store(void **state)
 	run_until(is_quiet);
 	assert_true(get(&disk.most_bytes) < 20 << 20);
 	assert_int_equal(kept(), 0);
-}
-
-static bool
-waits(void)
-{
-	return tn_mqtt_store_waits(b.m->store);
 }
 
 /* Goal: while the store has no room a will is in memory only, and the store
@@ -449,15 +375,10 @@ static void
 heard_while_clogged(void **state)
 {
 	struct client *c = client_new(TN_MQTT_V5);
-	struct tn_codec_mqtt_packet p = { .type = TN_MQTT_CONNECT };
 	struct conn *conn;
 
 	(void)state;
-	p.connect.client_id = tn_slice_of("c");
-	p.connect.clean_start = true;
-	p.connect.keep_alive_s = 10;
-	client_send(c, &p);
-	assert_int_equal(client_next(c)->type, TN_MQTT_CONNACK);
+	client_connect_alive(c, "c", 10);
 	conn = conn_of("c");
 	conn->stalled = conn->clogged = true;
 	tn_mqtt_conn_bytes(conn, (struct tn_slice){ (const uint8_t *)
