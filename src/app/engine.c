@@ -14,12 +14,14 @@
 #include "app/plan_int.h"
 
 #define POOL_JOBS 1024
+#define LOAD_PARTS 16         /* Of cut_rows: then a load has a cut beside it. */
 
 static void
 committed(void *arg, struct tn_governance_rows *rows)
 {
 	struct app *a = arg;
 
+	tn_governance_recent_put(a->recent, rows);
 	tn_speed_push(a->speed, rows);
 }
 
@@ -71,14 +73,25 @@ tn_app_engine_cut(struct app *a, const char *reason)
 		tn_say(TN_WARN, "app", "a cut could not be queued");
 }
 
+/* A file is being loaded: a cut may as well go along with it. */
+static bool
+is_loading(void *arg)
+{
+	const struct app *a = arg;
+
+	return __atomic_load_n(&a->loads, __ATOMIC_RELAXED) > 0;
+}
+
 /* On the speed thread. */
 static void
 grown(void *arg, uint64_t rows)
 {
 	struct app *a = arg;
+	uint64_t enough = (uint64_t)a->set.number[TN_SET_CUT_ROWS];
 
-	if (rows >= (uint64_t)a->set.number[TN_SET_CUT_ROWS] &&
-	    a->batch != NULL)
+	if (is_loading(a))
+		enough /= LOAD_PARTS;
+	if (rows >= enough && a->batch != NULL)
 		tn_app_engine_cut(a, "rows");
 	else
 		tn_app_memory_press(a);
@@ -88,6 +101,12 @@ static void
 seal(void *speed, uint64_t *lsn, struct tn_serving_refs *refs)
 {
 	tn_speed_seal(speed, lsn, refs);
+}
+
+static void
+mark(void *speed, uint64_t *lsn, struct tn_serving_refs *refs)
+{
+	tn_speed_mark(speed, lsn, refs);
 }
 
 static void
@@ -363,6 +382,7 @@ make_layers(struct app *a)
 	    .committed = committed, .backlog = backlog,
 	    .backlog_max = (size_t)n[TN_SET_BACKLOG_BYTES], .arg = a };
 
+	a->recent = tn_governance_recent_new((size_t)n[TN_SET_RECENT_BYTES]);
 	a->speed = tn_speed_new(&so);
 	vo.speed = (struct tn_serving_speed){ tn_speed_ask, a->speed };
 	a->serving = tn_serving_new(&vo);
@@ -377,11 +397,14 @@ make_batch(struct app *a)
 	struct tn_batch_opts o = { .model = a->model, .catalog = a->catalog,
 	    .lake = a->lake, .log = a->log, .serving = a->serving,
 	    .pool = a->folds, .speed = { seal, unseal, speed_published,
-	    speed_adopt, speed_swap, speed_abandon, a->speed }, .published = published, .arg = a,
+	    speed_adopt, speed_swap, speed_abandon, mark, a->speed },
+	    .published = published, .loading = is_loading, .arg = a,
+	    .recent = a->recent,
 	    .young_files_max = (uint32_t)n[TN_SET_YOUNG_FILES],
 	    .compact_file_bytes = (uint64_t)n[TN_SET_COMPACT_BYTES],
 	    .compact_rate = (uint64_t)n[TN_SET_COMPACT_RATE],
 	    .slice_rows = (uint64_t)n[TN_SET_SLICE_ROWS],
+	    .follow_rows = (uint64_t)n[TN_SET_CUT_LOAD_ROWS],
 	    .zstd_level = (int)n[TN_SET_LAKE_LEVEL],
 	    .cold_after_us = n[TN_SET_COLD_AFTER] > 0 ?
 		n[TN_SET_COLD_AFTER] : 1,
@@ -483,6 +506,7 @@ tn_app_engine_close(struct app *a)
 	tn_inbox_free(a->inbox);
 	tn_objects_free(a->objects);
 	tn_ingest_free(a->ingest);
+	tn_governance_recent_free(a->recent);
 	tn_serving_free(a->serving);
 	tn_speed_free(a->speed);
 	tn_governance_access_free(a->access);

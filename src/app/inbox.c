@@ -39,7 +39,7 @@ tn_app_inbox_open(struct app *a, struct tn_diag *d)
 	    .ingest = a->ingest, .settle_us = n[TN_SET_INBOX_SETTLE],
 	    .scan_us = n[TN_SET_INBOX_SCAN],
 	    .files_max = (uint32_t)n[TN_SET_INBOX_FILES],
-	    .reserve_bytes = tn_app_disk_reserve(a),
+	    .reserve_bytes = tn_app_disk_reserve(a), .loads = &a->loads,
 	    .table_bytes_max = (uint64_t)n[TN_SET_INBOX_TABLE] };
 	enum tn_status st;
 

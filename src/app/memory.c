@@ -42,6 +42,7 @@ static const struct {
 } lowered[] = {
 	{ TN_SET_PENDING_BYTES, 8, 1 },
 	{ TN_SET_BACKLOG_BYTES, 8, 1 },
+	{ TN_SET_RECENT_BYTES, 32, 1 },
 	{ TN_SET_QUERY_BYTES, 4, 1 },
 	{ TN_SET_GOLD_BYTES, 8, 1 },
 	{ TN_SET_CACHE_BYTES, 32, 1 },
@@ -232,6 +233,7 @@ look(void *arg)
 	if (tn_budget_level() == TN_BUDGET_CALM)
 		return;
 	tn_serving_shrink(a->serving);
+	tn_governance_recent_drop(a->recent);
 	tn_app_memory_press(a);
 }
 

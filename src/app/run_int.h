@@ -34,6 +34,8 @@ struct app {
 	struct tn_net_pool *pool;
 	struct tn_net_pool *folds;       /* Of recomputes. */
 	struct tn_speed *speed;
+	struct tn_governance_recent *recent;
+	uint32_t loads;              /* Atomic: files that are being loaded. */
 	struct tn_serving *serving;
 	struct tn_ingest *ingest;
 	struct tn_batch_jobs *batch;

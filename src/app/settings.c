@@ -60,6 +60,8 @@ static const struct def defs[TN_SET_COUNT] = {
 	    4 * MIB, 4 * GIB, "events on their way before senders wait" },
 	[TN_SET_BACKLOG_BYTES] = { "speed_backlog_bytes", BYTES, "256 MiB",
 	    16 * MIB, 16 * GIB, "rows not folded yet before senders wait" },
+	[TN_SET_RECENT_BYTES] = { "cut_recent_bytes", BYTES, "64 MiB", 0,
+	    16 * GIB, "decoded rows kept in memory for the next cut" },
 	[TN_SET_ERRORS] = { "errors_max", COUNT, "100", 1, 10000,
 	    "row errors listed in an answer" },
 	[TN_SET_IDEMPOTENCY] = { "idempotency_window", TIME, "24 hours", S,
@@ -88,6 +90,9 @@ static const struct def defs[TN_SET_COUNT] = {
 	    3600 * S, "between bytes of a request body" },
 	[TN_SET_SQL_BYTES] = { "sql_bytes_max", BYTES, "64 KiB", KIB,
 	    64 * KIB, "largest SQL text" },
+	[TN_SET_CUT_LOAD_ROWS] = { "cut_load_rows", COUNT, "4000000", 0,
+	    1000000000, "rows of a cut that goes along with the load of a "
+	    "file; 0: none does" },
 	[TN_SET_SLICE_ROWS] = { "cut_slice_rows", COUNT, "250000", 1000,
 	    10000000, "decoded rows held in memory during a cut" },
 	[TN_SET_CORRECTIONS] = { "corrections_max", COUNT, "200", 1, 100000,

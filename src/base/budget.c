@@ -65,6 +65,8 @@ static const struct {
 	    "at a time" },
 	[TN_BUDGET_BACKLOG] = { "backlog", ALL, "send more slowly, or raise "
 	    "memory_max" },
+	[TN_BUDGET_RECENT] = { "recent_rows", PRESSED, "ask again in a "
+	    "moment, or raise memory_max" },
 	[TN_BUDGET_QUERIES] = { "queries", TIGHT, "ask for less at a time, or "
 	    "raise memory_max" },
 	[TN_BUDGET_GOLD] = { "gold_cache", PRESSED, "ask again in a moment, "

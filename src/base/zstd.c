@@ -17,6 +17,7 @@
 enum {
 	KEPT_BYTES = 16 << 20,
 	PIECE_BYTES = 128 << 10,
+	ROWS_HASH_LOG = 12,
 };
 #define FRAME_MAGIC UINT32_C(0xfd2fb528)
 
@@ -75,8 +76,22 @@ status_of(size_t result)
 	}
 }
 
-enum tn_status
-tn_zstd_compress(struct tn_buf *out, struct tn_slice in, int level)
+/* Level 1 finds what is repeated by a table of 2^14 entries, larger than the
+ * nearest cache; in rows that are alike fewer will do, and what a small table
+ * still knows is near. */
+static size_t
+compress_rows(ZSTD_CCtx *c, void *to, size_t room, struct tn_slice in)
+{
+	size_t rc = ZSTD_CCtx_setParameter(c, ZSTD_c_compressionLevel, 1);
+
+	if (!ZSTD_isError(rc))
+		rc = ZSTD_CCtx_setParameter(c, ZSTD_c_hashLog, ROWS_HASH_LOG);
+	return ZSTD_isError(rc) ? rc : ZSTD_compress2(c, to, room, in.p,
+	    in.n);
+}
+
+static enum tn_status
+compress(struct tn_buf *out, struct tn_slice in, int level, bool rows)
 {
 	struct contexts *c = contexts();
 	size_t bound = ZSTD_compressBound(in.n);
@@ -95,7 +110,8 @@ tn_zstd_compress(struct tn_buf *out, struct tn_slice in, int level)
 	at = tn_buf_reserve(out, bound);
 	if (at == NULL)
 		return TN_ENOMEM;
-	n = ZSTD_compressCCtx(c->pack, at, bound, in.p, in.n, level);
+	n = rows && level == 1 ? compress_rows(c->pack, at, bound, in) :
+	    ZSTD_compressCCtx(c->pack, at, bound, in.p, in.n, level);
 	if (ZSTD_sizeof_CCtx(c->pack) > KEPT_BYTES) {
 		(void)ZSTD_freeCCtx(c->pack);
 		c->pack = NULL;
@@ -105,6 +121,18 @@ tn_zstd_compress(struct tn_buf *out, struct tn_slice in, int level)
 	tn_assert(n <= bound);
 	out->n += n;
 	return TN_OK;
+}
+
+enum tn_status
+tn_zstd_compress(struct tn_buf *out, struct tn_slice in, int level)
+{
+	return compress(out, in, level, false);
+}
+
+enum tn_status
+tn_zstd_compress_rows(struct tn_buf *out, struct tn_slice in, int level)
+{
+	return compress(out, in, level, true);
 }
 
 /* Decompress a frame that tells its size: one call, no copy. */

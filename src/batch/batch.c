@@ -211,6 +211,8 @@ static void
 take_cut(struct tn_batch_jobs *b, const char *reason, bool retire,
     struct tn_batch_report *r)
 {
+	/* Others wait for one that was let in. */
+	b->follows = retire;
 	tn_batch_cut(b, reason, r);
 	keep_gold_free(b, r->status == TN_OK);
 	calm_down(b, r);
@@ -620,6 +622,7 @@ tn_batch_change_publish(struct change *c, uint64_t lsn,
 		.offsets = offsets,
 		.offset_count = count,
 		.run = c->run,
+		.run_to = c->run_to,
 		.run_detail = detail,
 		.run_rows = c->rows,
 		.run_files = c->add_count,

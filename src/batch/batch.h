@@ -19,6 +19,8 @@ struct tn_batch_speed {
 	    struct tn_serving_refs *refs);
 	void (*swap)(void *speed, struct tn_serving_change *c);
 	void (*abandon)(void *speed, struct tn_serving_change *c);
+	/* As seal, but nothing is sealed; see tn_speed_mark. */
+	void (*mark)(void *speed, uint64_t *lsn, struct tn_serving_refs *refs);
 	void *speed;
 };
 struct tn_batch_opts {
@@ -29,6 +31,11 @@ struct tn_batch_opts {
 	struct tn_serving *serving;
 	struct tn_net_pool *pool;   /* Where recomputes fold files. */
 	struct tn_batch_speed speed;
+	/* Rows that intake has decoded; may be NULL. */
+	struct tn_governance_recent *recent;
+	/* Is a file being loaded? A cut for rows then goes along with it. NULL:
+	 * never. Any thread. */
+	bool (*loading)(void *arg);
 	/* After a cut at ${lsn} is public: the log may be trimmed. */
 	void (*published)(void *arg, uint64_t lsn);
 	void *arg;
@@ -36,6 +43,7 @@ struct tn_batch_opts {
 	uint64_t compact_file_bytes;   /* A full file; 0: 128 MiB */
 	uint64_t compact_rate;      /* Bytes a second read by it; 0: 32 MiB */
 	uint64_t slice_rows;        /* Rows held at once; 0: 1000000 */
+	uint64_t follow_rows;       /* Of a cut along with a load; 0: none. */
 	int zstd_level;             /* Of lake files; 0: 1 */
 	/* Of the lake's cold folder, where it has one; see move.c. */
 	int64_t cold_after_us;      /* For tables that do not say; 0: 30 d. */

@@ -60,6 +60,7 @@ struct tn_batch_jobs {
 	uint64_t collect_stuck;          /* A cold file: the last that failed. */
 	int64_t collect_calm_us;         /* Monotonic: of cold files. */
 	int64_t let_us;                  /* Monotonic: see tn_batch_let_cut. */
+	bool follows;                    /* This cut may; see cut.c. */
 	uint8_t *said_unknown;       /* A byte a view; see gold.c. */
 	/* See retire.c. */
 	int64_t *floors;             /* One a stream. */
@@ -76,6 +77,7 @@ struct change {
 	struct tn_batch_jobs *b;
 	char label[48];              /* Name of every file of this job. */
 	uint64_t run;
+	bool run_to;                 /* It came farther than it said. */
 	struct tn_catalog_file *add;
 	uint32_t add_count, add_cap;
 	uint64_t *drop;
@@ -355,9 +357,13 @@ struct tn_batch_known {
 };
 TN_MUST_USE enum tn_status tn_batch_chain_known(struct tn_batch_jobs *b,
     uint32_t stream, struct tn_arena *a, struct tn_batch_known *out);
-/* tn_lake_finish for a bronze file of new rows. */
+/* For tn_parquet_write_opts.each: bytes into a struct tn_governance_digest. */
+void tn_batch_chain_add(void *arg, const void *p, size_t n);
+/* tn_lake_finish for a bronze file of new rows. Ends ${sum}, which was told all
+ * that was written to it. */
 TN_MUST_USE enum tn_status tn_batch_chain_finish(struct change *c,
-    uint32_t stream, struct tn_lake_writer *w, struct tn_lake_file *f);
+    uint32_t stream, struct tn_lake_writer *w,
+    struct tn_governance_digest *sum, struct tn_lake_file *f);
 /* For files that take the place of others: take each of those, in order, then
  * finish each new one, which has what LSNs are left up to ${upto}. */
 struct tn_batch_chain;

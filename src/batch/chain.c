@@ -52,8 +52,8 @@ struct tn_batch_chain {
 
 /* ---- hashes ---------------------------------------------------------- */
 
-static void
-add_piece(void *arg, const void *p, size_t n)
+void
+tn_batch_chain_add(void *arg, const void *p, size_t n)
 {
 	tn_governance_digest_add(arg, p, n);
 }
@@ -63,7 +63,7 @@ tn_batch_chain_hash(struct tn_lake *lake, const char *path,
     struct tn_batch_hash *out)
 {
 	struct tn_governance_digest *d = tn_governance_digest_new();
-	struct tn_lake_bytes b = { .path = path, .each = add_piece,
+	struct tn_lake_bytes b = { .path = path, .each = tn_batch_chain_add,
 	    .arg = d };
 	enum tn_status st = tn_lake_bytes(lake, &b);
 
@@ -291,10 +291,10 @@ out:
 
 enum tn_status
 tn_batch_chain_finish(struct change *c, uint32_t stream,
-    struct tn_lake_writer *w, struct tn_lake_file *f)
+    struct tn_lake_writer *w, struct tn_governance_digest *sum,
+    struct tn_lake_file *f)
 {
 	struct tn_batch_chained x = { .merged = false };
-	struct tn_batch_hash h;
 	struct tn_buf seals = { 0 };
 	char prev[65] = "";
 	enum tn_status st = find_tip(c, stream, prev, &seals);
@@ -309,11 +309,9 @@ tn_batch_chain_finish(struct change *c, uint32_t stream,
 		tn_lake_abandon(w);
 	}
 	tn_buf_fini(&seals);
-	if (st != TN_OK)
-		return st;
-	st = tn_batch_chain_hash(c->b->o.lake, f->path, &h);
-	memcpy(x.sha, h.sha, sizeof x.sha);
-	note_file(c, stream, f, &x);
+	tn_governance_digest_end(sum, x.sha);
+	if (st == TN_OK)
+		note_file(c, stream, f, &x);
 	return st;
 }
 

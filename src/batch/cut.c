@@ -4,7 +4,13 @@
  *   seal speed at L -> for each block (base, L]: bronze row, silver row,
  *   fold -> write silver by day, key files, gold -> publish -> trim the log
  *
- * Blocks are read one at a time; decoded rows are held for at most slice_rows,
+ * While a file is being loaded a cut for rows goes along with it: blocks that
+ * speed has folded are taken before the seal, as they come, and the seal follows
+ * at the end of the load (or after follow_rows, FOLLOW_US, or when somebody
+ * wants batch for something else). Then little is left to do.
+ *
+ * Blocks are read one at a time, their rows decoded unless intake's are still
+ * there (tn_governance_recent); decoded rows are held for at most slice_rows,
  * and at most a part of the memory budget (a smaller one when memory is tight),
  * before they are written, so memory is bounded however long the tail is. What
  * it holds comes out of the room that is kept free for it: speed keeps some for
@@ -15,6 +21,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "os/os.h"
 
@@ -25,10 +32,13 @@
 /* No log packs with less: where the lake wants no more, the log's frames of
  * raw rows become bronze's pages as they are. */
 #define FRAME_LEVEL 1
+#define FOLLOW_US INT64_C(10000000)
+#define FOLLOW_NS 2000000        /* Between two looks for more. */
 
 /* What one stream has gathered. */
 struct part {
 	struct tn_lake_writer *bronze;   /* Of one day received. */
+	struct tn_governance_digest *sum;    /* Of its bytes. */
 	char bronze_day[24];
 	uint64_t bronze_from, bronze_last;   /* LSNs. */
 	uint32_t bronze_files;
@@ -46,14 +56,16 @@ struct part {
 struct cut {
 	struct tn_batch_jobs *b;
 	const struct tn_catalog_snapshot *base;
-	uint64_t lsn;
-	struct tn_serving_refs refs;
+	uint64_t lsn;                    /* L; before the seal what is folded. */
+	uint64_t taken;                  /* Up to here. */
+	struct tn_serving_refs refs;     /* As of lsn. */
 	struct tn_governance_reader *reader;
 	struct part *parts;              /* One a stream. */
 	struct tn_exec_fold **deltas;    /* One a view. */
 	struct change change;
 	struct tn_parquet_write_opts parquet;
 	struct tn_budget_share held;
+	bool sealed;
 	struct tn_diag *d;
 };
 
@@ -115,6 +127,7 @@ fini_cut(struct cut *c)
 	for (uint32_t i = 0; i < m->stream_count; i++) {
 		struct part *p = &c->parts[i];
 		tn_lake_abandon(p->bronze);
+		tn_governance_digest_free(p->sum);
 		drop_silver(p);
 		tn_free(p->silver);
 		tn_free(p->keys);
@@ -132,16 +145,19 @@ fini_cut(struct cut *c)
 /* ---- rows ------------------------------------------------------------ */
 
 /* The block's reasons and those of rows that do not fit their redefined table
- * any more, in order of rows: bronze says what silver does. */
+ * any more, in order of rows: bronze says what silver does. Rows that intake
+ * decoded fit, and their reasons are the block's. */
 static struct tn_log_block
 with_marks(const struct tn_log_block *block,
     const struct tn_governance_rows *r)
 {
 	struct tn_log_block b = *block;
 	uint32_t n = block->reason_count + r->reason_count, i = 0, k = 0;
-	struct tn_log_reason *all = tn_arena_alloc(r->arena, (n + 1) *
-	    sizeof *all);
+	struct tn_log_reason *all;
 
+	if (r->said == NULL)
+		return b;
+	all = tn_arena_alloc(r->arena, (n + 1) * sizeof *all);
 	while (i + k < n)
 		if (k == r->reason_count || (i < block->reason_count &&
 		    block->reasons[i].row < r->reasons[k].row)) {
@@ -175,9 +191,10 @@ end_bronze(struct cut *c, struct part *p,
 {
 	struct tn_lake_file f;
 	enum tn_status st = tn_batch_chain_finish(&c->change, s->id,
-	    p->bronze, &f);
+	    p->bronze, p->sum, &f);
 
 	p->bronze = NULL;
+	p->sum = NULL;
 	if (st != TN_OK)
 		return st;
 	tn_batch_change_add(&c->change, TN_TIER_BRONZE, s->id, s->version,
@@ -194,11 +211,15 @@ begin_bronze(struct cut *c, struct part *p,
     const struct tn_governance_stream *s, const char *day)
 {
 	char label[64], partition[40];
+	struct tn_parquet_write_opts po = c->parquet;
 	struct tn_lake_write w = { .tier = "bronze", .table = s->table->name,
 	    .partition = partition, .label = label,
-	    .time_column = TN_BRONZE_RECEIVED, .parquet = &c->parquet,
+	    .time_column = TN_BRONZE_RECEIVED, .parquet = &po,
 	    .version = s->version, .lsn = c->lsn };
 
+	p->sum = tn_governance_digest_new();
+	po.each = tn_batch_chain_add;
+	po.arg = p->sum;
 	if (p->bronze_files == 0)
 		p->bronze_from = c->base->lsn + 1;
 	snprintf(p->bronze_day, sizeof p->bronze_day, "%s", day);
@@ -210,12 +231,41 @@ begin_bronze(struct cut *c, struct part *p,
 }
 
 static enum tn_status
+put_bronze(struct part *p, const struct tn_log_block *said)
+{
+	struct tn_batch *b = tn_governance_bronze_of(said);
+	enum tn_status st = TN_ENOMEM;
+
+	if (b != NULL)
+		st = said->frame.n > 0 ? tn_lake_add_framed(p->bronze, b,
+		    TN_BRONZE_RAW, said->frame) : tn_lake_add(p->bronze, b);
+	tn_record_batch_unref(b);
+	return st;
+}
+
+/* The frame is not what a page may be: its rows are needed after all. */
+static enum tn_status
+put_unpacked(struct part *p, struct tn_log_block *said)
+{
+	struct tn_buf raw = { .max = said->raw.n };
+	enum tn_status st = tn_zstd_decompress(&raw, said->frame,
+	    said->raw.n);
+
+	if (st == TN_OK && raw.n != said->raw.n)
+		st = TN_ECORRUPT;
+	said->raw.p = raw.p;
+	if (st == TN_OK)
+		st = put_bronze(p, said);
+	tn_buf_fini(&raw);
+	return st;
+}
+
+static enum tn_status
 add_bronze(struct cut *c, struct part *p,
     const struct tn_governance_stream *s, const struct tn_log_block *block,
     const struct tn_governance_rows *r)
 {
 	struct tn_log_block said = with_marks(block, r);
-	struct tn_batch *b;
 	char day[24];
 	enum tn_status st = TN_OK;
 
@@ -227,16 +277,8 @@ add_bronze(struct cut *c, struct part *p,
 	if (st != TN_OK)
 		return st;
 	p->bronze_last = block->lsn;
-	b = tn_governance_bronze_of(&said);
-	if (b == NULL)
-		st = TN_ENOMEM;
-	else if (block->frame.n > 0)
-		st = tn_lake_add_framed(p->bronze, b, TN_BRONZE_RAW,
-		    block->frame);
-	else
-		st = tn_lake_add(p->bronze, b);
-	tn_record_batch_unref(b);
-	return st;
+	st = put_bronze(p, &said);
+	return st == TN_EUNSUPPORTED ? put_unpacked(p, &said) : st;
 }
 
 /* Room for so many keys in all. */
@@ -351,18 +393,20 @@ fold_rows(struct cut *c, uint32_t stream, const struct tn_governance_rows *r)
 			tn_exec_fold_apply(c->deltas[v], &rows, &refs, NULL);
 }
 
+/* Takes the reference of ${r}; NULL: the rows are decoded here. */
 static enum tn_status
-take_block(struct cut *c, const struct tn_log_block *block)
+take_block(struct cut *c, const struct tn_log_block *block,
+    struct tn_governance_rows *r)
 {
 	const struct tn_serving_model *m = c->b->o.model;
-	struct tn_governance_rows *r = NULL;
 	int stream = tn_serving_stream_by_id(m, block->stream);
 	struct part *p;
-	enum tn_status st;
+	enum tn_status st = TN_OK;
 
 	tn_assert(stream >= 0);         /* Replay would have refused. */
 	p = &c->parts[stream];
-	st = tn_governance_reader_block(c->reader, block, &r);
+	if (r == NULL)
+		st = tn_governance_reader_block(c->reader, block, &r);
 	if (st == TN_OK)
 		st = add_bronze(c, p, &m->streams[stream], block, r);
 	if (st == TN_OK && r->keys != NULL)
@@ -379,22 +423,38 @@ take_block(struct cut *c, const struct tn_log_block *block)
 	return st;
 }
 
+/* Of rows that intake has decoded only what bronze needs. */
+static enum tn_status
+read_block(struct cut *c, uint64_t lsn, bool decoded, struct tn_arena *a,
+    struct tn_log_block *block)
+{
+	struct tn_log *log = c->b->o.log;
+
+	if (c->parquet.zstd_level != FRAME_LEVEL)
+		return tn_log_read(log, lsn, a, block, c->d);
+	return decoded ? tn_log_read_packed(log, lsn, a, block, c->d) :
+	    tn_log_read_framed(log, lsn, a, block, c->d);
+}
+
 static enum tn_status
 take_log(struct cut *c)
 {
-	bool framed = c->parquet.zstd_level == FRAME_LEVEL;
 	struct tn_arena *a = tn_arena_new(1 << 20);
 	enum tn_status st = TN_OK;
 
-	for (uint64_t lsn = c->base->lsn + 1; st == TN_OK && lsn <= c->lsn;
+	for (uint64_t lsn = c->taken + 1; st == TN_OK && lsn <= c->lsn;
 	    lsn++) {
+		struct tn_governance_rows *kept = tn_governance_recent_take(
+		    c->b->o.recent, lsn);
 		struct tn_log_block block;
-		st = framed ? tn_log_read_framed(c->b->o.log, lsn, a, &block,
-		    c->d) : tn_log_read(c->b->o.log, lsn, a, &block, c->d);
+		st = read_block(c, lsn, kept != NULL, a, &block);
 		if (st == TN_OK)
-			st = take_block(c, &block);
+			st = take_block(c, &block, kept);
+		else
+			tn_governance_rows_unref(kept);
 		tn_arena_reset(a);
 	}
+	c->taken = c->lsn;
 	tn_arena_free(a);
 	return st;
 }
@@ -588,6 +648,111 @@ report_failure(struct cut *c, struct tn_batch_report *r, enum tn_status st)
 		    (unsigned long long)r->run);
 }
 
+/* ---- along with a load ----------------------------------------------- */
+
+/* Another cut that was asked for meanwhile is this one. */
+static bool
+is_wanted(const struct tn_batch_jobs *b)
+{
+	return __atomic_load_n(&b->stopping, __ATOMIC_RELAXED) != 0 ||
+	    __atomic_load_n(&b->waiting, __ATOMIC_RELAXED) >
+	    __atomic_load_n(&b->cut_waiting, __ATOMIC_RELAXED);
+}
+
+static bool
+may_follow(const struct cut *c, int64_t begun)
+{
+	const struct tn_batch_jobs *b = c->b;
+
+	return b->o.loading != NULL && b->o.loading(b->o.arg) &&
+	    c->change.rows < b->o.follow_rows &&
+	    tn_os_mono_us() - begun < FOLLOW_US &&
+	    tn_budget_level() == TN_BUDGET_CALM && !is_wanted(b);
+}
+
+static enum tn_status
+begin_run(struct cut *c, const char *reason, struct tn_batch_report *r)
+{
+	enum tn_status st = tn_batch_run_begin(c->b, "cut", reason, "",
+	    c->base->lsn, c->lsn, &r->run);
+
+	tn_batch_change_begin(&c->change, c->b, c->lsn, r->run);
+	c->change.silver = c->base;
+	return st;
+}
+
+/* What is folded is taken, again and again. Nothing is sealed. */
+static enum tn_status
+follow_load(struct cut *c, const char *reason, struct tn_batch_report *r)
+{
+	const struct tn_batch_speed *s = &c->b->o.speed;
+	const struct timespec pause = { 0, FOLLOW_NS };
+	int64_t begun = tn_os_mono_us();
+	enum tn_status st = TN_OK;
+
+	if (!c->b->follows || strcmp(reason, "rows") != 0 || s->mark == NULL)
+		return TN_OK;
+	while (st == TN_OK && may_follow(c, begun)) {
+		tn_serving_refs_fini(&c->refs);
+		s->mark(s->speed, &c->lsn, &c->refs);
+		if (c->lsn == c->taken)
+			(void)nanosleep(&pause, NULL);
+		else if (r->run == 0)
+			st = begin_run(c, reason, r);
+		if (st == TN_OK)
+			st = take_log(c);
+	}
+	tn_serving_refs_fini(&c->refs);
+	return st;
+}
+
+/* Files of before the seal tell the range of the whole cut, as others do. */
+static void
+widen_files(struct cut *c)
+{
+	for (uint32_t i = 0; i < c->change.add_count; i++)
+		if (c->change.add[i].tier == TN_TIER_SILVER)
+			c->change.add[i].lsn_max = c->lsn;
+}
+
+static enum tn_status
+seal_and_write(struct cut *c, const char *reason, struct tn_batch_report *r)
+{
+	struct tn_batch_jobs *b = c->b;
+	enum tn_status st = TN_OK;
+
+	b->o.speed.seal(b->o.speed.speed, &c->lsn, &c->refs);
+	c->sealed = true;
+	tn_os_crash_point("cut_sealed");
+	r->lsn = c->lsn;
+	if (c->lsn == c->base->lsn)
+		return TN_END;
+	if (r->run == 0)
+		st = begin_run(c, reason, r);
+	else
+		c->change.run_to = true;
+	c->change.refs = tn_serving_refs_view(&c->refs);
+	widen_files(c);
+	if (st == TN_OK)
+		st = write_all(c);
+	tn_os_crash_point("cut_written");
+	return st;
+}
+
+static void
+report_cut(struct cut *c, int64_t begun, struct tn_batch_report *r)
+{
+	struct tn_batch_jobs *b = c->b;
+
+	r->rows = c->change.rows;
+	r->files = c->change.add_count;
+	tn_histogram_add_us(b->seconds, (uint64_t)(tn_os_mono_us() - begun));
+	tn_counter_set(b->last_success, tn_os_wall_us() / 1000000);
+	if (b->o.published != NULL)
+		b->o.published(b->o.arg, c->lsn);
+	tn_os_crash_point("cut_published");
+}
+
 void
 tn_batch_cut(struct tn_batch_jobs *b, const char *reason,
     struct tn_batch_report *r)
@@ -597,39 +762,22 @@ tn_batch_cut(struct tn_batch_jobs *b, const char *reason,
 	enum tn_status st;
 
 	init_cut(&c, b, &r->diag);
-	b->o.speed.seal(b->o.speed.speed, &c.lsn, &c.refs);
-	tn_os_crash_point("cut_sealed");
 	c.base = tn_catalog_snapshot(b->o.catalog);
-	r->lsn = c.lsn;
-	if (c.lsn == c.base->lsn) {
-		b->o.speed.unseal(b->o.speed.speed);
-		fini_cut(&c);
-		return;
-	}
-	st = tn_batch_run_begin(b, "cut", reason, "", c.base->lsn, c.lsn,
-	    &r->run);
-	tn_batch_change_begin(&c.change, b, c.lsn, r->run);
-	c.change.silver = c.base;
-	c.change.refs = tn_serving_refs_view(&c.refs);
+	c.lsn = c.taken = c.base->lsn;
+	st = follow_load(&c, reason, r);
 	if (st == TN_OK)
-		st = write_all(&c);
-	tn_os_crash_point("cut_written");
+		st = seal_and_write(&c, reason, r);
 	if (st == TN_OK)
 		st = publish(&c);
 	else
 		tn_batch_change_undo(&c.change);
 	if (st == TN_OK) {
-		r->rows = c.change.rows;
-		r->files = c.change.add_count;
-		tn_histogram_add_us(b->seconds,
-		    (uint64_t)(tn_os_mono_us() - begun));
-		tn_counter_set(b->last_success, tn_os_wall_us() / 1000000);
-		if (b->o.published != NULL)
-			b->o.published(b->o.arg, c.lsn);
-		tn_os_crash_point("cut_published");
+		report_cut(&c, begun, r);
 	} else {
-		b->o.speed.unseal(b->o.speed.speed);
-		report_failure(&c, r, st);
+		if (c.sealed)
+			b->o.speed.unseal(b->o.speed.speed);
+		if (st != TN_END)
+			report_failure(&c, r, st);
 	}
 	fini_cut(&c);
 }

@@ -159,6 +159,7 @@ struct tn_catalog_publication {
 	const struct tn_catalog_offset *offsets;
 	uint32_t offset_count;
 	uint64_t run;            /* Ends this run as done; 0: none. */
+	bool run_to;             /* ... and it came to ${lsn}. */
 	const char *run_detail;
 	uint64_t run_rows;
 	uint32_t run_files;

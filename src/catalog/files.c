@@ -304,6 +304,9 @@ publish_in_transaction(struct tn_catalog *c,
 		    (int64_t)p->offsets[i].next);
 	for (uint32_t i = 0; st == TN_OK && i < p->value_count; i++)
 		st = tn_catalog_set(c, p->values[i].key, p->values[i].value);
+	if (st == TN_OK && p->run != 0 && p->run_to)
+		st = tn_catalog_run(c, "UPDATE run SET lsn_to = ? WHERE id = ?",
+		    "ii", (int64_t)p->lsn, (int64_t)p->run);
 	if (st == TN_OK && p->run != 0)
 		st = tn_catalog_run_end(c, p->run, TN_RUN_DONE, p->now_us,
 		    p->run_rows, p->run_files, p->run_detail);

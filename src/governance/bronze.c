@@ -190,7 +190,7 @@ put_raw(struct making *m)
 {
 	const struct tn_log_block *k = m->block;
 	uint32_t *offsets = make_array(m, (k->rows + 1ul) * sizeof *offsets);
-	uint8_t *bytes = make_array(m, k->raw.n);
+	uint8_t *bytes = k->raw.p != NULL ? make_array(m, k->raw.n) : NULL;
 	uint64_t at = 0;
 
 	m->columns[TN_BRONZE_RAW].offsets = offsets;
@@ -204,7 +204,7 @@ put_raw(struct making *m)
 		offsets[i + 1] = (uint32_t)at;
 	}
 	tn_assert(at == k->raw.n);
-	if (k->raw.n > 0)
+	if (bytes != NULL && k->raw.n > 0)
 		memcpy(bytes, k->raw.p, k->raw.n);
 }
 

@@ -97,6 +97,23 @@ TN_MUST_USE enum tn_status tn_governance_reader_block(
     struct tn_governance_reader *r, const struct tn_log_block *b,
     struct tn_governance_rows **out);
 
+/* Committed rows as intake decoded them, kept for the next cut, so that it need
+ * not decode them again. They come in order of LSN and go in it; when
+ * ${bytes_max} are held, or the memory budget is pressed, what comes is not kept.
+ * Nothing depends on it. Any thread. */
+struct tn_governance_recent;
+struct tn_governance_recent *tn_governance_recent_new(size_t bytes_max);
+void tn_governance_recent_free(struct tn_governance_recent *r);
+/* Takes a reference, or does not. */
+void tn_governance_recent_put(struct tn_governance_recent *r,
+    struct tn_governance_rows *rows);
+/* The rows of a block, with a reference for the caller, or NULL. Rows of it and
+ * of blocks before it are kept no longer. NULL in ${r}: NULL. */
+struct tn_governance_rows *tn_governance_recent_take(
+    struct tn_governance_recent *r, uint64_t lsn);
+/* All of them go: memory is short. */
+void tn_governance_recent_drop(struct tn_governance_recent *r);
+
 /* The accepted rows with the hidden columns, in silver's shape. lsn, offset
  * and duplicates must be set. NULL in *out when none is accepted. TN_ENOMEM. */
 TN_MUST_USE enum tn_status tn_governance_silver_of(
@@ -113,7 +130,8 @@ enum tn_governance_bronze_column {
 	TN_BRONZE_COLUMN, TN_BRONZE_REASON, TN_BRONZE_RAW
 };
 /* A log block as bronze rows; source and spec, the same in all of them, are
- * dictionary columns. NULL: memory is out. */
+ * dictionary columns. Of a block without its raw rows (tn_log_read_packed) the
+ * column raw has offsets, but no bytes. NULL: memory is out. */
 struct tn_batch *tn_governance_bronze_of(const struct tn_log_block *b);
 /* A text of such rows, or of rows read from a file; empty for null. */
 struct tn_slice tn_governance_bronze_text(const struct tn_column *c,

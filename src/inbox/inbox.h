@@ -99,6 +99,9 @@ struct tn_inbox_opts {
 	int64_t scan_us;             /* Look by ourselves; 0: a minute */
 	uint32_t files_max;          /* Loaded at once; 0: 2 */
 	uint64_t reserve_bytes;      /* Of the disk: not for the work folder. */
+	/* Counts loads whose rows are on their way to ingest; atomic. May be
+	 * NULL. */
+	uint32_t *loads;
 };
 /* Loop thread; looks for the first time once the loop runs. */
 TN_MUST_USE enum tn_status tn_inbox_new(struct tn_inbox **out,

@@ -366,11 +366,20 @@ piece_fill(struct tn_net_job *job)
 /* ---- loop -------------------------------------------------------------- */
 
 static void
+count_load(struct load *l, int32_t more)
+{
+	if (l->in->o.loads != NULL)
+		__atomic_fetch_add(l->in->o.loads, (uint32_t)more,
+		    __ATOMIC_RELAXED);
+}
+
+static void
 unlink_load(struct load *l)
 {
 	if (!l->begun)
 		return;
 	l->begun = false;
+	count_load(l, -1);
 	if (l->prev != NULL)
 		l->prev->next = l->next;
 	else
@@ -587,6 +596,7 @@ begin(struct tn_net_job *job)
 		in->loads->prev = l;
 	in->loads = l;
 	l->begun = true;
+	count_load(l, 1);
 	for (uint32_t i = 0; i < TN_INBOX_PIECES; i++)
 		refill(&l->pieces[i]);
 }

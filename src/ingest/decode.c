@@ -171,12 +171,10 @@ report_unknown(const struct decoder *d, struct tn_ingest *g, struct kept *k)
 
 /* ---- chunks ---------------------------------------------------------- */
 
-enum tn_status
-tn_ingest_pack(struct chunk *c, const struct tn_codec_rows *rows)
+/* Lengths and lines are the chunk's own. */
+static enum tn_status
+keep_places(struct chunk *c, const struct tn_codec_rows *rows)
 {
-	struct tn_log_block block;
-	enum tn_status st;
-
 	c->lengths = tn_arena_try_alloc(c->rows->arena,
 	    (rows->count + 1) * 4);
 	c->lines = tn_arena_try_alloc(c->rows->arena, (rows->count + 1) * 4);
@@ -186,14 +184,32 @@ tn_ingest_pack(struct chunk *c, const struct tn_codec_rows *rows)
 		memcpy(c->lengths, rows->length, rows->count * 4);
 		memcpy(c->lines, rows->line, rows->count * 4);
 	}
-	block = (struct tn_log_block){
-		.rows = rows->count,
-		.raw = { rows->raw.p, rows->raw.n },
+	return TN_OK;
+}
+
+static enum tn_status
+pack(struct chunk *c, struct tn_slice raw)
+{
+	struct tn_log_block block = {
+		.rows = c->rows->batch->rows,
+		.raw = raw,
 		.lengths = c->lengths,
 		.lines = c->lines,
 	};
-	st = tn_log_pack(&block, c->g->o.zstd_level, &c->packed);
+	enum tn_status st = tn_log_pack(&block, c->g->o.zstd_level,
+	    &c->packed);
+
 	tn_assert(st == TN_OK || st == TN_ENOMEM);
+	return st;
+}
+
+enum tn_status
+tn_ingest_pack(struct chunk *c, const struct tn_codec_rows *rows)
+{
+	enum tn_status st = keep_places(c, rows);
+
+	if (st == TN_OK)
+		st = pack(c, (struct tn_slice){ rows->raw.p, rows->raw.n });
 	c->raw_bytes = st == TN_OK ? rows->raw.n : 0;
 	return st;
 }
@@ -214,11 +230,10 @@ new_chunk(struct tn_ingest *g, uint32_t stream, uint32_t parts)
 /* Rows through the gate into the chunk. Empty rows make no block. TN_ENOMEM:
  * the chunk has no rows; TN_ELIMIT: no log holds how they are decoded. */
 static enum tn_status
-pass_gate(struct decoder *d, struct chunk *c,
+gate_rows(struct decoder *d, struct chunk *c,
     const struct tn_codec_spec *spec, const char *source,
     const struct tn_codec_rows *rows)
 {
-	enum tn_status st = TN_ENOMEM;
 	struct kept *k;
 
 	if (rows->count == 0)
@@ -233,8 +248,12 @@ pass_gate(struct decoder *d, struct chunk *c,
 	    NULL);
 	report_unknown(d, c->g, k);
 	c->source = tn_strdup(source);
-	if (c->rows != NULL)
-		st = tn_ingest_pack(c, rows);
+	return c->rows != NULL ? TN_OK : TN_ENOMEM;
+}
+
+static enum tn_status
+drop_failed(struct chunk *c, enum tn_status st)
+{
 	if (st != TN_OK) {
 		tn_governance_rows_unref(c->rows);
 		c->rows = NULL;
@@ -242,10 +261,23 @@ pass_gate(struct decoder *d, struct chunk *c,
 	return st;
 }
 
+/* The same, and packed. */
+static enum tn_status
+pass_gate(struct decoder *d, struct chunk *c,
+    const struct tn_codec_spec *spec, const char *source,
+    const struct tn_codec_rows *rows)
+{
+	enum tn_status st = gate_rows(d, c, spec, source, rows);
+
+	if (st == TN_OK && c->rows != NULL)
+		st = tn_ingest_pack(c, rows);
+	return drop_failed(c, st);
+}
+
 static void
 count_chunk(struct chunk *c)
 {
-	c->decoded_bytes = c->packed.cap;
+	c->decoded_bytes = c->packed.cap + c->raw.cap;
 	if (c->rows != NULL)
 		c->decoded_bytes += tn_arena_bytes(c->rows->arena) +
 		    tn_record_batch_bytes(c->rows->batch);
@@ -530,6 +562,52 @@ try_header(struct tn_ingest_body *b)
 	b->split_done = true;
 }
 
+/* Packing takes about as long as all that is done before: while a large body
+ * is decoded here, its rows are packed beside. */
+static void
+run_pack(struct tn_net_job *job)
+{
+	struct chunk *c = (struct chunk *)job;
+	enum tn_status st = TN_OK;
+
+	if (c->rows != NULL)
+		st = pack(c, (struct tn_slice){ c->raw.p, c->raw.n });
+	if (st == TN_OK)
+		tn_buf_fini(&c->raw);
+	else                     /* The log will try, and then refuse. */
+		tn_buf_fini(&c->packed);
+	c->job.run = tn_ingest_write;
+	send(c);
+}
+
+/* The bytes of the rows go with the chunk; the next rows get others. */
+static enum tn_status
+lend_rows(struct chunk *c, struct tn_codec_rows *rows)
+{
+	enum tn_status st = keep_places(c, rows);
+
+	if (st != TN_OK)
+		return st;
+	c->raw = rows->raw;
+	c->raw_bytes = c->raw.n;
+	rows->raw = (struct tn_buf){ .max = c->raw.max };
+	(void)tn_buf_reserve(&rows->raw, c->raw.cap);
+	return TN_OK;
+}
+
+static enum tn_status
+take_rows(struct decoder *d, struct tn_ingest_body *b, struct chunk *c)
+{
+	enum tn_status st;
+
+	if (!b->large)
+		return pass_gate(d, c, b->spec, b->source, &b->rows);
+	st = gate_rows(d, c, b->spec, b->source, &b->rows);
+	if (st == TN_OK && c->rows != NULL)
+		st = lend_rows(c, &b->rows);
+	return drop_failed(c, st);
+}
+
 static void
 hand_over(struct decoder *d, struct tn_ingest_body *b)
 {
@@ -537,8 +615,10 @@ hand_over(struct decoder *d, struct tn_ingest_body *b)
 	enum tn_status st = TN_OK;
 
 	try_header(b);
+	/* From then on all of its chunks, so that they stay in order. */
+	b->large |= !b->split_done;
 	if (!b->mismatch && !b->replay)
-		st = pass_gate(d, c, b->spec, b->source, &b->rows);
+		st = take_rows(d, b, c);
 	if (st == TN_ELIMIT)
 		break_body(b, st, "header_too_large", "the names of the header "
 		    "and the options have more than 65536 bytes",
@@ -553,7 +633,13 @@ hand_over(struct decoder *d, struct tn_ingest_body *b)
 	tn_codec_rows_clear(&b->rows);
 	b->sent++;
 	count_chunk(c);
-	send(c);
+	if (!b->large) {
+		send(c);
+		return;
+	}
+	c->job.run = run_pack;
+	if (!tn_net_actor_post_internal(b->g->packers[b->decoder], &c->job))
+		tn_assert(!"a packer stops after its decoder");
 }
 
 /* Rows that wait for more of their chunk are bytes on their way, too; so are

@@ -88,6 +88,8 @@ tn_ingest_new(const struct tn_ingest_opts *opts)
 		snprintf(name, sizeof name, "decode%u", (unsigned)i % 100);
 		g->decoder_state[i] = tn_ingest_decoder_new(false);
 		g->decoders[i] = tn_net_actor_new(name, JOBS_MAX);
+		snprintf(name, sizeof name, "pack%u", (unsigned)i % 100);
+		g->packers[i] = tn_net_actor_new(name, JOBS_MAX);
 	}
 	g->stats = tn_zalloc((m->stream_count + 1) * sizeof *g->stats);
 	g->keys = tn_zalloc((m->stream_count + 1) * sizeof *g->keys);
@@ -168,8 +170,10 @@ void
 tn_ingest_flush(struct tn_ingest *g)
 {
 	tn_assert(!g->stopping);        /* Waiting asserts: no running loop. */
-	for (uint32_t i = 0; i < g->decoder_count; i++)
+	for (uint32_t i = 0; i < g->decoder_count; i++) {
 		wait_for(g->decoders[i]);
+		wait_for(g->packers[i]);
+	}
 	wait_for(g->writer);
 }
 
@@ -181,8 +185,10 @@ tn_ingest_stop(struct tn_ingest *g)
 	g->stopping = true;
 	/* What it decodes itself it reports to a decoder. */
 	wait_for(g->writer);
-	for (uint32_t i = 0; i < g->decoder_count; i++)
+	for (uint32_t i = 0; i < g->decoder_count; i++) {
 		tn_net_actor_free(g->decoders[i]);
+		tn_net_actor_free(g->packers[i]);
+	}
 	tn_net_actor_free(g->writer);
 	g->writer = NULL;
 }

@@ -2,7 +2,7 @@
  *
  *   body       loop: inbox and flags; decoder (while busy): work, split;
  *              writer: tally, from the first chunk on; loop again at the end
- *   chunk      decoder, then writer, then loop
+ *   chunk      decoder, its packer if the body is large, then writer, then loop
  *
  * The writer is the decoder of what is small.
  *
@@ -79,6 +79,7 @@ struct tn_ingest_body {
 	                                inflater, as counted in pending. */
 	uint32_t rows_max;           /* Of a chunk; 0: not known yet. */
 	bool split_done;
+	bool large;                  /* Its chunks go by way of the packer. */
 	int32_t sent;                /* Out: chunks sent by this job. */
 	enum tn_status broken;       /* Why decoding stopped early. */
 	struct tn_diag diag;
@@ -113,6 +114,7 @@ struct chunk {
 	struct tn_ingest *g;
 	uint32_t stream;
 	struct tn_governance_rows *rows;   /* NULL: only ends its bodies. */
+	struct tn_buf raw;           /* Rows that the packer has yet to pack. */
 	uint32_t *lengths;           /* In rows->arena. */
 	uint32_t *lines;
 	size_t raw_bytes;
@@ -280,6 +282,7 @@ struct tn_ingest {
 	struct tn_ingest_opts o;
 	struct tn_net_actor *writer;
 	struct tn_net_actor *decoders[TN_INGEST_DECODERS_MAX];
+	struct tn_net_actor *packers[TN_INGEST_DECODERS_MAX];
 	struct decoder *decoder_state[TN_INGEST_DECODERS_MAX];
 	struct decoder *writer_state;      /* For what the writer decodes. */
 	uint32_t decoder_count;

@@ -199,7 +199,8 @@ fill_block(struct group *x, struct chunk *c, uint64_t offset)
 		.marks = all ? NULL : r->marks,
 		.reasons = r->reasons,
 		.reason_count = r->reason_count,
-		.raw = { NULL, c->raw_bytes },
+		/* Memory was out when they were to be packed: append does. */
+		.raw = { c->packed.n > 0 ? NULL : c->raw.p, c->raw_bytes },
 		.lengths = c->lengths,
 		.lines = c->lines,
 		.packed = { c->packed.p, c->packed.n },
@@ -546,6 +547,7 @@ void
 tn_ingest_chunk_free(struct chunk *c)
 {
 	tn_governance_rows_unref(c->rows);
+	tn_buf_fini(&c->raw);
 	tn_buf_fini(&c->packed);
 	tn_buf_fini(&c->spec);
 	tn_free(c->source);

@@ -99,7 +99,7 @@ TN_MUST_USE enum tn_status tn_lake_add(struct tn_lake_writer *w,
 TN_MUST_USE enum tn_status tn_lake_add_rows(struct tn_lake_writer *w,
     const struct tn_batch *b, uint32_t from, uint32_t count);
 /* The same, where a column's bytes are known as a zstd frame, which may become
- * a page as it is (tn_parquet_write_framed). */
+ * a page as it is (tn_parquet_write_framed, also for TN_EUNSUPPORTED). */
 TN_MUST_USE enum tn_status tn_lake_add_framed(struct tn_lake_writer *w,
     const struct tn_batch *b, uint32_t column, struct tn_slice frame);
 /* One more key and value for the footer, before finish; both are copied. At

@@ -179,7 +179,7 @@ pack_split(const struct tn_log_block *b, int zstd_level, struct tn_buf *out)
 	tn_buf_varint(out, small.n);
 	tn_buf_add(out, small.p, small.n);
 	head = out->n;
-	st = out->failed ? TN_ENOMEM : tn_zstd_compress(out, b->raw,
+	st = out->failed ? TN_ENOMEM : tn_zstd_compress_rows(out, b->raw,
 	    zstd_level);
 	if (st == TN_OK && out->n - head >= b->raw.n)
 		st = TN_ELIMIT;
@@ -539,7 +539,7 @@ read_frame(struct tn_slice frame, uint64_t bytes, struct tn_arena *a,
 struct packed_head {
 	uint8_t flags;
 	uint64_t raw_bytes, bytes;
-	bool framed;             /* The caller wants the frame, too. */
+	enum tn_log_reading how;
 };
 
 static enum tn_status
@@ -555,23 +555,24 @@ read_split(struct tn_cursor *c, const struct packed_head *h,
 	small = tn_cursor_bytes(c, (size_t)n);
 	frame = (struct tn_slice){ c->p, (size_t)(c->end - c->p) };
 	st = read_frame(small, h->bytes, a, &front);
-	if (st == TN_OK)
+	out->raw = (struct tn_slice){ NULL, (size_t)h->raw_bytes };
+	if (st == TN_OK && h->how != TN_LOG_READ_FRAME)
 		st = read_frame(frame, h->raw_bytes, a, &out->raw);
 	if (st == TN_OK)
 		st = read_body(front, (h->flags & PACKED_LINES) != 0, a, out,
 		    NULL);
-	if (st != TN_OK || !h->framed)
+	if (st != TN_OK || h->how == TN_LOG_READ_ROWS)
 		return st;
 	out->frame = copy(a, frame);
 	return out->frame.p == NULL ? TN_ENOMEM : TN_OK;
 }
 
 static enum tn_status
-read_packed(struct tn_slice s, bool framed, struct tn_arena *a,
+read_packed(struct tn_slice s, enum tn_log_reading how, struct tn_arena *a,
     struct tn_log_block *out)
 {
 	struct tn_cursor c = { s.p, s.p + s.n, false };
-	struct packed_head h = { .flags = tn_cursor_u8(&c), .framed = framed };
+	struct packed_head h = { .flags = tn_cursor_u8(&c), .how = how };
 	uint64_t rows = tn_cursor_varint(&c);
 	struct tn_slice rest;
 	enum tn_status st = TN_OK;
@@ -599,7 +600,7 @@ read_packed(struct tn_slice s, bool framed, struct tn_arena *a,
 }
 
 enum tn_status
-tn_log_decode(struct tn_slice stored, uint64_t lsn, bool framed,
+tn_log_decode(struct tn_slice stored, uint64_t lsn, enum tn_log_reading how,
     struct tn_arena *a, struct tn_log_block *out)
 {
 	struct tn_cursor c = { stored.p, stored.p + stored.n, false };
@@ -623,5 +624,5 @@ tn_log_decode(struct tn_slice stored, uint64_t lsn, bool framed,
 	if (st != TN_OK)
 		return st;
 	return read_packed(tn_cursor_bytes(&c, tn_log_get_u32(h + AT_PACKED)),
-	    framed, a, out);
+	    how, a, out);
 }

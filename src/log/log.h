@@ -66,8 +66,8 @@ struct tn_log_block {
 	/* Already packed raw rows and lengths (tn_log_pack), or empty: append
 	 * packs by itself. */
 	struct tn_slice packed;
-	/* tn_log_read_framed only: the raw rows as one zstd frame, where they
-	 * are stored as that; else empty. */
+	/* tn_log_read_framed and _packed only: the raw rows as one zstd frame,
+	 * where they are stored as that; else empty. */
 	struct tn_slice frame;
 };
 /* Compress raw rows, lengths and lines into ${out}; pure, any thread, so that
@@ -121,6 +121,11 @@ TN_MUST_USE enum tn_status tn_log_read(struct tn_log *log, uint64_t lsn,
     struct tn_arena *a, struct tn_log_block *out, struct tn_diag *d);
 /* The same, with the block's frame. */
 TN_MUST_USE enum tn_status tn_log_read_framed(struct tn_log *log,
+    uint64_t lsn, struct tn_arena *a, struct tn_log_block *out,
+    struct tn_diag *d);
+/* The same, but of raw rows that have a frame nothing else: raw.p is NULL. For
+ * who has decoded them already. */
+TN_MUST_USE enum tn_status tn_log_read_packed(struct tn_log *log,
     uint64_t lsn, struct tn_arena *a, struct tn_log_block *out,
     struct tn_diag *d);
 /* The live note under a key, its value in ${a}. TN_ENOTFOUND. TN_ECLOSED: the

@@ -169,9 +169,14 @@ void tn_log_encode(const struct tn_log_block *b, struct tn_slice front,
 /* Check length, magic and CRC of a stored block and read its numbers. */
 TN_MUST_USE enum tn_status tn_log_check(struct tn_slice stored, uint64_t lsn,
     struct tn_log_block *out);
-/* All of it, copied into ${a}; the frame only when it is wanted. */
+/* What is wanted of raw rows that are a frame of their own. */
+enum tn_log_reading {
+	TN_LOG_READ_ROWS, TN_LOG_READ_BOTH, TN_LOG_READ_FRAME
+};
+/* All of it, copied into ${a}. */
 TN_MUST_USE enum tn_status tn_log_decode(struct tn_slice stored,
-    uint64_t lsn, bool framed, struct tn_arena *a, struct tn_log_block *out);
+    uint64_t lsn, enum tn_log_reading how, struct tn_arena *a,
+    struct tn_log_block *out);
 
 /* ---- notes.c --------------------------------------------------------- */
 

@@ -140,7 +140,7 @@ get_block(MDB_txn *txn, const struct tn_log_segment *seg, uint64_t lsn,
 /* What is read, and to where. */
 struct reading {
 	uint64_t lsn;
-	bool framed;
+	enum tn_log_reading how;
 	struct tn_arena *a;
 	struct tn_log_block *out;
 	struct tn_diag *d;
@@ -161,7 +161,7 @@ read_in(const struct tn_log_segment *seg, struct reading *x)
 		return failed_read(x->rc, seg, x->lsn, x->d);
 	x->rc = get_block(txn, seg, x->lsn, &stored);
 	if (x->rc == 0)
-		st = tn_log_decode(stored, x->lsn, x->framed, x->a, x->out);
+		st = tn_log_decode(stored, x->lsn, x->how, x->a, x->out);
 	else
 		st = failed_read(x->rc, seg, x->lsn, x->d);
 	if (x->rc == 0 && st == TN_ECORRUPT)
@@ -208,8 +208,18 @@ enum tn_status
 tn_log_read_framed(struct tn_log *log, uint64_t lsn, struct tn_arena *a,
     struct tn_log_block *out, struct tn_diag *d)
 {
-	struct reading x = { .lsn = lsn, .framed = true, .a = a, .out = out,
-	    .d = d };
+	struct reading x = { .lsn = lsn, .how = TN_LOG_READ_BOTH, .a = a,
+	    .out = out, .d = d };
+
+	return read_block(log, &x);
+}
+
+enum tn_status
+tn_log_read_packed(struct tn_log *log, uint64_t lsn, struct tn_arena *a,
+    struct tn_log_block *out, struct tn_diag *d)
+{
+	struct reading x = { .lsn = lsn, .how = TN_LOG_READ_FRAME, .a = a,
+	    .out = out, .d = d };
 
 	return read_block(log, &x);
 }

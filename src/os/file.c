@@ -94,6 +94,16 @@ tn_os_write(struct tn_os_file *file, const void *p, size_t n)
 	return TN_OK;
 }
 
+void
+tn_os_write_soon(struct tn_os_file *file)
+{
+	/* Whatever goes wrong the sync will say. */
+	if (!file->broken && file->at > file->soon)
+		(void)sync_file_range(file->fd, (off_t)file->soon,
+		    (off_t)(file->at - file->soon), SYNC_FILE_RANGE_WRITE);
+	file->soon = file->at;
+}
+
 enum tn_status
 tn_os_pread(struct tn_os_file *file, void *p, size_t n, uint64_t at)
 {

@@ -61,6 +61,9 @@ void tn_os_close(struct tn_os_file *file);
 /* Append at the end of what was written so far through this file. */
 TN_MUST_USE enum tn_status tn_os_write(struct tn_os_file *file,
     const void *p, size_t n);
+/* What was written through this file is wanted on disk before long: the system
+ * may begin with it, so that a sync has less to wait for. Promises nothing. */
+void tn_os_write_soon(struct tn_os_file *file);
 /* All ${n} bytes at ${at}; TN_ECORRUPT when the file is shorter. */
 TN_MUST_USE enum tn_status tn_os_pread(struct tn_os_file *file, void *p,
     size_t n, uint64_t at);

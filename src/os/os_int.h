@@ -9,6 +9,7 @@ struct tn_os_file {
 	bool writable;
 	bool broken;            /* A sync failed: nothing may follow. */
 	uint64_t at;            /* Where the next tn_os_write goes. */
+	uint64_t soon;          /* Up to here tn_os_write_soon has asked. */
 };
 
 /* The table in force. */

@@ -10,7 +10,9 @@
  *
  * Rows whose texts were given compressed are a page for themselves: a zstd
  * frame of their lengths, and behind it the frame that was given. Frames back
- * to back are what zstd decompresses to one text (RFC 8878, 3.1). */
+ * to back are what zstd decompresses to one text (RFC 8878, 3.1). Such texts are
+ * not looked at, they need not even be there: a column with a page of them has
+ * no bounds. */
 #include "parquet/parquet_int.h"
 
 #define STEPS_PARTS 8            /* Bytes for so many values, at most. */
@@ -26,6 +28,7 @@ struct chunk {
 	unsigned code_bits;
 	uint32_t pages_cap;
 	uint32_t frame;          /* The next one of c. */
+	bool unseen;             /* Frames were given: there are no bounds. */
 };
 struct piece {
 	uint32_t row;
@@ -230,22 +233,24 @@ put_values(struct chunk *k, const struct piece *at)
 
 /* ---- pages ----------------------------------------------------------- */
 
-/* ${more} bytes are in a frame that was given. */
+/* Behind what is packed comes ${frame}, of ${more} bytes. */
 static void
-put_header(struct chunk *k, bool dict, uint32_t values, size_t more)
+put_header(struct chunk *k, bool dict, const struct piece *at,
+    struct tn_slice frame, size_t more)
 {
 	const struct tn_buf *packed = &k->s->packed;
+	uint32_t crc = tn_parquet_crc32(0, packed->p, packed->n);
 	struct tn_buf *b = k->out;
 	int16_t last = 0, inner = 0;
 
 	tn_parquet_put_i32(b, &last, 1, dict ? TN_PQ_DICT_PAGE :
 	    TN_PQ_DATA_PAGE);
 	tn_parquet_put_i32(b, &last, 2, (int32_t)(k->s->body.n + more));
-	tn_parquet_put_i32(b, &last, 3, (int32_t)packed->n);
+	tn_parquet_put_i32(b, &last, 3, (int32_t)(packed->n + frame.n));
 	tn_parquet_put_i32(b, &last, 4,
-	    (int32_t)tn_parquet_crc32(0, packed->p, packed->n));
+	    (int32_t)tn_parquet_crc32(crc, frame.p, frame.n));
 	tn_parquet_put_field(b, &last, dict ? 7 : 5, TN_PQ_T_STRUCT);
-	tn_parquet_put_i32(b, &inner, 1, (int32_t)values);
+	tn_parquet_put_i32(b, &inner, 1, (int32_t)at->rows);
 	tn_parquet_put_i32(b, &inner, 2, dict ? TN_PQ_PLAIN :
 	    k->w->encoding);
 	if (!dict) {
@@ -263,10 +268,14 @@ put_page(struct chunk *k, bool dict, const struct piece *at)
 	const struct pq_frame *given = at->frame;
 	size_t more = given == NULL ? 0 : k->c->offsets[at->to] -
 	    k->c->offsets[at->from];
+	struct tn_slice frame = { NULL, 0 };
 	struct pq_scratch *s = k->s;
 	size_t before = k->out->n;
 	enum tn_status st;
 
+	if (given != NULL)
+		frame = (struct tn_slice){ k->c->frame_bytes.p + given->at,
+		    given->bytes };
 	if (s->body.failed)
 		return tn_buf_status(&s->body);
 	if (s->body.n > TN_PQ_PAGE_BYTES_MAX)
@@ -274,16 +283,12 @@ put_page(struct chunk *k, bool dict, const struct piece *at)
 	tn_buf_clear(&s->packed);
 	st = tn_zstd_compress(&s->packed, (struct tn_slice){ s->body.p,
 	    s->body.n }, s->level);
-	if (st == TN_OK && given != NULL) {
-		tn_buf_add(&s->packed, k->c->frame_bytes.p + given->at,
-		    given->bytes);
-		st = tn_buf_status(&s->packed);
-	}
 	if (st != TN_OK)
 		return st;
-	put_header(k, dict, at->rows, more);
+	put_header(k, dict, at, frame, more);
 	k->w->raw_bytes += k->out->n - before + s->body.n + more;
 	tn_buf_add(k->out, s->packed.p, s->packed.n);
+	tn_buf_add(k->out, frame.p, frame.n);
 	return tn_buf_status(k->out);
 }
 
@@ -360,7 +365,9 @@ keep_page(struct chunk *k, const struct piece *at, uint64_t start)
 		w->pages = tn_realloc(w->pages,
 		    k->pages_cap * sizeof *w->pages);
 	}
-	if (w->has_dict && k->c->width == 0)
+	if (at->frame != NULL)
+		k->unseen = true;
+	else if (w->has_dict && k->c->width == 0)
 		bounds_by_codes(k, at, &m);
 	else
 		tn_parquet_minmax(k->c, at->from, at->to, &m);
@@ -481,7 +488,7 @@ keep_chunk(struct chunk *k)
 	w->bytes = k->base + k->out->n - w->at;
 	w->nulls = k->all.nulls;
 	w->nans = k->all.nans;
-	if (k->all.has) {
+	if (k->all.has && !k->unseen) {
 		w->has_min = keep_bound(k, &k->all.min, false, &w->min_at,
 		    &w->min_bytes, &w->min_exact);
 		w->has_max = keep_bound(k, &k->all.max, true, &w->max_at,

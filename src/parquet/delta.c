@@ -17,15 +17,37 @@
 struct block {
 	int64_t least;
 	unsigned widths[MINIS];
-	uint64_t steps[BLOCK];
+	uint64_t steps[BLOCK];   /* Not set when all are equal. */
 	size_t n;
+	bool even;
 };
+
+/* A whole block of equal steps, as positions and times of a block of the log
+ * have? Loops of a fixed length are what the compiler makes vectors of. */
+static bool
+is_even(const int64_t *v, int64_t step)
+{
+	uint64_t other = 0;
+
+	for (size_t i = 0; i < BLOCK; i++)
+		other |= ((uint64_t)v[i] - (uint64_t)v[i - 1]) ^
+		    (uint64_t)step;
+	return other == 0;
+}
 
 /* ${v} points behind the value that the first step starts from. */
 static void
 block_steps(struct block *k, const int64_t *v, size_t n, bool is32)
 {
+	int64_t first = (int64_t)((uint64_t)v[0] - (uint64_t)v[-1]);
+
 	k->n = n;
+	k->even = n == BLOCK && is_even(v, first);
+	if (k->even) {
+		k->least = is32 ? (int32_t)first : first;
+		memset(k->widths, 0, sizeof k->widths);
+		return;
+	}
 	k->least = INT64_MAX;
 	for (size_t i = 0; i < n; i++) {
 		int64_t step = (int64_t)((uint64_t)v[i] - (uint64_t)v[i - 1]);
@@ -53,6 +75,8 @@ put_block(struct tn_buf *b, struct block *k)
 	tn_parquet_put_zigzag(b, k->least);
 	for (size_t m = 0; m < MINIS; m++)
 		tn_buf_char(b, (char)k->widths[m]);
+	if (k->even)
+		return;          /* Steps of no bits take no bytes. */
 	/* Pad the last miniblock. */
 	for (size_t i = k->n; i % MINI != 0; i++)
 		k->steps[i] = 0;

@@ -83,6 +83,25 @@ copy_numeric(struct pq_column *c, const struct tn_column *src, uint32_t from,
 	return fine;
 }
 
+/* The same text ${n} times. */
+static void
+copy_one_text(struct pq_column *c, struct tn_slice s, uint32_t n)
+{
+	uint32_t at = c->dense == 0 ? 0 : c->offsets[c->dense];
+	uint32_t *to = c->offsets + c->dense;
+	size_t all = s.n * n, done = s.n;
+
+	c->bytes = room(c->bytes, &c->bytes_cap, at, all, 1);
+	for (uint32_t i = 0; i <= n; i++)
+		to[i] = at + i * (uint32_t)s.n;
+	if (all == 0)
+		return;
+	memcpy(c->bytes + at, s.p, s.n);
+	for (; done < all; done *= 2)
+		memcpy(c->bytes + at + done, c->bytes + at,
+		    done < all - done ? done : all - done);
+}
+
 static void
 copy_texts(struct pq_column *c, const struct tn_column *src, uint32_t from,
     uint32_t n, size_t bytes)
@@ -114,9 +133,12 @@ copy_plain_texts(struct pq_column *c, const struct tn_column *src,
 	uint32_t bytes = src->offsets[from + n] - src->offsets[from];
 	uint32_t *to = c->offsets + c->dense;
 
-	c->bytes = room(c->bytes, &c->bytes_cap, at, bytes, 1);
-	if (bytes > 0)
+	/* Of texts that are given as a frame there may be no bytes: their place
+	 * stays as it is, and nobody looks at it. */
+	if (bytes > 0 && src->bytes != NULL) {
+		c->bytes = room(c->bytes, &c->bytes_cap, at, bytes, 1);
 		memcpy(c->bytes + at, src->bytes + src->offsets[from], bytes);
+	}
 	for (uint32_t i = 0; i <= n; i++)
 		to[i] = at + (src->offsets[from + i] - src->offsets[from]);
 }
@@ -140,6 +162,8 @@ tn_parquet_source_bytes(const struct tn_column *src, uint32_t from,
 		return n * tn_record_type_width(src->type);
 	if (src->dict == NULL)
 		return src->offsets[from + n] - src->offsets[from];
+	if (src->dict->rows == 1 && src->valid == NULL)
+		return n * tn_column_text(src->dict, 0).n;
 	for (uint32_t i = from; i < from + n; i++)
 		if (tn_column_valid(src, i))
 			bytes += tn_parquet_source_text(src, i).n;
@@ -186,7 +210,10 @@ tn_parquet_gather(struct pq_column *c, const struct tn_column *src,
 		c->values = room(c->values, &c->values_cap, c->dense, n + 1,
 		    c->width);
 	}
-	if (c->width == 0 && (dense != n || src->dict != NULL))
+	if (c->width == 0 && dense == n && src->dict != NULL &&
+	    src->dict->rows == 1)
+		copy_one_text(c, tn_column_text(src->dict, 0), n);
+	else if (c->width == 0 && (dense != n || src->dict != NULL))
 		copy_texts(c, src, from, n,
 		    tn_parquet_source_bytes(src, from, n));
 	else if (c->width == 0)

@@ -43,6 +43,10 @@ struct tn_parquet_write_opts {
 	/* Columns the file is sorted by (ascending), for SortingColumn. */
 	const uint32_t *sorted_by;
 	uint32_t sorted_count;
+	/* Told all bytes of the file, in order, before they are written, by the
+	 * thread that calls. May be NULL. */
+	void (*each)(void *arg, const void *p, size_t n);
+	void *arg;
 };
 /* What was written. crc is of the whole file (CRC-32C). */
 struct tn_parquet_written {
@@ -68,7 +72,9 @@ TN_MUST_USE enum tn_status tn_parquet_write_rows(struct tn_parquet_writer *w,
     const struct tn_batch *b, uint32_t from, uint32_t count);
 /* The same of a whole batch whose column ${column} (text or bytes, not null)
  * is known compressed: ${frame} is its bytes, back to back, as one zstd frame.
- * It becomes a page of the file as it is, where it may; copied. */
+ * It becomes a page of the file as it is, where it may; copied. The column's
+ * bytes may be missing (NULL). TN_EUNSUPPORTED: then it may not be such a page,
+ * and nothing was taken: give them. A chunk with such a page has no bounds. */
 struct tn_parquet_frame {
 	uint32_t column;
 	struct tn_slice bytes;

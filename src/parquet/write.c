@@ -47,9 +47,12 @@ flush(struct tn_parquet_writer *w)
 		return TN_ENOMEM;
 	if (w->out.n == 0)
 		return TN_OK;
+	if (w->opts.each != NULL)
+		w->opts.each(w->opts.arg, w->out.p, w->out.n);
 	st = tn_os_write(w->file, w->out.p, w->out.n);
 	if (st != TN_OK)
 		return st;
+	tn_os_write_soon(w->file);
 	w->crc = tn_crc32c(w->crc, w->out.p, w->out.n);
 	w->at += w->out.n;
 	tn_buf_clear(&w->out);
@@ -235,7 +238,9 @@ tn_parquet_write_framed(struct tn_parquet_writer *w, const struct tn_batch *b,
 {
 	tn_assert(b->schema->count == w->schema->count);
 	if (!is_page(w, b, frame))
-		return tn_parquet_write(w, b);
+		return w->status == TN_OK && b->rows > 0 &&
+		    b->columns[frame->column].bytes == NULL ?
+		    TN_EUNSUPPORTED : tn_parquet_write(w, b);
 	if (w->status == TN_OK)
 		w->status = write_page(w, b, frame);
 	return w->status;

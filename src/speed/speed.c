@@ -383,6 +383,26 @@ tn_speed_seal(struct tn_speed *s, uint64_t *lsn,
 }
 
 static void
+run_mark(struct tn_net_job *job)
+{
+	struct order *o = (struct order *)job;
+
+	o->lsn = o->speed->last;
+	tn_speed_freeze(o->speed, o->refs);
+	tn_net_latch_open(o->done);
+}
+
+void
+tn_speed_mark(struct tn_speed *s, uint64_t *lsn, struct tn_serving_refs *refs)
+{
+	struct order o = { .refs = refs };
+
+	memset(refs, 0, sizeof *refs);
+	tn_speed_order(s, &o, run_mark);
+	*lsn = o.lsn;
+}
+
+static void
 run_flush(struct tn_net_job *job)
 {
 	tn_net_latch_open(((struct order *)job)->done);

@@ -46,6 +46,10 @@ void tn_speed_ask(void *speed, struct tn_serving_ask *ask);
  * or the speed thread. */
 void tn_speed_seal(struct tn_speed *s, uint64_t *lsn,
     struct tn_serving_refs *refs);
+/* What a seal would say now, without one: *lsn is folded, refs are frozen at it.
+ * The same threads. */
+void tn_speed_mark(struct tn_speed *s, uint64_t *lsn,
+    struct tn_serving_refs *refs);
 void tn_speed_unseal(struct tn_speed *s);
 /* The newest catalog snapshot is the new base; waits until it is. */
 void tn_speed_published(struct tn_speed *s);

@@ -268,8 +268,9 @@ test('a stop that the disk holds up longer than it waits ends in order', { skip:
 test('kill -9 at each step and in the middle of a file loses and doubles nothing', { timeout: 180000 }, async () => {
   const seed = baseSeed, r = rng(seed);
   console.log(`seed ${seed}`);
-  // Keys of requests are forgotten after a second: a file's is not.
-  const t = await new Tarn({ sql: `ALTER SYSTEM SET idempotency_window = '1 s'; ALTER SYSTEM SET ingest_chunk_bytes = '64 KiB'; ${sql}` }).start();
+  // Keys of requests are forgotten after a second: a file's is not. A cut goes
+  // along with each load, from its first thousand rows on.
+  const t = await new Tarn({ sql: `ALTER SYSTEM SET cut_rows = 16000; ALTER SYSTEM SET cut_slice_rows = 4000; ALTER SYSTEM SET idempotency_window = '1 s'; ALTER SYSTEM SET ingest_chunk_bytes = '64 KiB'; ${sql}` }).start();
   let files = 0;
   const all = [];
   for (const point of ['inbox_loaded', 'inbox_recorded', 'inbox_moved']) {
@@ -285,6 +286,18 @@ test('kill -9 at each step and in the middle of a file loses and doubles nothing
     assert.equal(await ended(t, 'room', `${room}.csv`), 'done', point);
     all.push([room, 500]);
     assert.equal(await count(t, room), 500, point);
+  }
+  for (const point of ['cut_silver', 'cut_sealed', 'cut_bronze', 'publish_before', 'publish_after']) {
+    const room = `along${files++}`;
+    t.o.env = { TARN_CRASH: point };
+    await t.restart();
+    drop(t, 'room', `${room}.ndjson`, ndjson(room, 20000));
+    assert.equal((await t.ended).signal, 'SIGKILL', point);
+    t.o.env = {};
+    await t.start();
+    assert.equal(await ended(t, 'room', `${room}.ndjson`), 'done', point);
+    all.push([room, 20000]);
+    assert.equal(await count(t, room), 20000, point);
   }
   const rounds = process.env.SOAK ? 100 : 6;
   for (let i = 0; i < rounds; i++) {

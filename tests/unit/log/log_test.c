@@ -540,10 +540,23 @@ test_frames(void **state)
 		assert_memory_equal(got.raw.p, raw, n);
 		assert_int_equal(got.frame.n > 0, kind == 0 || kind == 3);
 		if (got.frame.n > 0) {
+			struct tn_log_block bare;
+			assert_int_equal(tn_log_read_packed(log, b.lsn, a,
+			    &bare, &d), TN_OK);
+			assert_null(bare.raw.p);
+			assert_int_equal(bare.raw.n, n);
+			assert_memory_equal(bare.lengths, lengths, b.rows * 4);
+			assert_true(tn_slice_eq(bare.frame, got.frame));
 			assert_int_equal(tn_zstd_decompress(&plain, got.frame,
 			    n), TN_OK);
 			assert_int_equal(plain.n, n);
 			assert_memory_equal(plain.p, raw, n);
+		}
+		/* Who has no frame is read whole. */
+		if (got.frame.n == 0) {
+			assert_int_equal(tn_log_read_packed(log, b.lsn, a,
+			    &got, &d), TN_OK);
+			assert_memory_equal(got.raw.p, raw, n);
 		}
 		tn_buf_fini(&plain);
 	}
