@@ -44,6 +44,7 @@ struct work {
 	struct tn_budget_share held;
 	struct tn_buf text;
 	uint64_t run;
+	uint64_t erasures;               /* Before the first row was read. */
 };
 
 static enum tn_status
@@ -264,7 +265,8 @@ swap(struct work *w)
 {
 	struct tn_batch_report r = { .status = TN_OK };
 	struct tn_batch_request q = { .kind = TN_BATCH_APPLY,
-	    .reason = "request", .change = &w->change };
+	    .reason = "request", .change = &w->change,
+	    .erasures = w->erasures };
 	enum tn_status st = tn_batch_run(w->a->batch, &q, &r);
 
 	if (st == TN_EFULL && r.status == TN_OK)
@@ -295,6 +297,7 @@ apply(struct work *w, struct tn_sql_pipeline *p,
 	w->change.model = w->a->model;
 	w->change.pipeline = p;          /* The model's from now on. */
 	st = list_change(w, plan);
+	w->erasures = tn_batch_erasures(w->a->batch);
 	if (st == TN_OK)
 		st = build(w);
 	if (st == TN_OK)

@@ -324,7 +324,8 @@ tn_app_call_run(void *app, const struct tn_serving_sql_request *q,
 	p->text.n = q->text.n;
 	p->text.p = (const uint8_t *)tn_arena_strndup(arena,
 	    (const char *)q->text.p, q->text.n);
-	p->job.run = tn_sql_is_copy(p->text) ? tn_app_copy : run_call;
+	p->job.run = tn_sql_is_copy(p->text) ? tn_app_copy :
+	    tn_sql_is_delete(p->text) ? tn_app_erase : run_call;
 	if (tn_net_actor_post(a->calls, &p->job) != TN_OK)
 		tn_app_proc_fail(p, TN_EFULL, "overloaded",
 		    "ask again in a second", "too many calls wait already");

@@ -50,6 +50,11 @@ void tn_app_backup_close(struct app *a);
 /* A COPY instead of a CALL: the job of a tn_app_proc. Thread: calls. */
 void tn_app_copy(struct tn_net_job *job);
 
+/* ---- erase.c --------------------------------------------------------- */
+
+/* A DELETE instead of a CALL: the job of a tn_app_proc. Thread: calls. */
+void tn_app_erase(struct tn_net_job *job);
+
 /* ---- wiring ---------------------------------------------------------- */
 
 /* After batch stands; closed before it goes. */

@@ -63,6 +63,18 @@ published(void *arg, uint64_t lsn)
 	tn_catalog_snapshot_put(s);
 }
 
+static enum tn_status
+roll(void *arg, uint64_t *lsn)
+{
+	return tn_ingest_roll(((struct app *)arg)->ingest, lsn);
+}
+
+static bool
+trimmed(void *arg, uint64_t lsn)
+{
+	return tn_ingest_trimmed(((struct app *)arg)->ingest, lsn);
+}
+
 void
 tn_app_engine_cut(struct app *a, const char *reason)
 {
@@ -398,7 +410,8 @@ make_batch(struct app *a)
 	    .lake = a->lake, .log = a->log, .serving = a->serving,
 	    .pool = a->folds, .speed = { seal, unseal, speed_published,
 	    speed_adopt, speed_swap, speed_abandon, mark, a->speed },
-	    .published = published, .loading = is_loading, .arg = a,
+	    .published = published, .loading = is_loading,
+	    .roll = roll, .trimmed = trimmed, .arg = a,
 	    .recent = a->recent,
 	    .young_files_max = (uint32_t)n[TN_SET_YOUNG_FILES],
 	    .compact_file_bytes = (uint64_t)n[TN_SET_COMPACT_BYTES],

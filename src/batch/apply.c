@@ -218,6 +218,13 @@ tn_batch_apply(struct tn_batch_jobs *b, const struct tn_batch_request *q,
 	const struct tn_batch_speed *s = &b->o.speed;
 	enum tn_status st;
 
+	if (q->erasures != tn_batch_erasures(b)) {
+		tn_diag_hint(&r->diag, "apply it again");
+		r->status = tn_diag_set(&r->diag, TN_ECONFLICT, "rows_erased",
+		    "rows were erased while the new definitions were "
+		    "computed; nothing was changed");
+		return;
+	}
 	p.arena = tn_arena_new(1024);
 	s->adopt(s->speed, p.x, &p.last, &p.refs);
 	p.base = tn_catalog_snapshot(b->o.catalog);

@@ -226,6 +226,19 @@ take_cut(struct tn_batch_jobs *b, const char *reason, bool retire,
 	trim_memory();
 }
 
+void
+tn_batch_take_cut(struct tn_batch_jobs *b, const char *reason,
+    struct tn_batch_report *r)
+{
+	take_cut(b, reason, false, r);
+}
+
+uint64_t
+tn_batch_erasures(const struct tn_batch_jobs *b)
+{
+	return __atomic_load_n(&b->erasures, __ATOMIC_ACQUIRE);
+}
+
 static void
 do_job(struct tn_batch_jobs *b, struct job *j)
 {
@@ -259,6 +272,9 @@ do_job(struct tn_batch_jobs *b, struct job *j)
 	case TN_BATCH_APPLY:
 		tn_batch_apply(b, &j->r, r);
 		break;
+	case TN_BATCH_ERASE:
+		tn_batch_erase(b, &j->r, r);
+		break;
 	}
 }
 
@@ -289,10 +305,21 @@ stands_in_line(struct job *j)
 	struct job **at = &b->line;
 	uint32_t ahead = 0;
 
-	/* A recompute under way knows the old definition. */
-	if ((j->r.kind != TN_BATCH_RECOMPUTE && j->r.kind != TN_BATCH_APPLY) ||
-	    j->r.dry_run || b->doing == NULL)
+	/* A recompute under way knows the old definition, and rows that are to
+	 * be erased. */
+	if ((j->r.kind != TN_BATCH_RECOMPUTE && j->r.kind != TN_BATCH_APPLY &&
+	    j->r.kind != TN_BATCH_ERASE) || j->r.dry_run || b->doing == NULL)
 		return false;
+	/* Who waits for it would wait for a person. */
+	if (j->r.kind == TN_BATCH_ERASE && __atomic_load_n(&b->work.paused,
+	    __ATOMIC_RELAXED) != 0) {
+		tn_diag_hint(&j->report.diag, "CALL resume(run) or "
+		    "cancel(run), then ask again");
+		j->report.status = tn_diag_set(&j->report.diag, TN_ECONFLICT,
+		    "recompute_paused", "a recompute that reads the rows is "
+		    "paused");
+		return false;
+	}
 	for (; *at != NULL; ahead++)
 		at = &(*at)->next;
 	/* One that is paused must not keep cuts from being taken. */

@@ -38,6 +38,11 @@ struct tn_batch_opts {
 	bool (*loading)(void *arg);
 	/* After a cut at ${lsn} is public: the log may be trimmed. */
 	void (*published)(void *arg, uint64_t lsn);
+	/* For an erasure: what is appended from now on goes to another segment
+	 * of the log, *lsn being the newest before it; and after a cut, whether
+	 * nothing up to ${lsn} is left in the log. Both wait. NULL: not. */
+	enum tn_status (*roll)(void *arg, uint64_t *lsn);
+	bool (*trimmed)(void *arg, uint64_t lsn);
 	void *arg;
 	uint32_t young_files_max;   /* Of a partition; 0: 8 */
 	uint64_t compact_file_bytes;   /* A full file; 0: 128 MiB */
@@ -87,12 +92,21 @@ enum tn_batch_kind {
 	TN_BATCH_COMPACT,           /* Young files of each day, without delay;
 	                             * answers when it is begun. */
 	TN_BATCH_APPLY,             /* Definitions of views; see apply.c. */
+	TN_BATCH_ERASE,             /* Rows of a stream; see erase.c. */
+};
+/* Which rows: those for which it is true, up to the LSN at which the job
+ * begins. */
+struct tn_batch_erase {
+	const struct tn_sql_expr *where;    /* Over silver's columns. */
+	const uint8_t *used;                /* Which of them: a byte each. */
+	bool by_arrival;     /* It looks at more than the row's own bytes. */
+	int64_t now_us;                     /* What now() is. */
 };
 struct tn_batch_request {
 	enum tn_batch_kind kind;
 	const char *reason;         /* "timer", "rows", "memory", "request" */
 	const char *view;           /* RECOMPUTE, VERIFY; NULL: all. ROLLBACK:
-	                               also the name of a stream. */
+	                               also the name of a stream; ERASE: it. */
 	/* RECOMPUTE: only time buckets that reach into [from_us, to_us), 0:
 	 * open; or only what it would cost. */
 	int64_t from_us, to_us;
@@ -109,6 +123,8 @@ struct tn_batch_request {
 	uint64_t lsn;
 	uint64_t snapshot;
 	struct tn_serving_change *change;      /* APPLY; borrowed. */
+	uint64_t erasures;          /* APPLY: when its states were begun. */
+	const struct tn_batch_erase *erase;    /* ERASE; borrowed. */
 	/* On the batch thread; the report is valid during the call. */
 	void (*done)(void *arg, const struct tn_batch_report *r);
 	void *arg;
@@ -121,6 +137,9 @@ TN_MUST_USE enum tn_status tn_batch_post(struct tn_batch_jobs *b,
 /* Post and wait. Not on the loop. */
 TN_MUST_USE enum tn_status tn_batch_run(struct tn_batch_jobs *b,
     const struct tn_batch_request *r, struct tn_batch_report *out);
+/* How many erasures this program has published: who folds rows beside batch
+ * tells by it that rows have left meanwhile. Any thread. */
+uint64_t tn_batch_erasures(const struct tn_batch_jobs *b);
 /* The long job under way; run 0: none. Any thread. */
 struct tn_batch_work {
 	uint64_t run;

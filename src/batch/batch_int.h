@@ -67,6 +67,8 @@ struct tn_batch_jobs {
 	int64_t cost_us;             /* Monotonic: next note; see cost.c. */
 	int32_t cost_day;
 	struct hold snapshots, retention, keys;
+	bool erasing;                /* Compaction waits; see erase.c. */
+	uint64_t erasures;           /* Atomic: published. */
 };
 
 struct tn_batch_before;
@@ -84,6 +86,7 @@ struct change {
 	uint32_t drop_count, drop_cap;
 	uint64_t rows;
 	bool same_rows;              /* In other files: no row is new or gone. */
+	bool replaces;               /* New bronze files have the LSNs of old. */
 	bool cold;                   /* Its files are in the cold folder. */
 	/* It brings numbers of its view back, from this bucket on. */
 	bool lower;
@@ -136,6 +139,28 @@ struct tn_batch_recompute *tn_batch_recompute_new(struct tn_batch_jobs *b,
     struct tn_batch_report *r);
 bool tn_batch_recompute_step(struct tn_batch_recompute *x);
 void tn_batch_recompute_free(struct tn_batch_recompute *x);
+/* DELETE; and what is left to do of one that a crash met: at a start, when no
+ * reader is there, and when the tables for other engines stand. */
+void tn_batch_erase(struct tn_batch_jobs *b,
+    const struct tn_batch_request *q, struct tn_batch_report *r);
+TN_MUST_USE enum tn_status tn_batch_erase_resume(struct tn_batch_jobs *b);
+TN_MUST_USE enum tn_status tn_batch_erase_finish(struct tn_batch_jobs *b);
+/* A cut inside of another job, and what follows from it but retention. */
+void tn_batch_take_cut(struct tn_batch_jobs *b, const char *reason,
+    struct tn_batch_report *r);
+/* Gold of ${v} in ${c}: groups whose rows lie in [from_us, to_us] made anew
+ * from silver of ${base}, which is not published yet, the others carried over
+ * from the snapshot c->silver. *left: it stays as it is, as retention has taken
+ * rows that it counts. */
+struct tn_batch_anew {
+	const struct tn_serving_view *view;
+	const struct tn_catalog_snapshot *base;
+	int64_t from_us, to_us;
+	uint64_t rows;               /* Set: folded. */
+	bool left;                   /* Set. */
+};
+TN_MUST_USE enum tn_status tn_batch_recompute_into(struct change *c,
+    struct tn_batch_anew *n, struct tn_batch_report *r);
 /* New definitions: their gold, the swap. */
 void tn_batch_apply(struct tn_batch_jobs *b,
     const struct tn_batch_request *q, struct tn_batch_report *r);
@@ -174,6 +199,8 @@ void tn_batch_compact(struct tn_batch_jobs *b);
 void tn_batch_compact_now(struct tn_batch_jobs *b,
     struct tn_batch_report *r);
 void tn_batch_compaction_new(struct tn_batch_jobs *b);
+/* A round under way is given up. */
+void tn_batch_compaction_stop(struct tn_batch_jobs *b, const char *why);
 /* A round under way is given up. After the actor has ended. */
 void tn_batch_compaction_free(struct tn_batch_jobs *b);
 /* Which files of a partition are to become one; see tiers.c. */
@@ -254,6 +281,8 @@ TN_MUST_USE enum tn_status tn_batch_whole(struct tn_batch_jobs *b);
 TN_MUST_USE enum tn_status tn_batch_tables_open(struct tn_batch_jobs *b);
 void tn_batch_tables_follow(struct tn_batch_jobs *b, bool same_rows);
 void tn_batch_tables_expired(struct tn_batch_jobs *b);
+/* Those of a stream and its views begin anew; see tn_lake_table_renew. */
+void tn_batch_tables_renew(struct tn_batch_jobs *b, uint32_t stream);
 /* Those of views that came, changed or went. */
 void tn_batch_tables_change(struct tn_batch_jobs *b,
     const struct tn_serving_change *c);

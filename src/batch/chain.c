@@ -351,8 +351,8 @@ static void
 put_tip(struct value *v)
 {
 	const struct tn_batch_chained *best = NULL;
-	bool replaced = v->old.tip.path != NULL && v->c->same_rows &&
-	    !stays(v, v->old.tip.path);
+	bool replaced = v->old.tip.path != NULL && (v->c->same_rows ||
+	    v->c->replaces) && !stays(v, v->old.tip.path);
 
 	for (uint32_t i = 0; i < v->c->chained_count; i++) {
 		const struct tn_batch_chained *x = &v->c->chained[i];
@@ -478,7 +478,7 @@ put_gone(struct value *v)
 	struct ranges dropped = { 0 }, kept = { 0 }, out = { 0 };
 
 	look_at_files(v, &dropped, &kept);
-	if (v->c->same_rows)
+	if (v->c->same_rows || v->c->replaces)
 		dropped.count = 0;       /* Replaced. */
 	for (uint32_t i = 0; i < v->old.gone_count; i++)
 		if (is_moved(&v->old.gone[i], &dropped))

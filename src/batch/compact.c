@@ -540,6 +540,8 @@ tn_batch_compact(struct tn_batch_jobs *b)
 	struct tn_batch_compaction *x = b->compaction;
 	bool more = true;
 
+	if (b->erasing)
+		return;
 	if (__atomic_load_n(&b->ticking, __ATOMIC_RELAXED) == 0) {
 		x->calm_us = 0;
 		while (!is_stopping(b) && step_on(b, false))
@@ -595,17 +597,24 @@ tn_batch_compaction_new(struct tn_batch_jobs *b)
 }
 
 void
+tn_batch_compaction_stop(struct tn_batch_jobs *b, const char *why)
+{
+	struct tn_batch_compaction *x = b->compaction;
+
+	if (x->base == NULL)
+		return;
+	tn_diag_set(&x->d, TN_ECLOSED, "stopping", "%s", why);
+	give_up(b, TN_ECLOSED);
+}
+
+void
 tn_batch_compaction_free(struct tn_batch_jobs *b)
 {
 	struct tn_batch_compaction *x = b->compaction;
 
 	if (x == NULL)
 		return;
-	if (x->base != NULL) {
-		tn_diag_set(&x->d, TN_ECLOSED, "stopping",
-		    "the program is stopping");
-		give_up(b, TN_ECLOSED);
-	}
+	tn_batch_compaction_stop(b, "the program is stopping");
 	tn_batch_skip_none(x);
 	tn_free(x->still);
 	tn_free(x);

@@ -282,8 +282,10 @@ enum tn_status
 tn_batch_rebuild(struct tn_batch_jobs *b, struct tn_diag *d)
 {
 	const struct tn_serving_model *m = b->o.model;
-	enum tn_status st = forget_views(b);
+	enum tn_status st = tn_batch_erase_resume(b);
 
+	if (st == TN_OK)
+		st = forget_views(b);
 	if (st == TN_OK)
 		st = drop_gold(b);
 	for (uint32_t i = 0; st == TN_OK && i < m->stream_count; i++) {

@@ -451,10 +451,9 @@ tell_cost(struct tn_batch_recompute *x)
 }
 
 static void
-begin_view(struct tn_batch_recompute *x, const struct tn_serving_view *v)
+open_view(struct tn_batch_recompute *x, const struct tn_serving_view *v)
 {
-	uint32_t columns, files;
-	uint64_t bytes;
+	uint32_t columns;
 
 	x->v = v;
 	x->s = &x->b->o.model->streams[v->stream];
@@ -468,6 +467,28 @@ begin_view(struct tn_batch_recompute *x, const struct tn_serving_view *v)
 	memcpy(x->used, v->def->select->used, columns);
 	x->used[columns - 3] = 1;        /* Joins: as of the LSN. */
 	x->used[columns - 2] = 1;        /* Ties: by offset. */
+}
+
+static void
+close_view(struct tn_batch_recompute *x)
+{
+	tn_serving_refs_fini(&x->refs);
+	memset(&x->refs, 0, sizeof x->refs);
+	tn_budget_set(&x->held, 0);
+	tn_exec_fold_free(x->sum);
+	x->sum = NULL;
+	tn_free(x->used);
+	x->used = NULL;
+	x->v = NULL;
+}
+
+static void
+begin_view(struct tn_batch_recompute *x, const struct tn_serving_view *v)
+{
+	uint32_t files;
+	uint64_t bytes;
+
+	open_view(x, v);
 	take_base(x);
 	x->r->status = set_range(x);
 	set_times(x);
@@ -506,15 +527,9 @@ end_view(struct tn_batch_recompute *x)
 		r->run = x->run;
 		r->lsn = x->base->lsn;
 	}
-	tn_serving_refs_fini(&x->refs);
-	memset(&x->refs, 0, sizeof x->refs);
 	tn_catalog_snapshot_put(x->base);
 	x->base = NULL;
-	tn_exec_fold_free(x->sum);
-	x->sum = NULL;
-	tn_free(x->used);
-	x->used = NULL;
-	x->v = NULL;
+	close_view(x);
 }
 
 /* All rows of the base are folded: are there newer ones? */
@@ -628,6 +643,90 @@ tn_batch_recompute_free(struct tn_batch_recompute *x)
 	}
 	tn_arena_free(x->arena);
 	tn_free(x);
+}
+
+/* ---- as a part of another change ------------------------------------- */
+
+/* The buckets of the range; all of the view where it has none. */
+static enum tn_status
+range_into(struct tn_batch_recompute *x, struct tn_batch_request *q,
+    const struct tn_batch_anew *n)
+{
+	enum tn_status st;
+
+	/* 0 says that there is none; buckets are wider than this. */
+	q->from_us = n->from_us == 0 ? -1 : n->from_us;
+	q->to_us = n->to_us == INT64_MAX ? n->to_us : n->to_us + 1;
+	q->to_us = q->to_us == 0 ? 1 : q->to_us;
+	st = set_range(x);
+	if (st == TN_EUNSUPPORTED) {
+		memset(&x->r->diag, 0, sizeof x->r->diag);
+		memset(&x->anew, 0, sizeof x->anew);
+		x->some = false;
+		st = TN_OK;
+	}
+	return st == TN_OK ? leave_retired(x) : st;
+}
+
+static enum tn_status
+gold_into(struct tn_batch_recompute *x, struct change *c)
+{
+	uint32_t first, n = tn_catalog_snapshot_find(x->base, TN_TIER_GOLD,
+	    x->v->id, &first);
+	struct tn_exec_fold *sum = x->sum;
+
+	for (uint32_t i = first; i < first + n; i++)
+		if (!is_carried(x, &x->base->files[i]))
+			tn_batch_change_drop(c, x->base->files[i].id);
+	c->refs = tn_serving_refs_view(&x->refs);
+	x->sum = NULL;
+	return tn_batch_gold(c, x->v, sum, NULL, x->base->lsn, &x->r->diag);
+}
+
+static enum tn_status
+fold_into(struct tn_batch_recompute *x, struct change *c)
+{
+	enum tn_status st = TN_OK;
+
+	set_times(x);
+	for (uint32_t n = next_slice(x); st == TN_OK && n > 0;
+	    n = next_slice(x)) {
+		st = tn_batch_stopping(x->b, &x->r->diag);
+		if (st == TN_OK)
+			st = fold_slice(x, n);
+	}
+	if (st == TN_OK)
+		st = carry_over(x);
+	return st == TN_OK ? gold_into(x, c) : st;
+}
+
+enum tn_status
+tn_batch_recompute_into(struct change *c, struct tn_batch_anew *n,
+    struct tn_batch_report *r)
+{
+	struct tn_batch_request q = { .kind = TN_BATCH_RECOMPUTE };
+	struct tn_batch_recompute *x = tn_batch_recompute_new(c->b, &q,
+	    "erase", n->view->def->name, r);
+	uint64_t lsn;
+	enum tn_status st;
+
+	open_view(x, n->view);
+	c->b->o.speed.seal(c->b->o.speed.speed, &lsn, &x->refs);
+	c->b->o.speed.unseal(c->b->o.speed.speed);
+	x->base = n->base;
+	st = range_into(x, &q, n);
+	n->left = st == TN_EUNSUPPORTED || (st == TN_OK &&
+	    is_nothing_anew(x));
+	if (n->left) {
+		memset(&r->diag, 0, sizeof r->diag);
+		st = TN_OK;
+	} else if (st == TN_OK) {
+		st = fold_into(x, c);
+	}
+	n->rows = x->rows;
+	close_view(x);
+	tn_batch_recompute_free(x);
+	return st;
 }
 
 /* ---- at start -------------------------------------------------------- */

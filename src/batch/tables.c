@@ -168,6 +168,33 @@ tn_batch_tables_expired(struct tn_batch_jobs *b)
 	tn_catalog_snapshot_put(oldest);
 }
 
+static bool
+is_of(const struct tn_serving_model *m, const struct table *t,
+    uint32_t stream)
+{
+	if (t->tier != TN_TIER_GOLD)
+		return t->object == stream;
+	for (uint32_t i = 0; i < m->view_count; i++)
+		if (m->views[i].id == t->object)
+			return m->streams[m->views[i].stream].id == stream;
+	return false;
+}
+
+void
+tn_batch_tables_renew(struct tn_batch_jobs *b, uint32_t stream)
+{
+	struct tn_batch_tables *x = b->tables;
+
+	if (x == NULL)
+		return;
+	for (uint32_t i = 0; i < x->count; i++)
+		if (is_of(b->o.model, &x->tables[i], stream)) {
+			tn_lake_table_renew(x->tables[i].lake);
+			x->tables[i].behind = true;
+		}
+	follow(b, false, 0);
+}
+
 /* ---- at the start ---------------------------------------------------- */
 
 /* The files that a format's newest version names. */
@@ -337,7 +364,7 @@ tn_batch_tables_open(struct tn_batch_jobs *b)
 	st = sweep(b);
 	if (st == TN_OK)
 		follow(b, false, 0);
-	return st;
+	return st == TN_OK ? tn_batch_erase_finish(b) : st;
 }
 
 static void

@@ -38,7 +38,7 @@ struct verify {
 	struct tn_arena *arena;
 	/* The stream under way. */
 	uint32_t stream;
-	uint64_t by_mark[3];
+	uint64_t by_mark[4];
 	uint64_t retired;                /* Accepted, and older than the floor. */
 	const char *only;
 	struct tn_exec_fold **folds;
@@ -232,8 +232,9 @@ compare_counts(struct verify *v)
 	const struct tn_governance_stream *s =
 	    &v->b->o.model->streams[v->stream];
 	uint64_t silver = 0;
+	uint64_t erased = v->by_mark[TN_MARK_ERASED];
 	uint64_t bronze = v->by_mark[0] + v->by_mark[1] + v->by_mark[2] +
-	    v->retired;
+	    v->retired + erased;
 	uint32_t first, n = tn_catalog_snapshot_find(v->base, TN_TIER_SILVER,
 	    s->id, &first);
 	char line[300];
@@ -251,7 +252,11 @@ compare_counts(struct verify *v)
 	if (v->retired > 0)
 		snprintf(line + strlen(line), sizeof line - strlen(line),
 		    " + retired %llu", (unsigned long long)v->retired);
-	if (silver + v->by_mark[1] + v->by_mark[2] + v->retired != bronze)
+	if (erased > 0)
+		snprintf(line + strlen(line), sizeof line - strlen(line),
+		    " + erased %llu", (unsigned long long)erased);
+	if (silver + v->by_mark[1] + v->by_mark[2] + v->retired + erased !=
+	    bronze)
 		differ(v, line);
 	else
 		tn_buf_printf(&v->r->text, "equal      stream %s\n", line);

@@ -351,7 +351,8 @@ set_up(struct tn_catalog *c, const char *path, struct tn_diag *d)
 	if (st == TN_OK)
 		st = tn_catalog_status(c, sqlite3_exec(c->db,
 		    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-		    "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;",
+		    "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;"
+		    "PRAGMA secure_delete = ON;",
 		    NULL, NULL, NULL), "open");
 	if (st == TN_OK)
 		st = tn_catalog_status(c, sqlite3_prepare_v2(c->db,

@@ -187,6 +187,10 @@ struct tn_catalog_corrections_of {
 TN_MUST_USE enum tn_status tn_catalog_corrections(struct tn_catalog *cat,
     const struct tn_catalog_corrections_of *q, struct tn_arena *a,
     struct tn_catalog_correction **out, uint32_t *count);
+/* All corrections of these views go, and their bytes with them: from the
+ * database's pages and its journal. */
+TN_MUST_USE enum tn_status tn_catalog_corrections_forget(
+    struct tn_catalog *cat, const uint32_t *views, uint32_t count);
 TN_MUST_USE enum tn_status tn_catalog_offsets(struct tn_catalog *cat,
     struct tn_arena *a, struct tn_catalog_offset **out, uint32_t *count);
 /* Expires what had been followed before ${before_us}, then gives the dropped

@@ -46,6 +46,25 @@ tn_catalog_correct(struct tn_catalog *c,
 	return st == TN_OK ? drop_old(c, p) : st;
 }
 
+/* Pages are overwritten (secure_delete); what the journal has of before goes
+ * with the checkpoint. */
+enum tn_status
+tn_catalog_corrections_forget(struct tn_catalog *c, const uint32_t *views,
+    uint32_t count)
+{
+	enum tn_status st = tn_catalog_begin(c);
+
+	if (st != TN_OK)
+		return st;
+	for (uint32_t i = 0; st == TN_OK && i < count; i++)
+		st = tn_catalog_run(c, "DELETE FROM correction"
+		    " WHERE view = ?", "i", (int64_t)views[i]);
+	st = tn_catalog_end(c, st);
+	return st != TN_OK ? st : tn_catalog_status(c,
+	    sqlite3_wal_checkpoint_v2(c->db, NULL,
+	    SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL), "checkpoint");
+}
+
 enum tn_status
 tn_catalog_corrections(struct tn_catalog *c,
     const struct tn_catalog_corrections_of *q, struct tn_arena *a,

@@ -348,7 +348,7 @@ tn_governance_block_of(const struct tn_batch *b, uint32_t first,
 	for (uint32_t i = 0; i < n; i++) {
 		int32_t mark = ((const int32_t *)b->columns[
 		    TN_BRONZE_STATUS].values)[first + i];
-		if (mark < 0 || mark > TN_MARK_DUPLICATE)
+		if (mark < 0 || mark > TN_MARK_ERASED)
 			return TN_ECORRUPT;
 		marks[i] = (uint8_t)mark;
 		if (mark == TN_MARK_QUARANTINED &&

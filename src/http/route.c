@@ -25,7 +25,8 @@ const struct tn_http_route tn_http_routes[] = {
 	{ TN_HTTP_POST, "/api/v1/sql", TN_NEED_READ, TN_BODY_COLLECT,
 	    tn_http_run_sql, "Run one SELECT over streams and views "
 	    "(also as they were: FROM as_of('name', lsn or time)), or one "
-	    "CALL of a procedure (admin).", "format,layer" },
+	    "CALL of a procedure, COPY, or DELETE of a stream's rows (admin).",
+	    "format,layer" },
 	{ TN_HTTP_GET, "/api/v1/status", TN_NEED_READ, TN_BODY_NONE,
 	    tn_http_run_status, "The state of the whole program.", NULL },
 	{ TN_HTTP_GET, "/api/v1/live", TN_NEED_READ, TN_BODY_NONE,

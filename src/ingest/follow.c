@@ -178,6 +178,44 @@ tn_ingest_trim(struct tn_ingest *g, uint64_t lsn)
 		tn_assert(!"batch stops before the writer");
 }
 
+struct roll_job {
+	struct tn_net_job job;
+	struct tn_ingest *g;
+	struct tn_net_latch *done;
+	enum tn_status st;
+	uint64_t last;
+};
+
+static void
+run_roll(struct tn_net_job *job)
+{
+	struct roll_job *r = (struct roll_job *)job;
+
+	r->st = tn_log_begin_segment(r->g->o.log, &r->last);
+	tn_net_latch_open(r->done);
+}
+
+enum tn_status
+tn_ingest_roll(struct tn_ingest *g, uint64_t *last)
+{
+	struct roll_job r = { .job = { NULL, run_roll }, .g = g,
+	    .done = tn_net_latch_new(), .st = TN_ECLOSED };
+
+	if (tn_net_actor_post_internal(g->writer, &r.job))
+		tn_net_latch_wait(r.done);
+	tn_net_latch_free(r.done);
+	*last = r.last;
+	return r.st;
+}
+
+bool
+tn_ingest_trimmed(struct tn_ingest *g, uint64_t lsn)
+{
+	tn_ingest_trim(g, lsn);
+	tn_ingest_flush(g);
+	return tn_log_first(g->o.log) > lsn;
+}
+
 struct release_job {
 	struct tn_net_job job;
 	struct tn_ingest *g;

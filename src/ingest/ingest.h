@@ -67,6 +67,12 @@ TN_MUST_USE enum tn_status tn_ingest_published(struct tn_ingest *g,
     const struct tn_catalog_snapshot *s, struct tn_diag *d);
 /* Trim the log at or below ${lsn} on the writer. Any thread. */
 void tn_ingest_trim(struct tn_ingest *g, uint64_t lsn);
+/* The log's next segment begins (tn_log_begin_segment), waiting for the
+ * writer; and trims now: true when nothing up to ${lsn} is left in the log. Any
+ * thread but the loop and ours. */
+TN_MUST_USE enum tn_status tn_ingest_roll(struct tn_ingest *g,
+    uint64_t *last);
+bool tn_ingest_trimmed(struct tn_ingest *g, uint64_t lsn);
 
 struct tn_ingest_error {
 	uint64_t row;               /* Of the body, from 0. */

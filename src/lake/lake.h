@@ -265,6 +265,10 @@ struct tn_lake_table_cut {
 TN_MUST_USE enum tn_status tn_lake_table_commit(struct tn_lake_table *t,
     const struct tn_lake_table_cut *cut,
     const struct tn_lake_table_file *files, uint32_t count);
+/* Everything that was written of it goes, as what it says of rows (bounds of
+ * columns, names of files) may be wanted no more; the next commit begins its
+ * history anew. Readers find no table until then. */
+void tn_lake_table_renew(struct tn_lake_table *t);
 void tn_lake_table_free(struct tn_lake_table *t);
 /* Remove the metadata of every table that is not among these, as
  * "silver/badge". At start. */

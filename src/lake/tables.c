@@ -433,6 +433,21 @@ tn_lake_table_commit(struct tn_lake_table *t,
 }
 
 void
+tn_lake_table_renew(struct tn_lake_table *t)
+{
+	bool iceberg = t->iceberg != NULL, delta = t->delta != NULL;
+
+	tn_lake_iceberg_free(t);
+	tn_lake_delta_free(t);
+	clear_folder(t, TN_LAKE_ICEBERG_FOLDER);
+	clear_folder(t, TN_LAKE_DELTA_FOLDER);
+	if (iceberg)
+		tn_lake_iceberg_open(t);
+	if (delta)
+		tn_lake_delta_open(t);
+}
+
+void
 tn_lake_table_free(struct tn_lake_table *t)
 {
 	if (t == NULL)

@@ -36,6 +36,7 @@ enum tn_log_mark {
 	TN_MARK_ACCEPTED = 0,
 	TN_MARK_QUARANTINED = 1,
 	TN_MARK_DUPLICATE = 2,
+	TN_MARK_ERASED = 3,       /* Of bronze rows; never in a log block. */
 };
 struct tn_log_reason {
 	uint32_t row;             /* Of the block, in order. */
@@ -133,6 +134,11 @@ TN_MUST_USE enum tn_status tn_log_read_packed(struct tn_log *log,
 TN_MUST_USE enum tn_status tn_log_note_get(struct tn_log *log,
     struct tn_slice key, int64_t now_us, struct tn_arena *a,
     struct tn_slice *value);
+/* What is appended from now on goes to another segment than what is there:
+ * trimming may then take all of that. Sets *last to the newest LSN before it.
+ * Thread: log writer. */
+TN_MUST_USE enum tn_status tn_log_begin_segment(struct tn_log *log,
+    uint64_t *last);
 /* Unlink segments whose blocks are all at or below ${lsn}; never the newest.
  * Thread: log writer. */
 TN_MUST_USE enum tn_status tn_log_trim(struct tn_log *log, uint64_t lsn);

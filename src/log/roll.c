@@ -139,6 +139,20 @@ tn_log_roll(struct tn_log *log, uint64_t first)
 	return TN_OK;
 }
 
+enum tn_status
+tn_log_begin_segment(struct tn_log *log, uint64_t *last)
+{
+	enum tn_status st = TN_OK;
+
+	*last = atomic_load(&log->last);
+	if (atomic_load(&log->failed))
+		return TN_ECLOSED;
+	if (log->newest->first <= *last)
+		st = tn_log_roll(log, *last + 1);
+	tn_log_recount(log);
+	return st;
+}
+
 /* ---- raise ----------------------------------------------------------- */
 
 static enum tn_status

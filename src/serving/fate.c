@@ -48,7 +48,7 @@ tn_serving_encode_fate(struct tn_buf *b, const struct tn_batch *k,
     uint32_t i)
 {
 	static const char *const fates[] = { "accepted", "quarantined",
-	    "duplicate" };
+	    "duplicate", "erased" };
 	int status = ((const int32_t *)k->columns[TN_BRONZE_STATUS].values)[i];
 
 	tn_buf_str(b, "\"lsn\":");
@@ -58,7 +58,7 @@ tn_serving_encode_fate(struct tn_buf *b, const struct tn_batch *k,
 	tn_buf_str(b, ",\"received_at\":");
 	tn_record_print_json(b, &k->columns[TN_BRONZE_RECEIVED], i);
 	tn_buf_printf(b, ",\"status\":\"%s\"",
-	    fates[status >= 0 && status < 3 ? status : 1]);
+	    fates[status >= 0 && status < 4 ? status : 1]);
 	tn_buf_str(b, ",\"line\":");
 	tn_record_print_json(b, &k->columns[TN_BRONZE_LINE], i);
 	add_text(b, "source", &k->columns[TN_BRONZE_SOURCE], i);

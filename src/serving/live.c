@@ -482,14 +482,21 @@ follow_changes(struct tn_serving *s)
 	}
 }
 
-/* Retention took numbers: rows that are gone only a snapshot tells. */
+void
+tn_serving_live_renew(struct tn_serving *s)
+{
+	__atomic_add_fetch(&s->renewed, 1, __ATOMIC_RELEASE);
+}
+
+/* Retention took numbers, or rows were erased: rows that are gone only a
+ * snapshot tells. */
 static void
-follow_floor(const struct tn_serving *s, uint32_t view)
+follow_floor(const struct tn_serving *s, uint32_t view, bool renewed)
 {
 	struct live_view *w = &s->live[view];
 	int64_t floor = tn_serving_gold_floor(s, view);
 
-	if (floor == w->floor)
+	if (floor == w->floor && !renewed)
 		return;
 	w->floor = floor;
 	for (struct tn_serving_live *l = w->subscribers; l != NULL;
@@ -513,8 +520,11 @@ tick(void *arg)
 {
 	struct tn_serving *s = arg;
 	uint64_t lsn = tn_serving_lsn(s);
+	uint32_t renewed = __atomic_load_n(&s->renewed, __ATOMIC_ACQUIRE);
 	uint64_t now = __atomic_load_n(&s->sequence, __ATOMIC_ACQUIRE);
+	bool others = renewed != s->live_renewed;
 
+	s->live_renewed = renewed;
 	follow_changes(s);
 	for (uint32_t v = 0; v < s->o.model->view_count; v++) {
 		struct live_view *w = &s->live[v];
@@ -522,7 +532,7 @@ tick(void *arg)
 		    w->rest_us <= tn_os_mono_us())
 			ask_patch(s, v);
 		if (w->subscribers != NULL)
-			follow_floor(s, v);
+			follow_floor(s, v, others);
 		retry_snapshots(w);
 	}
 	if (now != s->live_sequence) {

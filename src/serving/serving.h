@@ -374,6 +374,9 @@ bool tn_serving_rows_of(const struct tn_governance_stream *s,
  * thread. */
 void tn_serving_floor_set(struct tn_serving *s, uint32_t stream, int64_t us,
     uint64_t lsn);
+/* Published numbers are others, or gone, without a new row: every live
+ * subscriber gets a snapshot with the next tick. Any thread. */
+void tn_serving_live_renew(struct tn_serving *s);
 int64_t tn_serving_floor(const struct tn_serving *s, uint32_t stream);
 /* Numbers of a view in time buckets before that one are gone by its retention
  * and not shown; INT64_MIN: none are. Raise it before their files go. After a

@@ -28,6 +28,8 @@ struct tn_serving {
 	struct tn_net_timer *live_timer;
 	uint32_t live_count;
 	uint64_t live_sequence;      /* Subscribers were told of. */
+	uint32_t renewed;            /* Atomic: see tn_serving_live_renew; */
+	uint32_t live_renewed;       /* what subscribers know of it. */
 	uint64_t live_changes;       /* Swaps of definitions that they know. */
 	struct tn_serving_live *left;    /* Whose view is gone. */
 

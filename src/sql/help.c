@@ -25,6 +25,11 @@ static const char copies[] =
     "parquet,\n      DELIMITER ';', NULL 'n/a', HEADER false, and the other "
     "options of tarn help load)\n";
 
+static const char deletes[] =
+    "\nDELETE (scope admin): rows of a stream leave every file, view and "
+    "snapshot for good\n"
+    "  DELETE FROM stream WHERE condition      WHERE true: every row\n";
+
 static const char head[] =
     "Tarn reads PostgreSQL's dialect with PostgreSQL's own parser. What it "
     "does not\ndo is refused with file, line, column and a hint.\n\n"
@@ -226,5 +231,6 @@ tn_sql_help(struct tn_buf *out)
 	    "scope admin\n");
 	tn_sql_calls_help(out, print_row);
 	tn_buf_str(out, copies);
+	tn_buf_str(out, deletes);
 	tn_buf_str(out, differences);
 }

@@ -487,6 +487,25 @@ const struct tn_sql_arg *tn_sql_call_arg(const struct tn_sql_call *call,
 /* Names of all procedures by number, NULL at the end. */
 const char *tn_sql_procedure(uint32_t i);
 
+/* ---- DELETE ---------------------------------------------------------- */
+
+struct tn_sql_delete {
+	const struct tn_sql_table *table;    /* A stream of the user. */
+	/* Over its columns, then the hidden ones; and which of them it uses. */
+	const struct tn_sql_expr *where;
+	const uint8_t *used;
+	/* It looks at what is not the row's own: two rows of the same bytes
+	 * may differ in it. */
+	bool by_arrival;
+};
+/* Does a text begin with the word DELETE? Any thread. */
+bool tn_sql_is_delete(struct tn_slice text);
+/* DELETE FROM stream WHERE condition. The plan lives in ${a}. Any thread but
+ * the loop. */
+TN_MUST_USE enum tn_status tn_sql_delete_parse(
+    const struct tn_sql_pipeline *p, struct tn_slice text,
+    struct tn_arena *a, const struct tn_sql_delete **out, struct tn_diag *d);
+
 /* ---- COPY ------------------------------------------------------------ */
 
 enum tn_sql_copy_format { TN_SQL_COPY_ANY, TN_SQL_COPY_CSV, TN_SQL_COPY_JSON,

@@ -1,7 +1,7 @@
 // The property that everything about the past hangs on: for random histories
 // as_of(L) of every view and stream is what the acknowledged events up to L give
 // by the definition in force (tests/e2e/past/model.mjs), for any L. Between the
-// events: cuts, compactions, recomputes, rollbacks, expiries, restarts, kills,
+// events: cuts, compactions, recomputes, rollbacks, expiries, erasures, restarts, kills,
 // changed definitions (columns added, dropped, of other types and defaults,
 // other CHECKs, views that are other, gone, back), retention, a wall clock that
 // leaps, events of decades ago, views of many gold slices.
@@ -109,6 +109,21 @@ class History {
     return `${view} to ${s.sequence} (LSN ${s.lsn}): ${a.status}`;
   }
 
+  /** Rows are erased: the past of before has none of them either. */
+  async erase() {
+    const { m, r } = this, e = r.pick(m.events) ?? { ms: 0, person: 'p0' }, office = r.pick(offices), n = r.below(300), to = e.ms + r.below(3) * HOUR + 1;
+    const [where, is] = r.pick([[`person = '${e.person}'`, (x) => x.person === e.person], [`office = '${office}' AND n < ${n}`, (x) => x.office === office && x.n < n],
+      [`ts >= '${iso(e.ms)}' AND ts < '${iso(to)}'`, (x) => x.ms >= e.ms && x.ms < to], [`_lsn = ${e.lsn ?? 0} AND person = '${e.person}'`, (x) => x.lsn === e.lsn && x.person === e.person]]);
+    const a = await this.call(`DELETE FROM badge WHERE ${where}`);
+    // A crowd's states may be more than there is memory for: then nothing is changed.
+    if (this.o.crowd && a.status === 503) return `${where}: ${a.body.type}`;
+    assert.equal(a.status, 200, this.where(`${where}: ${JSON.stringify(a.body)}`));
+    assert.equal(a.body.rows[0][2], m.erase(is), this.where(where));
+    if (this.o.clock) this.oldest = (await this.snapshots()).at(-1)?.sequence ?? 0;
+    this.erased = (this.erased ?? 0) + a.body.rows[0][2];
+    return `${where}: ${a.body.rows[0][2]}`;
+  }
+
   async restart(how, def) {
     const low = (await this.snapshots())[0]?.sequence ?? 0;
     if (def) writeFileSync(join(this.t.config, 'pipeline.sql'), pipeline(def, this.o));
@@ -129,6 +144,8 @@ class History {
 
   async step() {
     const { r, t } = this, p = r.next();
+    // What retention has taken stays counted: tests/e2e/erase.test.mjs.
+    if (!this.o.retention && r.chance(this.o.crowd ? 0.2 : 0.06)) return `erase ${await this.erase()}`;
     if (p < 0.50) return this.post().then(() => 'post');
     if (p < 0.72) return this.cut().then(() => 'cut');
     if (p < 0.77) return `recompute ${await this.recompute()}`;
@@ -247,7 +264,7 @@ function property(title, from, o, steps) {
         console.log(`# TARN_SEED=${baseSeed}, history ${k}: seed ${seed}`);
         throw e;
       }
-      x.diagnostic(`seed ${seed}: ${h.m.events.length} events, ${h.m.last} LSNs, ${h.checked} LSNs looked at, ${(h.refused ?? 0) + (h.wanted ?? 0)} answers refused for want of rows`);
+      x.diagnostic(`seed ${seed}: ${h.m.events.length} events, ${h.m.last} LSNs, ${h.checked} LSNs looked at, ${h.erased ?? 0} rows erased, ${(h.refused ?? 0) + (h.wanted ?? 0)} answers refused for want of rows`);
     }
   });
 }

@@ -1,6 +1,6 @@
 // Kill -9 at every named step of what changes the lake: cut, compaction, move to
-// the cold folder, retention, expiry, recompute, rollback, tables, backup and
-// restore. The list is taken from the source, so a new step cannot be left
+// the cold folder, retention, expiry, recompute, rollback, erasure, tables, backup
+// and restore. The list is taken from the source, so a new step cannot be left
 // out; how to reach it is in the table below. After each death, with the data
 // folder of all deaths before: what was acknowledged is there once, the catalog
 // and the folders name the same files, no run is left open, verify is clean.
@@ -15,7 +15,7 @@ const DAY = 86400e6, rooms = ['batch', 'backup', 'catalog', 'lake'];
 const ways = [
   [/^(cut|compact|publish|catalog|table)_|^lake_(file_|keys_|folder_)/, 'cut'],
   [/^move_/, 'move'], [/^retire_/, 'retire'], [/^recompute_/, 'recompute'], [/^(expire|collect)_/, 'expire'],
-  [/^rollback_/, 'rollback'], [/^backup_/, 'backup'], [/^restore_/, 'restore'], [/^lake_swept$/, 'sweep'], [/^cold_/, 'first']];
+  [/^rollback_/, 'rollback'], [/^erase_/, 'erase'], [/^backup_/, 'backup'], [/^restore_/, 'restore'], [/^lake_swept$/, 'sweep'], [/^cold_/, 'first']];
 // Steps that all publications share, in those that are not a cut's.
 const shared = ['publish_before', 'publish_after', 'catalog_before_commit:5', 'table_after', 'lake_folder_synced', 'table_manifest', 'table_metadata', 'table_delta', 'catalog_committed:3', 'lake_file_begun', 'lake_file_synced'];
 const named = new Set(rooms.flatMap((room) => readdirSync(join(root, 'src', room)).filter((f) => f.endsWith('.c'))
@@ -29,7 +29,7 @@ const cases = [...named].filter((p) => ways.some(([re]) => re.test(p))).map((poi
 for (const n of process.env.SOAK ? [4, 7, 9] : [7]) cases.push({ point: `catalog_before_commit:${n}`, way: 'cut' }, { point: `catalog_committed:${n}`, way: 'cut' });
 // The first passage is the start's.
 for (const point of ['cold_word_noted:2', 'cold_word_given:2']) cases.push({ point, way: 'move' });
-for (const way of ['move', 'retire', 'recompute', 'rollback'])
+for (const way of ['move', 'retire', 'recompute', 'rollback', 'erase'])
   for (const point of process.env.SOAK ? shared : [shared[dice.below(3)]])
     if (way !== 'retire' || !/file/.test(point)) cases.push({ point, way, maybe: /catalog/.test(point) });   // it writes none
 if (process.env.SOAK) for (const point of [...named].filter((p) => ways[0][0].test(p))) for (const n of [2, 3, 5]) cases.push({ point: `${point}:${n}`, way: 'cut', maybe: true });
@@ -74,8 +74,8 @@ class Life {
     writeFileSync(this.clock, b, { flag: 'r+' });
   }
 
-  async post(stream, ts, rows = 5) {
-    const list = Array.from({ length: rows }, () => ({ id: `e${this.made++}`, ts: new Date(ts).toISOString(), n: 1 + this.made % 7 }));
+  async post(stream, ts, rows = 5, word = 'e') {
+    const list = Array.from({ length: rows }, () => ({ id: `${word}${this.made++}`, ts: new Date(ts).toISOString(), n: 1 + this.made % 7 }));
     for (const r of list) this.sent[stream].set(r.id, { r, acked: false });
     await this.t.post(stream, list.map((r) => JSON.stringify(r)).join('\n'));
     for (const r of list) this.sent[stream].get(r.id).acked = true;
@@ -89,6 +89,10 @@ class Life {
     if (way === 'retire') await this.post('old', Date.now() + (this.shift - 364 * DAY) / 1e3);
     if (way === 'rollback') await this.post('ev', Date.UTC(2026, 5, 1));
     if (way === 'expire' || way === 'backup') await this.post('ev', Date.UTC(2026, 5, 2));
+    if (way === 'erase') {
+      this.doomed = `zz${this.made}z`;
+      await this.post('ev', Date.UTC(2026, 5, 3), 5, this.doomed);
+    }
     if (way !== 'cut') await this.t.cut();
     if (way === 'rollback') this.snapshot = (await this.t.ok('GET', '/api/v1/snapshots')).snapshots[0].sequence;
   }
@@ -101,6 +105,7 @@ class Life {
     if (way === 'recompute') await this.t.recompute('days');
     if (way === 'rollback') await this.call(`CALL rollback('days', snapshot => ${this.snapshot})`);
     if (way === 'expire') await this.call("CALL expire_snapshots('0 s')");
+    if (way === 'erase') await this.call(`DELETE FROM ev WHERE id LIKE '${this.doomed}%'`);
     if (way === 'backup') await this.call(`CALL backup('${this.dest}')`);
   }
 
@@ -112,7 +117,21 @@ class Life {
   async files() { return (await this.t.ok('GET', '/api/v1/files')).files.map((f) => f.path).sort(); }
   disk() { return ['bronze', 'silver', 'gold', 'keys'].flatMap((tier) => walk(join(this.t.data, 'lake', tier)).map((f) => `${tier}/${f}`)).sort(); }
 
+  /** Rows that were to be erased are all there, or gone with every byte; then they were never sent. */
+  async checkDoomed(where) {
+    const left = await this.t.sql(`SELECT id FROM ev WHERE id LIKE '${this.doomed}%'`), mine = [...this.sent.ev.keys()].filter((id) => id.startsWith(this.doomed));
+    assert.ok(left.length === 0 || left.length === mine.length, `${where}: ${left.length} of ${mine.length} rows are erased`);
+    if (left.length === 0) {
+      for (const id of mine) this.sent.ev.delete(id);
+      const has = (path) => { try { return statSync(path).isFile() && readFileSync(path).includes(this.doomed); } catch { return false; } };   // It goes just now.
+      const bytes = () => readdirSync(this.t.data, { recursive: true }).filter((f) => has(join(this.t.data, f)));
+      await until(() => bytes().length === 0, 8000).catch(() => assert.deepEqual(bytes(), [], where));
+    }
+    this.doomed = null;
+  }
+
   async check(where) {
+    if (this.doomed) await this.checkDoomed(where);
     const there = new Set(this.disk());
     for (const p of await this.files()) assert.ok(there.has(p) || existsSync(join(this.t.data, 'lake', p)), `${where}: ${p} is named and not there`);
     for (const stream of ['ev', 'old']) {

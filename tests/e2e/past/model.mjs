@@ -85,6 +85,7 @@ export class Model {
   take(rows) {
     const a = { accepted: 0, quarantined: 0, duplicates: 0 };
     this.fresh = [];
+    this.refused = rows.filter((e) => !this.passes(e));
     for (const e of rows) {
       if (!this.passes(e)) { a.quarantined++; this.bad.push(e); }
       else if (this.ids.has(e.event_id)) a.duplicates++;
@@ -107,7 +108,15 @@ export class Model {
     return this.fresh;
   }
 
-  acknowledged(lsn) { for (const e of this.fresh) e.lsn = lsn; this.last = lsn; }
+  acknowledged(lsn) { for (const e of [...this.fresh, ...this.refused]) e.lsn = lsn; this.last = lsn; }
+
+  /** Erased rows were never there; what the present definition cannot read at all is not found. Their ids stay taken. */
+  erase(is) {
+    const hit = (e) => (this.def.wide || (e.n < 2 ** 31 && e.n >= -(2 ** 31))) && is(e), rows = this.events.filter((e) => hit(e) && this.fits(e)).length;
+    this.events = this.events.filter((e) => !hit(e));
+    this.bad = this.bad.filter((e) => !hit(e));
+    return rows;
+  }
 
   /** Retention at ${now}: rows of whole days before it leave silver, in the publication ${sequence} says. */
   due(now, days, cutLsn) {
