@@ -101,7 +101,9 @@ grown(void *arg, uint64_t rows)
 	struct app *a = arg;
 	uint64_t enough = (uint64_t)a->set.number[TN_SET_CUT_ROWS];
 
-	if (is_loading(a))
+	/* Early, where a cut would go along; else it would be many small ones. */
+	if (is_loading(a) && a->batch != NULL &&
+	    tn_batch_may_follow(a->batch))
 		enough /= LOAD_PARTS;
 	if (rows >= enough && a->batch != NULL)
 		tn_app_engine_cut(a, "rows");

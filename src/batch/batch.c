@@ -250,7 +250,8 @@ do_job(struct tn_batch_jobs *b, struct job *j)
 		break;
 	case TN_BATCH_RECOMPUTE:
 		if (!j->r.dry_run)
-			b->doing = j;
+			__atomic_store_n(&b->doing, j,
+			    __ATOMIC_RELAXED);
 		j->recompute = tn_batch_recompute_new(b, &j->r, j->reason,
 		    j->view, r);
 		break;
@@ -340,7 +341,7 @@ next_in_line(struct tn_batch_jobs *b)
 {
 	struct job *j = b->line, *next;
 
-	b->doing = NULL;
+	__atomic_store_n(&b->doing, NULL, __ATOMIC_RELAXED);
 	b->line = NULL;
 	for (; j != NULL; j = next) {
 		next = j->next;

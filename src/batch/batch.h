@@ -129,6 +129,9 @@ struct tn_batch_request {
 	void (*done)(void *arg, const struct tn_batch_report *r);
 	void *arg;
 };
+/* Would a cut go along with a load now? Not while a recompute is under way,
+ * which it would hold up. Any thread. */
+bool tn_batch_may_follow(const struct tn_batch_jobs *b);
 /* Queue a job. TN_EFULL: 64 jobs wait already. A cut asked for by timer or
  * rows or memory while one waits is not queued twice: TN_OK, and done is not called; so
  * for one asked for by rows soon after a cut that failed. Any thread. */

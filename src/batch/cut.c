@@ -405,6 +405,8 @@ take_block(struct cut *c, const struct tn_log_block *block,
 
 	tn_assert(stream >= 0);         /* Replay would have refused. */
 	p = &c->parts[stream];
+	tn_assert(r == NULL || (r->stream->id == block->stream &&
+	    r->offset == block->offset && r->batch->rows == block->rows));
 	if (r == NULL)
 		st = tn_governance_reader_block(c->reader, block, &r);
 	if (st == TN_OK)
@@ -650,6 +652,14 @@ report_failure(struct cut *c, struct tn_batch_report *r, enum tn_status st)
 
 /* ---- along with a load ----------------------------------------------- */
 
+bool
+tn_batch_may_follow(const struct tn_batch_jobs *b)
+{
+	return b->o.follow_rows > 0 &&
+	    __atomic_load_n(&b->doing, __ATOMIC_RELAXED) == NULL &&
+	    tn_budget_level() == TN_BUDGET_CALM;
+}
+
 /* Another cut that was asked for meanwhile is this one. */
 static bool
 is_wanted(const struct tn_batch_jobs *b)
@@ -667,7 +677,7 @@ may_follow(const struct cut *c, int64_t begun)
 	return b->o.loading != NULL && b->o.loading(b->o.arg) &&
 	    c->change.rows < b->o.follow_rows &&
 	    tn_os_mono_us() - begun < FOLLOW_US &&
-	    tn_budget_level() == TN_BUDGET_CALM && !is_wanted(b);
+	    tn_batch_may_follow(b) && !is_wanted(b);
 }
 
 static enum tn_status

@@ -170,20 +170,18 @@ settle_log(struct erase *e)
 		return cut.status;
 	}
 	tn_os_crash_point("erase_cut");
-	if (b->o.trimmed != NULL && !b->o.trimmed(b->o.arg, e->lsn)) {
-		tn_diag_hint(&e->r->diag, "a backup keeps them while it runs; "
-		    "ask again when it is done");
-		return tn_diag_set(&e->r->diag, TN_ECONFLICT, "log_kept",
-		    "segments of the log that have such rows cannot be "
-		    "removed now");
-	}
 	e->base = tn_catalog_snapshot(b->o.catalog);
 	if (e->base->lsn < e->lsn)
 		return tn_diag_set(&e->r->diag, TN_ECONFLICT, "not_cut",
 		    "the cut before it ended at LSN %llu, not at %llu",
 		    (unsigned long long)e->base->lsn,
 		    (unsigned long long)e->lsn);
-	return TN_OK;
+	if (b->o.trimmed == NULL || b->o.trimmed(b->o.arg, e->lsn))
+		return TN_OK;
+	tn_diag_hint(&e->r->diag, "a backup keeps them while it runs; "
+	    "ask again when it is done");
+	return tn_diag_set(&e->r->diag, TN_ECONFLICT, "log_kept",
+	    "segments of the log that have such rows cannot be removed now");
 }
 
 /* ---- files ----------------------------------------------------------- */
@@ -302,6 +300,7 @@ publish(struct erase *e, const struct tn_catalog_snapshot *now)
 {
 	char id[16], detail[200];
 	struct tn_catalog_value v = { PENDING, id };
+	enum tn_status st;
 
 	snprintf(id, sizeof id, "%u", (unsigned)e->s->id);
 	snprintf(detail, sizeof detail, "%llu rows of %s erased, %llu "
@@ -315,8 +314,12 @@ publish(struct erase *e, const struct tn_catalog_snapshot *now)
 	e->change.replaces = true;
 	e->change.rows = e->rows;
 	note_old(e, now);
+	/* An apply that began before, or has read the files of before until
+	 * now, is refused. */
 	__atomic_add_fetch(&e->b->erasures, 1, __ATOMIC_RELEASE);
-	return tn_batch_change_publish(&e->change, now->lsn, NULL, 0, detail);
+	st = tn_batch_change_publish(&e->change, now->lsn, NULL, 0, detail);
+	__atomic_add_fetch(&e->b->erasures, 1, __ATOMIC_RELEASE);
+	return st;
 }
 
 /* Everything up to the publication; *any: there was something to erase. */

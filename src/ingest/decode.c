@@ -547,21 +547,6 @@ split_work(struct decoder *d, struct tn_ingest_body *b)
 		b->split_done = true;
 }
 
-/* Before the first row of it goes on. */
-static void
-try_header(struct tn_ingest_body *b)
-{
-	if (b->header_tried || b->broken != TN_OK || b->rows.count == 0)
-		return;
-	b->header_tried = true;
-	b->broken = tn_ingest_header_try(b->spec,
-	    b->g->o.model->streams[b->stream].table, &b->diag);
-	if (b->broken == TN_OK)
-		return;
-	tn_codec_rows_clear(&b->rows);
-	b->split_done = true;
-}
-
 /* Packing takes about as long as all that is done before: while a large body
  * is decoded here, its rows are packed beside. */
 static void
@@ -614,7 +599,7 @@ hand_over(struct decoder *d, struct tn_ingest_body *b)
 	struct chunk *c = new_chunk(b->g, b->stream, 1);
 	enum tn_status st = TN_OK;
 
-	try_header(b);
+	tn_ingest_header_try(b);
 	/* From then on all of its chunks, so that they stay in order. */
 	b->large |= !b->split_done;
 	if (!b->mismatch && !b->replay)

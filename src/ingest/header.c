@@ -84,8 +84,8 @@ hint(const struct tn_codec_spec *spec, const struct tn_schema *s,
 		    "line is a row; tarn help load");
 }
 
-enum tn_status
-tn_ingest_header_try(const struct tn_codec_spec *spec,
+static enum tn_status
+try_spec(const struct tn_codec_spec *spec,
     const struct tn_sql_table *t, struct tn_diag *d)
 {
 	char shown[SHOWN + 1];
@@ -102,4 +102,18 @@ tn_ingest_header_try(const struct tn_codec_spec *spec,
 	    "%s: the %s \"%s\"%s", t->name, spec->column_count == 1 ?
 	    "only one is" : "first is", shown, spec->column_count == 1 ? "" :
 	    " ...");
+}
+
+void
+tn_ingest_header_try(struct tn_ingest_body *b)
+{
+	if (b->header_tried || b->broken != TN_OK || b->rows.count == 0)
+		return;
+	b->header_tried = true;
+	b->broken = try_spec(b->spec,
+	    b->g->o.model->streams[b->stream].table, &b->diag);
+	if (b->broken == TN_OK)
+		return;
+	tn_codec_rows_clear(&b->rows);
+	b->split_done = true;
 }

@@ -219,9 +219,7 @@ void tn_ingest_note_write(const struct tally *t, bool done,
     struct tn_buf *out);
 /* Texts go to t->texts. TN_ECORRUPT. */
 /* header.c: TN_EINVAL when not one field of a CSV body is a column. */
-TN_MUST_USE enum tn_status tn_ingest_header_try(
-    const struct tn_codec_spec *spec, const struct tn_sql_table *t,
-    struct tn_diag *d);
+void tn_ingest_header_try(struct tn_ingest_body *b);
 TN_MUST_USE enum tn_status tn_ingest_note_read(struct tn_slice value,
     struct tally *t, bool *done);
 struct tn_hash128 tn_ingest_chain(struct tn_hash128 so_far,

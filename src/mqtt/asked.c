@@ -65,6 +65,21 @@ tn_mqtt_asked_free(struct session *s)
 }
 
 void
+tn_mqtt_asked_less(struct session *s, struct tn_slice filter)
+{
+	struct asked **at = &s->asked, *a;
+
+	while ((a = *at) != NULL && (a->looked ||
+	    !tn_slice_is(filter, a->filter)))
+		at = &a->next;
+	if (a == NULL)
+		return;
+	*at = a->next;
+	tn_free(a->filter);
+	tn_free(a);
+}
+
+void
 tn_mqtt_ask_retained(struct session *s, char *filter)
 {
 	struct asked **at = &s->asked, *a;

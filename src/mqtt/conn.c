@@ -319,7 +319,7 @@ tn_mqtt_conn_ack_end(struct conn *c, uint64_t number, uint8_t reason,
 		c->ack_count--;
 	}
 	if (c->stalled && c->ack_count < c->m->o.inflight_max)
-		tn_net_timer_start(c->m->retry, 1, 0);
+		tn_mqtt_retry_in(c->m, 1);
 }
 
 /* ---- packets --------------------------------------------------------- */
@@ -619,7 +619,7 @@ stall(struct conn *c)
 		tn_net_stream_pause(c->stream, true);
 	/* A clogged one is looked at when it has read, and each second. */
 	if (c->step != CONN_CHECKING && !c->clogged)
-		tn_net_timer_start(c->m->retry, RETRY_MS, 0);
+		tn_mqtt_retry_in(c->m, RETRY_MS);
 }
 
 /* What is left of ${in} is kept for later. */

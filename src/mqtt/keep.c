@@ -513,6 +513,14 @@ read_out(struct load *l, struct out *o, struct tn_slice value)
 	    && (o->qos == 1 || o->qos == 2);
 }
 
+/* How far its identifier is from that of the oldest. */
+static uint32_t
+turn_of(const struct session *s, const struct out *o)
+{
+	return (o->packet + (uint32_t)UINT16_MAX - s->first->packet) %
+	    UINT16_MAX;
+}
+
 static bool
 load_out(void *arg, struct tn_slice key, struct tn_slice value)
 {
@@ -536,6 +544,8 @@ load_out(void *arg, struct tn_slice key, struct tn_slice value)
 	}
 	if (o->step == OUT_RELEASED)
 		s->inflight++;
+	s->jumbled = s->jumbled || (s->last != NULL &&
+	    turn_of(s, o) <= turn_of(s, s->last));
 	tn_mqtt_session_append(s, o);
 	s->next_order = o->order + 1;
 	s->next_packet = o->packet == UINT16_MAX ? 1 :

@@ -222,6 +222,18 @@ tick(void *arg)
 	count_tick(m);
 }
 
+void
+tn_mqtt_retry_in(struct tn_mqtt *m, uint32_t ms)
+{
+	int64_t due_us = tn_os_mono_us() + ms * INT64_C(1000);
+
+	/* Nobody's stall puts off that of others. */
+	if (m->retry_due_us != 0 && m->retry_due_us <= due_us)
+		return;
+	m->retry_due_us = due_us;
+	tn_net_timer_start(m->retry, ms, 0);
+}
+
 static void
 retry(void *arg)
 {
@@ -230,6 +242,7 @@ retry(void *arg)
 	int64_t begun_us = tn_os_mono_us();
 	bool had_turn = false;
 
+	m->retry_due_us = 0;
 	/* Before what their clients say now. */
 	tn_mqtt_wills_due(m);
 	for (struct conn *c = m->conns; c != NULL; c = next) {
@@ -243,12 +256,12 @@ retry(void *arg)
 		if (tn_os_mono_us() - begun_us < RETRY_US)
 			continue;
 		/* The rest of this round next time. */
-		tn_net_timer_start(m->retry, RETRY_AGAIN_MS, 0);
+		tn_mqtt_retry_in(m, RETRY_AGAIN_MS);
 		return;
 	}
 	m->retry_round++;
 	if (had_turn)
-		tn_net_timer_start(m->retry, RETRY_AGAIN_MS, 0);
+		tn_mqtt_retry_in(m, RETRY_AGAIN_MS);
 }
 
 /* ---- made ------------------------------------------------------------ */

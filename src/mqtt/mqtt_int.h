@@ -296,6 +296,7 @@ struct session {
 	uint32_t inflight;           /* Sent and not done, of QoS 1 and 2. */
 	uint16_t next_packet;
 	uint64_t *used;              /* Identifiers, bits; mostly NULL. */
+	bool jumbled;                /* Loaded, and not in turn. */
 	uint64_t next_order;
 	struct received *received;
 	uint32_t received_count, received_cap;
@@ -369,6 +370,8 @@ void tn_mqtt_session_append(struct session *s, struct out *o);
  * retained, when _go is called, or as far as a turn has room for it later. */
 void tn_mqtt_ask_retained(struct session *s, char *filter);
 void tn_mqtt_asked_go(struct session *s);
+/* That subscription has ended. */
+void tn_mqtt_asked_less(struct session *s, struct tn_slice filter);
 /* Nothing is to come any more. */
 void tn_mqtt_asked_free(struct session *s);
 
@@ -507,6 +510,8 @@ bool tn_mqtt_conn_send(struct conn *c, const struct tn_codec_mqtt_packet *p);
 size_t tn_mqtt_conn_queued(const struct conn *c);
 /* The same, and in the memory budget from now on when it is much. */
 size_t tn_mqtt_conn_unsent(struct conn *c);
+/* Go on with stalled ones in so many ms, if that is not to come sooner. */
+void tn_mqtt_retry_in(struct tn_mqtt *m, uint32_t ms);
 /* So much at most; less when memory is short. */
 size_t tn_mqtt_unsent_max(const struct tn_mqtt *m);
 /* All connections go at once, silently: at the end of the program. */
@@ -658,7 +663,8 @@ struct tn_mqtt {
 	struct tn_mqtt_bridges *bridge_specs;
 	struct tn_net_timer *tick;   /* Each second. */
 	struct tn_net_timer *retry;  /* For stalled connections, */
-	uint32_t retry_round;        /* each once a round. */
+	uint32_t retry_round;        /* each once a round; */
+	int64_t retry_due_us;        /* monotonic, 0: not started. */
 	struct tn_arena *arena;      /* Of the packet at hand. */
 	struct tn_buf scratch;
 	struct publishers *publishers;

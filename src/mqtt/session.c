@@ -161,19 +161,20 @@ drop_used(struct session *s)
 		s->m->queued_bytes -= USED_BYTES;
 	tn_free(s->used);
 	s->used = NULL;
+	s->jumbled = false;
 }
 
 /* They are given in turn, so the oldest in the queue is the first to be met
  * again. From then on, until the queue is empty, which are in use is looked up:
  * one that is never answered must not stop the others. What was loaded may be
- * out of turn. */
+ * out of turn (jumbled). */
 static uint16_t
 take_packet(struct session *s)
 {
 	uint16_t id = s->next_packet;
 
 	if (s->used == NULL && s->first != NULL &&
-	    (s->restored || s->first->packet == id)) {
+	    (s->jumbled || s->first->packet == id)) {
 		s->used = tn_zalloc(USED_BYTES);
 		s->m->queued_bytes += USED_BYTES;
 		for (const struct out *o = s->first; o != NULL; o = o->next)

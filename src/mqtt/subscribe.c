@@ -153,9 +153,14 @@ tn_mqtt_unsubscribe(struct conn *c, const struct tn_codec_mqtt_packet *p)
 	if (is_too_long(c, p))
 		return;
 	x = subscribing_new(c, p, TN_MQTT_UNSUBACK);
-	for (uint32_t i = 0; i < p->filter_count; i++)
-		x->reasons[i] = tn_mqtt_tree_drop(c->m->tree, c->session,
-		    p->filters[i].filter) ? TN_MQTT_SUCCESS :
+	for (uint32_t i = 0; i < p->filter_count; i++) {
+		struct tn_slice filter = p->filters[i].filter;
+		bool had = tn_mqtt_tree_drop(c->m->tree, c->session, filter);
+
+		if (had)
+			tn_mqtt_asked_less(c->session, filter);
+		x->reasons[i] = had ? TN_MQTT_SUCCESS :
 		    TN_MQTT_NO_SUBSCRIPTION_EXISTED;
+	}
 	answer(x);
 }
