@@ -54,8 +54,6 @@ ${def.persons ? 'CREATE MATERIALIZED VIEW persons AS SELECT person, count(*) AS 
 /** Monday of a time, as date_trunc('week') has it. */
 const week = (ms) => { const d = Math.floor(ms / DAY) * DAY; return d - ((Math.floor(d / DAY) + 3) % 7 + 7) % 7 * DAY; };
 const hour = (ms) => Math.floor(ms / HOUR) * HOUR;
-/** Of views with a bucket of the event time. */
-const bucket = { hourly: hour, weekly: week };
 
 /** The words that make a view another one. */
 const wordsOf = (def, name) => JSON.stringify([def.wide, def.limit, def.tag, name === 'hourly' && [def.double, def.byTag, def.positive]]);
@@ -68,7 +66,7 @@ export class Model {
     this.bad = [];               // In quarantine, not yet taken.
     this.last = 0;
     this.floor = -Infinity;
-    this.table = { low: -1, high: 0 };      // Snapshots with silver of the present definition.
+    this.tables = [{ low: -1, high: 0, words: wordsOf(def) }];      // Its definitions, the present one last.
     this.view = {};
     for (const name of ['hourly', 'weekly', 'whole', 'persons']) this.view[name] = { since: { low: -1, high: 0 }, lost: new Set(), words: wordsOf(def, name), there: true };
   }
@@ -145,21 +143,25 @@ export class Model {
       const there = name !== 'persons' || def.persons, words = wordsOf(def, name);
       if (there && (!v.there || words !== v.words)) {
         v.since = since;
-        v.lost = new Set(this.events.filter((e) => e.lsn <= cutLsn && this.isLost(name, e)));
+        v.lost = new Set(this.events.filter((e) => e.lsn <= cutLsn && this.isLost(e)));
         v.words = words;
       }
       v.there = there;
     }
     const other = wordsOf(def) !== wordsOf(this.def);
-    if (other) this.table = since;
+    if (other) this.tables.push({ ...since, words: wordsOf(def) });
     this.def = def;
     return other;
   }
 
-  /** Whether a view that begins anew does not find an event any more. */
-  isLost(name, e) {
-    if (this.floor === -Infinity) return false;
-    return bucket[name] ? bucket[name](e.ms) <= bucket[name](this.floor - 0.001) : e.ms < this.floor;
+  /** Whether a view that begins anew does not find an event any more: of the bucket that the floor is in it has what is left. */
+  isLost(e) { return e.ms < this.floor; }
+
+  /** Whether a snapshot's silver is of the present definition, which may have been in force before: 'yes', 'no', 'maybe'. */
+  isPresent(sequence) {
+    const { words } = this.tables.at(-1), eras = this.tables.map((x, i) => ({ ...x, end: this.tables[i + 1] ?? { low: Infinity, high: Infinity } })).filter((x) => x.words === words);
+    if (eras.some((x) => sequence >= x.high && sequence <= x.end.low)) return 'yes';
+    return eras.some((x) => sequence > x.low && sequence < x.end.high) ? 'maybe' : 'no';
   }
 
   /** Rows of the stream as of ${lsn}, of the snapshot ${sequence} that has them (Infinity: newest). */
