@@ -141,10 +141,22 @@ tn_batch_erase_finish(struct tn_batch_jobs *b)
 		tn_os_crash_point("erase_renewed");
 		st = clear_note(b);
 	}
+	b->unforgotten = st != TN_OK;
 	if (st != TN_OK)
 		tn_say(TN_WARN, "batch", "that an erasure is finished could "
-		    "not be written down: the next start finishes it again");
+		    "not be written down: the next cut does it again");
 	return st;
+}
+
+enum tn_status
+tn_batch_erase_settle(struct tn_batch_jobs *b)
+{
+	enum tn_status st;
+
+	if (!b->unforgotten)
+		return TN_OK;
+	st = tn_batch_erase_resume(b);
+	return st == TN_OK ? tn_batch_erase_finish(b) : st;
 }
 
 /* ---- the log --------------------------------------------------------- */
@@ -376,14 +388,13 @@ forget(struct erase *e)
 	uint32_t left;
 
 	tn_serving_live_renew(e->b->o.serving);
-	st = tn_batch_erase_resume(e->b);
-	if (st == TN_OK)
-		st = tn_batch_erase_finish(e->b);
+	e->b->unforgotten = true;
+	st = tn_batch_erase_settle(e->b);
 	if (st != TN_OK)
 		return tn_diag_set(&e->r->diag, st, "erase_unfinished",
 		    "the rows are erased, but what older snapshots have of them "
-		    "could not be forgotten (%s): the next start or erasure "
-		    "does it", tn_status_text(st));
+		    "could not be forgotten (%s): the next cut, erasure or "
+		    "start does it", tn_status_text(st));
 	left = count_left(e);
 	if (left > 0)
 		tn_buf_printf(&e->r->text, "; %u old files go when their "
@@ -445,9 +456,7 @@ run(struct erase *e, const char *reason)
 	bool any = false, published = false;
 
 	tn_batch_compaction_stop(b, "rows are erased first");
-	r->status = tn_batch_erase_resume(b);    /* Of an erasure before. */
-	if (r->status == TN_OK)
-		r->status = tn_batch_erase_finish(b);
+	r->status = tn_batch_erase_settle(b);    /* One before. */
 	e->lsn = tn_log_last(b->o.log);
 	if (r->status == TN_OK)
 		r->status = tn_batch_run_begin(b, "erase", reason,

@@ -374,7 +374,10 @@ tn_batch_rollback(struct tn_batch_jobs *b, const struct tn_batch_request *q,
 		    name);
 		return;
 	}
-	r->status = find_snapshot(b, q, &x.to, &r->diag);
+	/* Numbers that count erased rows do not come back. */
+	r->status = tn_batch_erase_settle(b);
+	if (r->status == TN_OK)
+		r->status = find_snapshot(b, q, &x.to, &r->diag);
 	if (r->status == TN_OK) {
 		x.base = tn_catalog_snapshot(b->o.catalog);
 		x.v = view >= 0 ? &m->views[view] : NULL;

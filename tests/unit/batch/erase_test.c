@@ -293,18 +293,39 @@ test_erase(void **state)
 	rig_drop(&g);
 }
 
+/* Whether what tells of erased rows is still to be forgotten. */
+static bool
+is_noted(struct rig *g)
+{
+	struct tn_arena *a = tn_arena_new(256);
+	const char *text = NULL;
+	bool is = tn_catalog_get(g->catalog, "erase_pending", a, &text) ==
+	    TN_OK;
+
+	tn_arena_free(a);
+	return is;
+}
+
 /* Goal: whatever call fails, the rows are there, all of them, or gone, all of
- * them; what is left to forget is done by the next one. */
+ * them; what is left to forget is done by the next cut. */
 static void
 test_failures(void **state)
 {
 	struct tn_batch_report r;
 	struct rig g;
-	uint32_t failures = 0;
-	bool done = false;
+	uint32_t failures = 0, unfinished = 0;
+	const int most = 1 << 20;
+	int calls;
 
 	(void)state;
-	for (int k = 0; !done; k += k < 20 ? 1 : 5) {
+	make(&g);
+	fault.left = most;
+	assert_int_equal(erase(&g, "DELETE FROM ev WHERE who = 'eve'", &r),
+	    TN_OK);
+	calls = most - fault.left;
+	fault.left = -1;
+	rig_drop(&g);
+	for (int k = 0; k <= calls; k += k < 20 || k > calls - 12 ? 1 : 7) {
 		const struct tn_catalog_snapshot *s;
 		uint64_t left;
 		enum tn_status st;
@@ -312,11 +333,13 @@ test_failures(void **state)
 		fault.left = k;
 		fault.failed = 0;
 		st = erase(&g, "DELETE FROM ev WHERE who = 'eve'", &r);
-		done = fault.failed == 0;
+		assert_int_equal(st == TN_OK, fault.failed == 0);
+		assert_int_equal(fault.failed, k < calls);
 		fault.left = -1;
-		assert_int_equal(st == TN_OK, done);
-		failures += !done;
+		failures += fault.failed;
+		unfinished += strcmp(r.diag.code, "erase_unfinished") == 0;
 		assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+		assert_false(is_noted(&g));
 		s = tn_catalog_snapshot(g.catalog);
 		left = look(&g, s, TN_TIER_SILVER).eve;
 		assert_int_equal(look(&g, s, TN_TIER_BRONZE).eve, left);
@@ -330,6 +353,7 @@ test_failures(void **state)
 		rig_drop(&g);
 	}
 	assert_true(failures > 20);
+	assert_true(unfinished > 1);
 }
 
 /* Goal: a reader of a snapshot from before goes on reading it, and its files
