@@ -222,9 +222,8 @@ take_cut(struct tn_batch_jobs *b, const char *reason, bool retire,
 		tn_batch_cost(b);
 		tn_batch_compact(b);
 	}
-	if (!b->erasing && tn_batch_erase_settle(b) != TN_OK)
-		tn_say(TN_WARN, "batch", "what older snapshots have of erased "
-		    "rows could not be forgotten; the next cut tries again");
+	if (!b->erasing)
+		tn_batch_erase_settle(b);
 	tn_batch_collect(b);
 	trim_memory();
 }

@@ -146,8 +146,9 @@ void tn_batch_erase(struct tn_batch_jobs *b,
     const struct tn_batch_request *q, struct tn_batch_report *r);
 TN_MUST_USE enum tn_status tn_batch_erase_resume(struct tn_batch_jobs *b);
 TN_MUST_USE enum tn_status tn_batch_erase_finish(struct tn_batch_jobs *b);
-/* Both, where they failed before: cuts, rollbacks and erasures ask for it. */
-TN_MUST_USE enum tn_status tn_batch_erase_settle(struct tn_batch_jobs *b);
+/* Both, where they failed before: cuts, rollbacks and erasures ask for it. What
+ * fails is said, and stays for the next. */
+enum tn_status tn_batch_erase_settle(struct tn_batch_jobs *b);
 /* A cut inside of another job, and what follows from it but retention. */
 void tn_batch_take_cut(struct tn_batch_jobs *b, const char *reason,
     struct tn_batch_report *r);

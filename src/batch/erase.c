@@ -156,7 +156,11 @@ tn_batch_erase_settle(struct tn_batch_jobs *b)
 	if (!b->unforgotten)
 		return TN_OK;
 	st = tn_batch_erase_resume(b);
-	return st == TN_OK ? tn_batch_erase_finish(b) : st;
+	if (st == TN_OK)
+		return tn_batch_erase_finish(b);
+	tn_say(TN_WARN, "batch", "what older snapshots have of erased rows "
+	    "could not be forgotten; the next cut tries again");
+	return st;
 }
 
 /* ---- the log --------------------------------------------------------- */

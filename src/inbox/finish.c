@@ -256,6 +256,7 @@ words_rejected(const struct load *l, struct tn_buf *out)
 
 /* ---- ends ---------------------------------------------------------------- */
 
+/* From what is there to what was, at once for whoever looks. */
 static void
 remember(struct load *l, enum recent_result result)
 {
@@ -277,6 +278,7 @@ remember(struct load *l, enum recent_result result)
 		snprintf(r->why, sizeof r->why, "loaded before, as %s",
 		    l->record.name);
 	in->recent_count++;
+	tn_inbox_forget(in, l->item);
 	tn_net_lock_drop(in->lock);
 }
 
@@ -397,7 +399,6 @@ end_done(struct load *l)
 	tn_counter_add(p->done, 1);
 	tn_counter_add(p->bytes, (int64_t)l->bytes);
 	remember(l, RECENT_DONE);
-	tn_inbox_forget(l->in, l->item);
 }
 
 static void
@@ -437,7 +438,6 @@ end_repeated(struct load *l)
 	    l->record.name);
 	tn_counter_add(l->in->places[l->stream].repeated, 1);
 	remember(l, RECENT_REPEATED);
-	tn_inbox_forget(l->in, l->item);
 }
 
 static void
@@ -463,7 +463,6 @@ end_rejected(struct load *l)
 	    l->diag.message);
 	tn_counter_add(l->in->places[l->stream].rejected, 1);
 	remember(l, RECENT_REJECTED);
-	tn_inbox_forget(l->in, l->item);
 }
 
 static bool

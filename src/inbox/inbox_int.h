@@ -170,6 +170,7 @@ void tn_inbox_settle(struct item *it, int64_t settle_us, int64_t now_us,
     int64_t *next_us);
 /* The gauge of what is there. */
 void tn_inbox_count(struct tn_inbox *in);
+/* Out of the list and freed. The lock is held. */
 void tn_inbox_forget(struct tn_inbox *in, struct item *it);
 
 /* ---- load.c ----------------------------------------------------------- */
