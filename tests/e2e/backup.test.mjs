@@ -28,7 +28,7 @@ async function restored(dest, o = {}) {
   return new Tarn({ sql, data, ...o }).start();
 }
 
-test('a backup under load holds all that was acknowledged before it; the next brings what is new', { timeout: 120000 }, async () => {
+test('a backup under load holds all that was acknowledged before it; the next brings what is new', { timeout: 600000 }, async () => {
   const seed = baseSeed, r = rng(seed);
   console.log(`seed ${seed}`);
   const t = await new Tarn({ sql }).start();
@@ -89,7 +89,7 @@ test('a backup under load holds all that was acknowledged before it; the next br
   await t.stop();
 });
 
-test('of a restored folder the Iceberg and Delta tables say what Tarn says, and go on', { timeout: 60000 }, async () => {
+test('of a restored folder the Iceberg and Delta tables say what Tarn says, and go on', { timeout: 600000 }, async () => {
   const types = { plain: { batch: 'number', seq: 'number', ts: 'time', pad: 'text' }, keyed: { id: 'text', batch: 'number', ts: 'time' } };
   const judge = await new Judge().open(), t = await new Tarn({ sql: sql.replace("'1 s'", "'1 hour'") }).start();
   let made = 0;
@@ -128,7 +128,7 @@ test('of a restored folder the Iceberg and Delta tables say what Tarn says, and 
   await t.stop();
 });
 
-test('killed at each step, the backup before is whole and the next one works', { timeout: 120000 }, async () => {
+test('killed at each step, the backup before is whole and the next one works', { timeout: 600000 }, async () => {
   const t = await new Tarn({ sql }).start();
   const dest = join(tempDir('dest'), 'b');
   let n = 0;
@@ -182,7 +182,7 @@ test('killed at each step, the backup before is whole and the next one works', {
   await t.stop();
 });
 
-test('a stopped tarn, damage, and what is refused', { timeout: 60000 }, async () => {
+test('a stopped tarn, damage, and what is refused', { timeout: 600000 }, async () => {
   const t = await new Tarn({ sql }).start();
   await t.post('keyed', Array.from({ length: 100 }, (_, i) => JSON.stringify({ id: `e${i}`, batch: 1, ts: '2026-03-01T00:00:00Z' })).join('\n'));
   await t.cut();

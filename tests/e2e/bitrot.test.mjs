@@ -131,7 +131,7 @@ test(`one bit of a file turns, ${flips} times for each kind: found or harmless`,
   assert.deepEqual(bad, [], bad.join('\n\n'));
 });
 
-test('a rotten bronze file and a changed table: the start says what to do, and with the definition before it starts', { timeout: 120000 }, async () => {
+test('a rotten bronze file and a changed table: the start says what to do, and with the definition before it starts', { timeout: 600000 }, async () => {
   const text = (most) => `ALTER SYSTEM SET cut_interval = '1 hour';
 CREATE TABLE plain (seq int NOT NULL, x double precision CHECK (x < ${most}));
 CREATE MATERIALIZED VIEW all_rows AS SELECT count(*) AS n, sum(seq) AS s FROM plain;`;

@@ -64,7 +64,7 @@ const refused = async (t, why) => {
   assert.match(r.err, /hint/);
 };
 
-test('old partitions move, and everybody finds them', { timeout: 120000 }, async () => {
+test('old partitions move, and everybody finds them', { timeout: 600000 }, async () => {
   const cold = tempDir('cold'), judge = await new Judge().open();
   const t = await new Clocked({ sql: sql(cold) }).start();
   for (const day of [1, 2, 3]) { await post(t, day, 200); await t.post('hot', JSON.stringify({ id: `h${day}`, ts: '2026-03-01T00:00:00Z' })); await t.cut(); }
@@ -169,7 +169,7 @@ async function foreign2(t, want, judge) {
   assert.deepEqual(digest(await deltaRows(judge, join(t.data, 'lake/silver/ev'), await delta(join(t.data, 'lake/silver/ev')), types), types), want);
 }
 
-test('a folder that is not there, is another one, or moved', { timeout: 60000 }, async () => {
+test('a folder that is not there, is another one, or moved', { timeout: 600000 }, async () => {
   const top = tempDir('cold'), cold = join(top, 'disk');
   mkdirSync(cold);
   const t = await new Clocked({ sql: sql(cold) }).start();
@@ -182,9 +182,8 @@ test('a folder that is not there, is another one, or moved', { timeout: 60000 },
   mkdirSync(cold);
   await post(t, 2, 50);
   await t.cut();
-  for (let i = 0; i < 10; i++) { t.pass(360e6); await new Promise((x) => setTimeout(x, 60)); }
+  await until(() => { t.pass(360e6); return /nothing is moved to cold_folder/.test(t.err); }, 20000, 60);
   assert.deepEqual(readdirSync(cold), []);
-  assert.match(t.err, /nothing is moved to cold_folder/);
   await t.stop();
   await refused(t, /lost its file tarn-cold/);          // an empty mount point
   assert.deepEqual(readdirSync(cold), []);
@@ -218,7 +217,7 @@ test('a folder that is not there, is another one, or moved', { timeout: 60000 },
   await t.stop();
 });
 
-test('of two copies of a data folder one uses the cold folder', { timeout: 60000 }, async () => {
+test('of two copies of a data folder one uses the cold folder', { timeout: 600000 }, async () => {
   const cold = tempDir('cold');
   const t = await new Clocked({ sql: sql(cold) }).start();
   await post(t, 1, 50);
@@ -247,7 +246,7 @@ test('of two copies of a data folder one uses the cold folder', { timeout: 60000
   await refused(copy, /tarn-cold.owner/);
 });
 
-test('retention drops cold files as well', { timeout: 60000 }, async () => {
+test('retention drops cold files as well', { timeout: 600000 }, async () => {
   const cold = tempDir('cold');
   const t = await new Clocked({ sql: sql(cold, ", retention = '400 days'") }).start();
   await post(t, 1, 50);

@@ -171,7 +171,7 @@ test('metrics are OpenMetrics text, the contract is OpenAPI', async () => {
   await t.stop();
 });
 
-test('every command of the README runs and says what the README says', { timeout: 120000 }, async () => {
+test('every command of the README runs and says what the README says', { timeout: 600000 }, async () => {
   const readme = readFileSync(join(root, 'README.md'), 'utf8');
   const dir = tempDir('readme');
   mkdirSync(join(dir, 'bin'));

@@ -18,7 +18,7 @@ const copy = async (t, text) => {
   return Object.fromEntries(v.columns.map((c, i) => [c, v.rows[0][i]]));
 };
 
-test('COPY TO writes what the query answers; COPY FROM takes it back', { timeout: 60000 }, async () => {
+test('COPY TO writes what the query answers; COPY FROM takes it back', { timeout: 600000 }, async () => {
   const t = await new Tarn({ sql }).start();
   const duck = await (await DuckDBInstance.create(':memory:')).connect();
   const ask = async (q) => (await duck.runAndReadAll(q)).getRowObjects()[0];
@@ -70,7 +70,7 @@ test('COPY TO writes what the query answers; COPY FROM takes it back', { timeout
   await t.stop();
 });
 
-test('what COPY may not or cannot do is refused, and leaves nothing', { timeout: 60000 }, async () => {
+test('what COPY may not or cannot do is refused, and leaves nothing', { timeout: 600000 }, async () => {
   const other = tempDir('other');
   const t = await new Tarn({ sql: `ALTER SYSTEM SET copy_paths = '/nowhere, ${other}'; ${sql}` }).start();
   await t.post('room', rows(0, 10));
@@ -114,7 +114,7 @@ test('what COPY may not or cannot do is refused, and leaves nothing', { timeout:
   await t.stop();
 });
 
-test('a kill while COPY writes leaves the old file whole and no other', { timeout: 60000 }, async () => {
+test('a kill while COPY writes leaves the old file whole and no other', { timeout: 600000 }, async () => {
   const t = await new Tarn({ sql }).start();
   await t.post('room', rows(0, 1000));
   await t.settled();

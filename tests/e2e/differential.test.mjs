@@ -76,7 +76,7 @@ class House {
     const keyed = b.keyed || retry;
     const a = await this.tarn.post(b.t.name, b.bytes, { type: b.type, headers: { ...b.headers, ...(keyed ? { 'idempotency-key': b.key } : {}) } });
     b.answer = a;
-    b.t.bodies.push(b);
+    if (!b.t.bodies.includes(b)) b.t.bodies.push(b);      // What was thought lost may be answered late.
     return a;
   }
 

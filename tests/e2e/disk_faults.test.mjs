@@ -42,7 +42,7 @@ const rows = (id, n) => Array.from({ length: n }, (_, i) => JSON.stringify({ id:
 const table = "CREATE TABLE ev (id text PRIMARY KEY, ts timestamptz NOT NULL, n int) WITH (event_time = 'ts', max_future_skew = '0');\nCREATE MATERIALIZED VIEW days AS SELECT date_trunc('day', ts) AS d, count(*) AS c FROM ev GROUP BY d;";
 const count = async (t, where = '') => Number((await t.sql(`SELECT count(*) AS n FROM ev ${where}`))[0].n);
 
-test('a disk that fails at any call of a backup', { timeout: 300000 }, async () => {
+test('a disk that fails at any call of a backup', { timeout: 600000 }, async () => {
   const sql = `ALTER SYSTEM SET cut_interval = '1 hour'; ALTER SYSTEM SET log_segment_bytes = '16 MiB'; ${table}`;
   const dest = join(tempDir('dest'), 'b'), t = await new Faulty({ sql }, dest).start();
   const backup = () => t.call('POST', '/api/v1/sql', `CALL backup('${dest}')`, { 'content-type': 'application/sql' });
@@ -91,7 +91,7 @@ test('a disk that fails at any call of a backup', { timeout: 300000 }, async () 
   assert.ok(tried > 10 && calls.size >= 3, [...calls].join());
 });
 
-test('a disk that fails at any call of the drop folder', { timeout: 300000 }, async () => {
+test('a disk that fails at any call of the drop folder', { timeout: 600000 }, async () => {
   const sql = `ALTER SYSTEM SET cut_interval = '1 hour'; ALTER SYSTEM SET inbox_settle = '10 ms'; ALTER SYSTEM SET inbox_scan_interval = '1 s'; ${table}`;
   const t = await new Faulty({ sql }, '/inbox').start(), dir = join(t.data, 'inbox', 'ev');
   let files = 0, tried = 0;
@@ -125,7 +125,7 @@ test('a disk that fails at any call of the drop folder', { timeout: 300000 }, as
   assert.ok(tried > 3, [...calls].join());
 });
 
-test('a disk that fails at any call in the cold folder', { timeout: 300000 }, async () => {
+test('a disk that fails at any call in the cold folder', { timeout: 600000 }, async () => {
   const cold = tempDir('cold'), shift = join(tempDir('clock'), 'shift');
   writeFileSync(shift, Buffer.alloc(8));
   const sql = `ALTER SYSTEM SET cut_interval = '1 hour'; ALTER SYSTEM SET snapshot_keep = '1 s'; ALTER SYSTEM SET cold_folder = '${cold}'; ALTER SYSTEM SET cold_after = '40 days'; ${table}`;

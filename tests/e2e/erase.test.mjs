@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Tarn, command, tempDir, until } from './lib.mjs';
+import { Tarn, command, tempDir, until, within } from './lib.mjs';
 import { iceberg } from './tables/readers.mjs';
 
 const canary = 'kanarienvogel';
@@ -124,7 +124,7 @@ class Office {
 const mine = `employee_id = '${canary}'`;
 const said = (a) => Object.fromEntries(a.body.columns.map((c, i) => [c, a.body.rows[0][i]]));
 
-test('the rows are gone from every door and every file, and stay away', { timeout: 120e3 }, async () => {
+test('the rows are gone from every door and every file, and stay away', { timeout: 600e3 }, async () => {
   const o = new Office(), { t } = o;
   await t.start();
   await o.fill();
@@ -189,7 +189,7 @@ test('the rows are gone from every door and every file, and stay away', { timeou
   await r.t.stop();
 });
 
-test('what is refused, and who may not', { timeout: 60e3 }, async () => {
+test('what is refused, and who may not', { timeout: 600e3 }, async () => {
   const o = new Office(), { t } = o;
   await t.start();
   await o.fill();
@@ -232,7 +232,7 @@ test('what is refused, and who may not', { timeout: 60e3 }, async () => {
   await t.stop();
 });
 
-test('conditions: by arrival a duplicate goes with its event; every row; refused ones that cannot be read', { timeout: 60e3 }, async () => {
+test('conditions: by arrival a duplicate goes with its event; every row; refused ones that cannot be read', { timeout: 600e3 }, async () => {
   const o = new Office(), { t } = o;
   await t.start();
   await o.fill();
@@ -257,25 +257,24 @@ test('conditions: by arrival a duplicate goes with its event; every row; refused
   await t.stop();
 });
 
-test('events go on coming in, and are all there', { timeout: 60e3 }, async () => {
+test('events go on coming in, and are all there', { timeout: 600e3 }, async () => {
   const o = new Office({ settings: { cut_interval: '1 s' } }), { t } = o;
   await t.start();
   await o.fill();
   let on = true, sent = 0;
   const pump = (async () => { while (on) { await o.post([row({ ts: day(1 + sent % 3) }), row({ employee_id: `e${sent % 9}` })]); sent++; } })();
-  for (let i = 0; i < 5; i++) {
+  for (let i = 0; i < 5 || sent <= 5; i++) {
     await t.post('badge', lines([row({ employee_id: canary, ts: day(1 + i % 3) })]));
     assert.equal((await o.erase(mine)).status, 200);
     assert.deepEqual(await t.sql(`SELECT * FROM badge WHERE ${mine}`), []);
   }
   on = false;
   await pump;
-  assert.ok(sent > 5);
   await o.check('with others coming in');
   await t.stop();
 });
 
-test('a backup under way keeps the log: then it is refused', { timeout: 60e3 }, async () => {
+test('a backup under way keeps the log: then it is refused', { timeout: 600e3 }, async () => {
   const o = new Office(), { t } = o;
   await t.start();
   await o.fill();
@@ -288,7 +287,7 @@ test('a backup under way keeps the log: then it is refused', { timeout: 60e3 }, 
   await t.stop();
 });
 
-test('old files in a cold folder go, too', { timeout: 60e3 }, async () => {
+test('old files in a cold folder go, too', { timeout: 600e3 }, async () => {
   const cold = tempDir('cold'), o = new Office({ settings: { cold_folder: cold, cold_after: '1 s' } }), { t } = o;
   await t.start();
   await o.fill();
@@ -302,7 +301,7 @@ test('old files in a cold folder go, too', { timeout: 60e3 }, async () => {
   await t.stop();
 });
 
-test('rows that retention has taken: their numbers stay, the rest goes', { timeout: 60e3 }, async () => {
+test('rows that retention has taken: their numbers stay, the rest goes', { timeout: 600e3 }, async () => {
   const text = sql().replace("event_time = 'ts',", "event_time = 'ts', retention = '10 days', bronze_retention = '36500 days',");
   const o = new Office(), { t } = o, ago = (d) => new Date(Date.now() - d * 86400e3).toISOString();
   writeFileSync(join(t.config, 'pipeline.sql'), text.replace("ALTER SYSTEM SET cut", "ALTER SYSTEM SET retention_wait = '0'; ALTER SYSTEM SET cut"));
@@ -324,7 +323,7 @@ const points = ['erase_rolled', 'erase_cut', 'erase_bronze', 'erase_silver', 'er
   'erase_forgotten', 'collect_unlinked:3', 'erase_collected', 'erase_renewed', 'publish_before:2', 'publish_after:2'];
 if (process.env.SOAK) points.push('erase_bronze:2', 'erase_silver:2', 'erase_gold:2', 'table_after', 'table_removed', 'table_metadata', 'table_delta', 'log_trimmed', 'log_segment_filled', 'log_segment_named');
 
-test(`killed at ${points.length} steps: the rows are there, all of them, or gone for good`, { timeout: 120e3 }, async () => {
+test(`killed at ${points.length} steps: the rows are there, all of them, or gone for good`, { timeout: 600e3 }, async () => {
   const one = async (point) => {
     const o = new Office(), { t } = o;
     await t.start();
@@ -335,7 +334,7 @@ test(`killed at ${points.length} steps: the rows are there, all of them, or gone
     await t.start();
     // Another step may be met on the way there: the statement is sent until the process dies.
     await o.erase(mine).then(() => null, () => null);
-    await Promise.race([t.ended, new Promise((r) => setTimeout(r, 5000))]);
+    await within(t.ended, 5000);
     assert.equal(t.exit?.signal, 'SIGKILL', `${point} was not reached`);
     t.o.env = {};
     await t.start();
@@ -347,7 +346,8 @@ test(`killed at ${points.length} steps: the rows are there, all of them, or gone
     if (before) assert.equal((await o.erase(mine)).status, 200, point);
     else await until(async () => grep(t.data, canary).length === 0, 10000).catch(() => assert.deepEqual(grep(t.data, canary), [], point));
     await o.check(point);
-    assert.ok((await t.ok('GET', '/api/v1/runs?limit=50')).runs.every((r) => r.state !== 'running'), point);
+    // A compaction of the living process ends by itself; a dead run would not.
+    await until(async () => (await t.ok('GET', '/api/v1/runs?limit=50')).runs.every((r) => r.state !== 'running'));
     await o.foreign(point);
     await t.stop();
   };

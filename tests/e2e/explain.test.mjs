@@ -17,7 +17,7 @@ CREATE MATERIALIZED VIEW floors AS SELECT d.floor, ts::date AS day, count(*) AS 
 
 const offices = ['berlin', 'ulm "x"', 'köln'];
 
-test('a cell leads to its rows and their bytes', { timeout: 60000 }, async () => {
+test('a cell leads to its rows and their bytes', { timeout: 600000 }, async () => {
   const t = await new Tarn({ sql }).start();
   const r = rng(baseSeed);
   console.log(`seed ${baseSeed}`);
@@ -97,7 +97,7 @@ test('a cell leads to its rows and their bytes', { timeout: 60000 }, async () =>
   await t.stop();
 });
 
-test('a row that cannot be computed is in the null group, which can be asked for; values are not rounded', { timeout: 60000 }, async () => {
+test('a row that cannot be computed is in the null group, which can be asked for; values are not rounded', { timeout: 600000 }, async () => {
   const t = await new Tarn({ sql: `
 CREATE TABLE ev (k text, v int, p numeric(20,4));
 CREATE MATERIALIZED VIEW q AS SELECT 100 / v AS x, count(*) AS n FROM ev GROUP BY 1;

@@ -16,7 +16,7 @@ const rows = 100000;
 /** Most memory the process ever had, in MiB. */
 const peak = (t) => Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${t.child.pid}/status`, 'utf8'))[1]) / 1024;
 
-test('a header of 40 KB before 100 000 rows of three bytes: taken, cut, verified, merged, in bounded memory', { timeout: 120000 }, async () => {
+test('a header of 40 KB before 100 000 rows of three bytes: taken, cut, verified, merged, in bounded memory', { timeout: 600000 }, async () => {
   const t = await new Tarn({ sql }).start();
   const a = await t.post('wide', `n,${'x'.repeat(40000)}\n${'1,\n'.repeat(rows)}`, { type: 'text/csv' });
   assert.deepEqual([a.accepted, a.quarantined], [rows, 0]);

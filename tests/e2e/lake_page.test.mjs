@@ -40,7 +40,7 @@ test.after(async () => {
   await t?.stop();
 });
 
-test('Lake shows its tables, the files of one, which can be had, and snapshots that lead to the past', { skip, timeout: 30000 }, async () => {
+test('Lake shows its tables, the files of one, which can be had, and snapshots that lead to the past', { skip, timeout: 600000 }, async () => {
   const page = await open();
   const errors = listen(page);
   await page.goto(t.url + '/lake');
@@ -67,7 +67,7 @@ test('Lake shows its tables, the files of one, which can be had, and snapshots t
   await page.close();
 });
 
-test('a click on a number shows the bytes that were posted, in both layers', { skip, timeout: 30000 }, async () => {
+test('a click on a number shows the bytes that were posted, in both layers', { skip, timeout: 600000 }, async () => {
   await t.post('badge', lines.slice(8).join('\n'));
   await t.settled();
   const page = await open();
@@ -103,7 +103,7 @@ test('a click on a number shows the bytes that were posted, in both layers', { s
   await page.close();
 });
 
-test('a backfill tells its cost, ends, and its run stands in the table', { skip, timeout: 30000 }, async () => {
+test('a backfill tells its cost, ends, and its run stands in the table', { skip, timeout: 600000 }, async () => {
   const page = await open();
   const errors = listen(page);
   await page.goto(t.url + '/runs');
@@ -124,7 +124,7 @@ test('a backfill tells its cost, ends, and its run stands in the table', { skip,
   await page.close();
 });
 
-test('Lake goes back to a snapshot, compacts and expires, and says so before; Runs tells what a run changed', { skip, timeout: 30000 }, async () => {
+test('Lake goes back to a snapshot, compacts and expires, and says so before; Runs tells what a run changed', { skip, timeout: 600000 }, async () => {
   /* Late rows: the hour was published. */
   await t.post('badge', '{"id":"late","ts":"2026-03-01T07:30:00Z","office":"berlin"}');
   await t.settled();
@@ -166,7 +166,7 @@ test('Lake goes back to a snapshot, compacts and expires, and says so before; Ru
   await page.close();
 });
 
-test('axe finds nothing where something is asked first, nor in what a run changed', { skip, timeout: 60000 }, async () => {
+test('axe finds nothing where something is asked first, nor in what a run changed', { skip, timeout: 600000 }, async () => {
   for (const [width, see] of [[widths[0], 'lake'], [widths[1], 'runs']]) {
     const context = await still(browser, width);
     const page = await context.newPage();
@@ -184,7 +184,7 @@ test('axe finds nothing where something is asked first, nor in what a run change
   }
 });
 
-test('the doors behind the pages refuse what they do not know, and say what to do', { skip, timeout: 30000 }, async () => {
+test('the doors behind the pages refuse what they do not know, and say what to do', { skip, timeout: 600000 }, async () => {
   for (const [method, path, body, status, word] of [
     ['POST', '/api/v1/sql', '', 400, /SELECT/],
     ['POST', '/api/v1/recompute?view=visits&from=2026-03-05&to=1970-01-01', undefined, 400, /from must be before to/],

@@ -24,15 +24,36 @@ export function tempDir(name = 'e2e') {
   return dir;
 }
 
-/** Look at ${what} until it is truthy; fails after ${ms}. */
+/** A machine may give us a fraction of itself: limits of time that only end what
+ * hangs are this many times what a quiet one needs at most. */
+export const patience = Number(process.env.TARN_PATIENCE ?? 10);
+
+/** Look at ${what} until it is truthy; fails when it is not so ${ms} (times our
+ * patience) later: the last look begins after that. */
 export async function until(what, ms = 10000, every = 20) {
-  const end = Date.now() + ms;
+  const end = Date.now() + ms * patience;
   for (;;) {
-    const v = await what();
+    const last = Date.now() > end, v = await what();
     if (v) return v;
-    if (Date.now() > end) throw new Error(`still not so after ${ms} ms: ${what}`);
+    if (last) throw new Error(`still not so after ${ms * patience} ms: ${what}`);
     await new Promise((r) => setTimeout(r, every));
   }
+}
+
+/** What ${promise} gives, or undefined when it has not ${ms} (times our patience) later. */
+export async function within(promise, ms) {
+  let timer;
+  const late = new Promise((r) => { timer = setTimeout(r, ms * patience); });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/** Milliseconds since, as this process had them: it counts the turns of a timer, which
+ * come late or not at all while the machine is elsewhere. For what must not take too long. */
+export function stopwatch(every = 10) {
+  let turns = 0;
+  const timer = setInterval(() => { turns++; }, every);
+  timer.unref();
+  return { get ms() { return turns * every; }, stop() { clearInterval(timer); return turns * every; } };
 }
 
 /** A seeded generator (mulberry32): the seed is printed by whoever makes it. */
@@ -65,6 +86,7 @@ export class Tarn {
       this.config = o.config;
     }
     this.port = o.port ?? 0;
+    this.asked = new Set();
   }
 
   async start() {
@@ -78,7 +100,7 @@ export class Tarn {
     running.add(this);
     this.child.stdout.on('data', (d) => { this.out += d; });
     this.child.stderr.on('data', (d) => { this.err += d; });
-    this.ended = new Promise((r) => this.child.on('exit', (code, signal) => { this.exit = { code, signal }; running.delete(this); r(this.exit); }));
+    this.ended = new Promise((r) => this.child.on('exit', (code, signal) => { this.exit = { code, signal }; running.delete(this); this.giveUp(this.child); r(this.exit); }));
     await until(() => this.exit !== null || /Dashboard\s+(\S+)/.test(this.out), this.o.startMs ?? 30000, 5);
     const m = /Dashboard\s+(http:\/\/[^/\s]+)/.exec(this.out);
     if (!m) throw new Error(`tarn ended at start: ${JSON.stringify(this.exit)}\n${this.out}${this.err}`);
@@ -103,12 +125,32 @@ export class Tarn {
     return this.start();
   }
 
+  /** ${answer}, or an error soon after the process is dead: fetch may lose a request of a
+   * dead process without a word, and would never answer. */
+  mortal(answer) {
+    return new Promise((ok, no) => {
+      const asked = { of: this.child, no: () => no(new Error('tarn ended, and nothing came')) };
+      this.asked.add(asked);
+      answer.then(ok, no).finally(() => this.asked.delete(asked));
+    });
+  }
+
+  giveUp(child) {
+    const give = () => { for (const a of this.asked) if (a.of === child) a.no(); };
+    const timer = setTimeout(() => setTimeout(give, 50), 2000);      // What has come meanwhile is read first.
+    if (this.asked.size === 0) timer.unref();
+  }
+
   fetch(path, init) {
-    return fetch(this.url + path, init);
+    return this.mortal(fetch(this.url + path, init));
   }
 
   /** Any answer as {status, body (parsed when JSON), headers}. */
-  async call(method, path, body, headers = {}) {
+  call(method, path, body, headers) {
+    return this.mortal(this.told(method, path, body, headers));
+  }
+
+  async told(method, path, body, headers = {}) {
     const r = await this.fetch(path, { method, body, headers, duplex: body && typeof body === 'object' && !Buffer.isBuffer(body) ? 'half' : undefined });
     const text = await r.text();
     let parsed = text;

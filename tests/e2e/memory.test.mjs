@@ -77,7 +77,7 @@ function* numbers(r, to, stride) {
   for (let n = 1 + r.below(stride); n <= to; n += stride) yield n;
 }
 
-test('the Nth allocation of a start fails', { timeout: soak ? 3600000 : 120000 }, async () => {
+test('the Nth allocation of a start fails', { timeout: soak ? 3600000 : 600000 }, async () => {
   const r = rng(baseSeed), f = new Folder();
   console.log(`seed ${baseSeed}`);
   const first = await f.tarn().start();
@@ -98,7 +98,7 @@ test('the Nth allocation of a start fails', { timeout: soak ? 3600000 : 120000 }
   console.log(`${started} started, ${ended} said why not`);
 });
 
-test('the Nth allocation of work fails', { timeout: soak ? 7200000 : 120000 }, async () => {
+test('the Nth allocation of work fails', { timeout: soak ? 7200000 : 600000 }, async () => {
   const r = rng(baseSeed + 1), f = new Folder();
   let survived = 0, died = 0;
   for (const n of numbers(r, 6000, step('TARN_STRIDE', 131))) {

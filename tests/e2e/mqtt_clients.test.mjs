@@ -268,7 +268,7 @@ const clients = new Set();
 after(() => { for (const c of clients) c.end(true); });
 async function js(t, o = {}) {
   const { default: mqtt } = await import('mqtt');
-  const c = mqtt.connect(o.url ?? `mqtt://127.0.0.1:${t.mqttPort}`, { reconnectPeriod: 50, connectTimeout: 5000, ...o });
+  const c = mqtt.connect(o.url ?? `mqtt://127.0.0.1:${t.mqttPort}`, { reconnectPeriod: 50, connectTimeout: 50000, ...o });
   clients.add(c);
   c.got = [];
   c.on('error', () => {});

@@ -9,7 +9,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Tarn, baseSeed, rng, root, tempDir, until } from './lib.mjs';
+import { Tarn, baseSeed, rng, root, stopwatch, tempDir, until, within } from './lib.mjs';
 import { Peer, T, Wire, ackPacket, connectPacket, packet, peers, publishPacket, readPublish, subscribePacket, text, u16, varint } from './mqtt/peer.mjs';
 
 process.setMaxListeners(0);
@@ -172,7 +172,7 @@ async function dieAt(place) {
   return reached;
 }
 
-test(`killed at each of ${places.length} places of the broker and ${sights.length} of its clients: all is there, nothing is doubled`, { timeout: 300000 }, async () => {
+test(`killed at each of ${places.length} places of the broker and ${sights.length} of its clients: all is there, nothing is doubled`, { timeout: 600000 }, async () => {
   const all = [...places, ...sights], missed = [];
   await Promise.all([0, 1, 2].map(async (lane) => {
     for (let i = lane; i < all.length; i += 3)
@@ -181,7 +181,7 @@ test(`killed at each of ${places.length} places of the broker and ${sights.lengt
   assert.deepEqual(missed, [], 'places that no run came to');
 });
 
-test('killed at random while messages of QoS 1 and 2 go in and out, clients too', { timeout: SOAK ? 3600000 : 120000 }, async () => {
+test('killed at random while messages of QoS 1 and 2 go in and out, clients too', { timeout: SOAK ? 3600000 : 600000 }, async () => {
   const rounds = Number(process.env.MQTT_ROUNDS ?? (SOAK ? 1000 : 30)), r = rng(baseSeed);
   console.log(`seed ${baseSeed}, ${rounds} rounds`);
   const t = await new Tarn({ sql, mqtt: true }).start();
@@ -253,10 +253,17 @@ class Neighbour {
 }
 const ms = (times) => times.map((x) => x.toFixed(1)).join(' / ');
 
-test('10,000 idle connections: bounded memory, an idle processor, and an active client is served', { timeout: 120000 }, async () => {
+test('10,000 idle connections: bounded memory, an idle processor, and an active client is served', { timeout: 600000 }, async () => {
   const t = await new Tarn({ sql, mqtt: true }).start();
   const n = 10000, idle = [];
-  await (await new Neighbour(t, 'first').begin()).end();               // What the first one brings is no part of it.
+  /** An active client's times, and the broker's processor time for each round trip (ms). */
+  const trips = async (id, count = 200) => {
+    const from = cpuSeconds(t), near = await new Neighbour(t, id).begin();
+    await until(() => near.times.length >= count, 60000);
+    const times = await near.end();
+    return [times, (cpuSeconds(t) - from) * 1000 / near.times.length];
+  };
+  const [, alone] = await trips('first');                              // What the first one brings is no part of it, too.
   const before = rss(t), begun = Date.now();
   for (let i = 0; i < n; i += 250)
     await Promise.all(Array.from({ length: 250 }, async (_, k) => {
@@ -270,16 +277,15 @@ test('10,000 idle connections: bounded memory, an idle processor, and an active 
   const each = (rss(t) - before) / n;
   assert.equal(await metric(t, 'tarn_mqtt_connections'), n);
   await sleep(300);
-  const cpu = cpuSeconds(t);
+  const cpu = cpuSeconds(t), calm = performance.now();
   await sleep(2000);
-  const used = (cpuSeconds(t) - cpu) / 2;
-  const active = await new Neighbour(t, 'active').begin();
-  await sleep(1000);
-  const times = await active.end();
-  console.log(`${n} connections in ${took} ms, ${Math.round(each)} bytes each, processor ${(used * 100).toFixed(1)} % when idle, an active client's round trip ${ms(times)} ms (p50 / p99 / longest)`);
+  const used = (cpuSeconds(t) - cpu) * 1000 / (performance.now() - calm);
+  const [times, trip] = await trips('active');
+  console.log(`${n} connections in ${took} ms, ${Math.round(each)} bytes each, processor ${(used * 100).toFixed(1)} % when idle, an active client's round trip ${ms(times)} ms (p50 / p99 / longest), ${trip.toFixed(2)} ms of processor (${alone.toFixed(2)} without them)`);
   if (!slow) assert.ok(each < 4096, `${each} bytes a connection`);
   assert.ok(used < (slow ? 0.5 : 0.1), `processor ${used}`);
-  assert.ok(times[1] < 200, `p99 ${times[1]} ms`);
+  // How long it takes is the machine's; what the broker does for it must not grow with those that are idle.
+  assert.ok(trip < 3 * alone + 2, `${trip} ms of processor for a round trip, ${alone} without them`);
   assert.ok(idle.every((w) => !w.isClosed));
   for (const w of idle) w.destroy();
   await until(async () => await metric(t, 'tarn_mqtt_connections') === 0, 10000);
@@ -291,10 +297,9 @@ const limits = `${sql}
 ALTER SYSTEM SET mqtt_queued_max = '500';
 ALTER SYSTEM SET mqtt_inflight_max = '20';
 ALTER SYSTEM SET mqtt_unsent_bytes = '64 KiB';
-ALTER SYSTEM SET mqtt_packet_bytes = '64 KiB';
-ALTER SYSTEM SET mqtt_connect_timeout = '2 s';`;
+ALTER SYSTEM SET mqtt_packet_bytes = '64 KiB';`;
 
-test('a reader that does not read: memory bounded, others undisturbed, QoS 0 dropped, QoS 1 waits up to the limit', { timeout: 60000 }, async () => {
+test('a reader that does not read: memory bounded, others undisturbed, QoS 0 dropped, QoS 1 waits up to the limit', { timeout: 600000 }, async () => {
   const t = await new Tarn({ sql: limits, mqtt: true }).start();
   const near = await new Neighbour(t).begin();
   const lazy = [];
@@ -350,7 +355,7 @@ test('a reader that does not read: memory bounded, others undisturbed, QoS 0 dro
   assert.deepEqual(await t.stop(), { code: 0, signal: null });
 });
 
-test('a client that never acknowledges: as many in flight as agreed, the rest waits up to the limit', { timeout: 30000 }, async () => {
+test('a client that never acknowledges: as many in flight as agreed, the rest waits up to the limit', { timeout: 600000 }, async () => {
   const t = await new Tarn({ sql: limits, mqtt: true }).start();
   const pub = new Peer({ port: () => t.mqttPort, id: 'p', keep: false, window: 20 }).run();
   for (const [receiveMax, most, v, qos] of [[7, 7, 5, 1], [undefined, 20, 4, 1], [3, 3, 5, 2], [undefined, 20, 5, 2]]) {
@@ -381,10 +386,10 @@ test('a client that never acknowledges: as many in flight as agreed, the rest wa
   assert.deepEqual(await t.stop(), { code: 0, signal: null });
 });
 
-test('silent and slow peers are sent away: keep-alive, a CONNECT of 1 byte/s, none at all', { timeout: 30000 }, async () => {
-  const t = await new Tarn({ sql: limits, mqtt: true }).start();
+test('silent and slow peers are sent away: keep-alive, a CONNECT of 1 byte/s, none at all', { timeout: 600000 }, async () => {
+  const t = await new Tarn({ sql: `${limits} ALTER SYSTEM SET mqtt_connect_timeout = '2 s';`, mqtt: true }).start();
   const near = await new Neighbour(t).begin();
-  const begun = Date.now(), took = [];
+  const begun = Date.now(), took = [], had = stopwatch();
   const peers = Array.from({ length: 60 }, async (_, i) => {
     const w = new Wire(t.mqttPort);
     if (i % 3 === 0) {                     // No FIN, no PINGREQ.
@@ -399,13 +404,13 @@ test('silent and slow peers are sent away: keep-alive, a CONNECT of 1 byte/s, no
     if (i % 6 === 0) assert.equal(w.seen[0]?.body[0], 0x8d, 'keep-alive timeout');
   });
   await Promise.all(peers);
-  assert.ok(Math.max(...took) < 5000, `${Math.max(...took)} ms`);
+  assert.ok(had.stop() < 5000, `${Math.max(...took)} ms`);
   assert.ok(Math.min(...took) >= 1400, `${Math.min(...took)} ms`);
   console.log(`gone after ${Math.min(...took)} to ${Math.max(...took)} ms; the neighbour meanwhile: ${ms(await near.end())} ms`);
   assert.deepEqual(await t.stop(), { code: 0, signal: null });
 });
 
-test('takeover storm: 10 identifiers, 100 connections at a time, thousands of takeovers, and nothing is left', { timeout: SOAK ? 900000 : 60000 }, async () => {
+test('takeover storm: 10 identifiers, 100 connections at a time, thousands of takeovers, and nothing is left', { timeout: SOAK ? 900000 : 600000 }, async () => {
   const t = await new Tarn({ sql, mqtt: true }).start();
   const near = await new Neighbour(t).begin();
   const r = rng(baseSeed), total = SOAK ? 200000 : 6000;
@@ -444,7 +449,7 @@ test('takeover storm: 10 identifiers, 100 connections at a time, thousands of ta
   assert.deepEqual(await t.stop(), { code: 0, signal: null }, t.err.slice(-3000));
 });
 
-test('packets over the limit are refused before there is memory for them', { timeout: 30000 }, async () => {
+test('packets over the limit are refused before there is memory for them', { timeout: 600000 }, async () => {
   const t = await new Tarn({ sql: limits, mqtt: true }).start();
   const near = await new Neighbour(t).begin();
   const before = rss(t);
@@ -454,7 +459,7 @@ test('packets over the limit are refused before there is memory for them', { tim
     await a.open();
     a.send(Buffer.from([i % 2 ? 0x10 : 0x30, 0xff, 0xff, 0xff, 0x7f]));
     a.send(Buffer.alloc(4096));
-    await Promise.race([a.closed, sleep(3000)]);
+    await within(a.closed, 3000);
     assert.ok(a.isClosed, 'hung up at once');
     // One byte more than may be, once connected.
     const b = new Wire(t.mqttPort);
@@ -514,7 +519,7 @@ function malformed() {
   return out;
 }
 
-test('malformed packets, each many times, on one broker: a neighbour goes on, memory does not grow', { timeout: SOAK ? 900000 : 90000 }, async () => {
+test('malformed packets, each many times, on one broker: a neighbour goes on, memory does not grow', { timeout: SOAK ? 900000 : 600000 }, async () => {
   const t = await new Tarn({ sql: limits, mqtt: true }).start();
   const near = await new Neighbour(t).begin();
   const list = malformed(), times = SOAK ? 500 : slow ? 5 : 20;
@@ -526,7 +531,7 @@ test('malformed packets, each many times, on one broker: a neighbour goes on, me
     const first = v === 0 ? bytes : Buffer.concat([connectPacket(`mad-${n++ % 50}-${v}`, { v }), bytes]);
     w.send(first);
     w.s.end(packet(0xc0));                  // Unless it was sent away, it says so; then it ends its side.
-    await Promise.race([w.closed, sleep(5000)]);
+    await within(w.closed, 5000);
     assert.ok(w.isClosed, `not closed: ${v} ${bytes.toString('hex')}`);
     went += !w.seen.some((p) => p.type === T.PINGRESP);
   };
@@ -565,7 +570,7 @@ async function inject(t, what, thread) {
   return async () => { s.kill('SIGINT'); await ended; };
 }
 
-test('after a failed sync of the log or of the store nothing is acknowledged; a restart has all that was', { skip: !strace && 'no strace', timeout: 60000 }, async () => {
+test('after a failed sync of the log or of the store nothing is acknowledged; a restart has all that was', { skip: !strace && 'no strace', timeout: 600000 }, async () => {
   for (const [kind, topic] of [['the log', 'plain/x'], ['the store', 'free/x']]) {
     const t = await new Tarn({ sql, mqtt: true }).start();
     const w = new World(t);
@@ -600,7 +605,7 @@ test('after a failed sync of the log or of the store nothing is acknowledged; a 
   }
 });
 
-test('nothing is told before the disk has it: a slow sync, and a client that comes back meanwhile', { skip: !strace && 'no strace', timeout: 30000 }, async () => {
+test('nothing is told before the disk has it: a slow sync, and a client that comes back meanwhile', { skip: !strace && 'no strace', timeout: 600000 }, async () => {
   const t = await new Tarn({ sql, mqtt: true }).start();
   const meet = async (id) => { const w = new Wire(t.mqttPort); const ack = await w.connect(id, { keep: true }); assert.equal(ack?.type, T.CONNACK); return w; };
   // A message waits for a session; it is marked as connected before it gets that.
@@ -626,27 +631,33 @@ test('nothing is told before the disk has it: a slow sync, and a client that com
   assert.deepEqual([second.payload, second.id, second.dup], ['x', first.id, true]);
   third.destroy();
   // What is on its way to a stream is not acknowledged to whoever sends it again over another connection.
+  // The sync must last until the client is back: longer, where the machine is slow.
+  const sent = [];
   for (const qos of [1, 2]) {
-    pub = await meet('pub');
-    detach = await inject(t, 'fdatasync:delay_enter=500000', 'writer');
-    begun = performance.now();
-    const mine = { qos, id: 10 + qos }, payload = body('plain/x', `slow-${qos}`);
-    pub.send(publishPacket('plain/x', payload, mine));
-    await sleep(100);
-    const next = await meet('pub');
-    assert.ok(performance.now() - begun < 400, 'back in time');
-    next.send(publishPacket('plain/x', payload, { ...mine, dup: true }));
-    assert.equal((await next.next()).type, qos === 1 ? T.PUBACK : T.PUBREC);
-    assert.ok(performance.now() - begun >= 480, `acknowledged after ${performance.now() - begun} ms`);
-    await t.kill();
-    await detach();
-    await t.start();
+    for (let delay = 500, back = delay; back >= delay - 100; delay *= 2) {
+      assert.ok(delay <= 32000, 'back in time');
+      pub = await meet('pub');
+      detach = await inject(t, `fdatasync:delay_enter=${delay * 1000}`, 'writer');
+      begun = performance.now();
+      const k = `slow-${qos}-${delay}`, mine = { qos, id: 10 + qos + delay }, payload = body('plain/x', k);
+      sent.push([k, 1]);
+      pub.send(publishPacket('plain/x', payload, mine));
+      await sleep(100);
+      const next = await meet('pub');
+      back = performance.now() - begun;
+      next.send(publishPacket('plain/x', payload, { ...mine, dup: true }));
+      assert.equal((await next.next()).type, qos === 1 ? T.PUBACK : T.PUBREC);
+      assert.ok(performance.now() - begun >= delay - 20, `acknowledged after ${performance.now() - begun} ms, a sync takes ${delay}`);
+      await t.kill();
+      await detach();
+      await t.start();
+    }
   }
-  assert.deepEqual((await t.view('plain_k')).map((r) => [r.k, r.n]).sort(), [['slow-1', 1], ['slow-2', 1]]);
+  assert.deepEqual((await t.view('plain_k')).map((r) => [r.k, r.n]).sort(), sent.sort());
   assert.deepEqual(await t.stop(), { code: 0, signal: null });
 });
 
-test('a full disk: no acknowledgement, 5.0 is told 0x97, and all is taken once there is space', { timeout: 60000 }, async (ctx) => {
+test('a full disk: no acknowledgement, 5.0 is told 0x97, and all is taken once there is space', { timeout: 600000 }, async (ctx) => {
   const dir = tempDir('full');
   const m = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=48m', 'tmpfs', dir]);
   if (m.status !== 0) return ctx.skip(`no tmpfs may be mounted here: ${m.stderr}`);
@@ -698,7 +709,7 @@ test('a full disk: no acknowledgement, 5.0 is told 0x97, and all is taken once t
   }
 });
 
-test('no room for the store: 0x97 within seconds, other sessions go on, SIGTERM ends in time, and what was told is there', { timeout: 60000 }, async (ctx) => {
+test('no room for the store: 0x97 within seconds, other sessions go on, SIGTERM ends in time, and what was told is there', { timeout: 600000 }, async (ctx) => {
   const dir = tempDir('full');
   const m = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'tmpfs', dir]);
   if (m.status !== 0) return ctx.skip(`no tmpfs may be mounted here: ${m.stderr}`);
@@ -731,9 +742,9 @@ test('no room for the store: 0x97 within seconds, other sessions go on, SIGTERM 
     assert.equal((await short.connect('short', { v: 5 })).body[1], 0);
     short.send(publishPacket('elsewhere', 'x', { v: 5, qos: 2, id: 1 }));
     assert.equal((await short.next()).type, T.PUBREC);
-    const begun = Date.now();
+    const had = stopwatch();
     assert.deepEqual(await t.stop(), { code: 0, signal: null }, t.err.slice(-1000));
-    assert.ok(Date.now() - begun < (slow ? 15000 : 5000), `${Date.now() - begun} ms`);
+    assert.ok(had.ms < (slow ? 15000 : 5000), `${had.stop()} ms`);
     rmSync(ballast);
     await t.start();
     const back = await meet('p5', 5);

@@ -5,7 +5,7 @@ import { after } from 'node:test';
 import { spawn, spawnSync, execFileSync } from 'node:child_process';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { until, tempDir } from './lib.mjs';
+import { patience, until, tempDir } from './lib.mjs';
 
 process.setMaxListeners(0);      // Each folder has an exit listener.
 const running = new Set();
@@ -30,7 +30,7 @@ const address = (t, o) => ['-h', o.host ?? '127.0.0.1', '-p', String(o.port ?? t
 /** mosquitto_pub to its end: {code, out, err}. ${input} goes to -l, a message a line. */
 export function pub(t, args, o = {}) {
   const words = [...address(t, o), ...args.map(String)];
-  const r = spawnSync('mosquitto_pub', words, { input: o.input, encoding: 'utf8', timeout: 20000 });
+  const r = spawnSync('mosquitto_pub', words, { input: o.input, encoding: 'utf8', timeout: 20000 * patience });
   return { code: r.status, out: r.stdout, err: r.stderr };
 }
 

@@ -20,7 +20,7 @@ before(async () => { t = await new Tarn({ sql, mqtt: true }).start(); });
 /** mqtt.js over ws://; resolves when connected, rejects when refused. */
 function connect(tarn, o = {}) {
   return new Promise((done, fail) => {
-    const c = mqtt.connect(`ws://127.0.0.1:${tarn.port}/mqtt`, { reconnectPeriod: 0, connectTimeout: 10000, ...o });
+    const c = mqtt.connect(`ws://127.0.0.1:${tarn.port}/mqtt`, { reconnectPeriod: 0, connectTimeout: 100000, ...o });
     let open = false;
     c.once('connect', () => { open = true; done(c); });
     c.on('error', (e) => { if (!open) { c.end(true); fail(e); } });
@@ -227,6 +227,7 @@ test('a stop sends clients away, and they come back with their session', async (
   const again = new Promise((r) => { c.once('connect', r); });
   const ended = t.stop();
   assert.equal((await ended).code, 0);
+  await until(() => reasons.length > 0);               // We may hear of its end first.
   assert.deepEqual(reasons, [0x8b]);
   await idle.gone();
   await t.start();

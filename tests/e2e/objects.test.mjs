@@ -261,7 +261,7 @@ test('who may, and how large', async () => {
   assert.equal((await t.stop()).code, 0);
 });
 
-test('writers of one name: the last event is what the name holds, contents are counted right', { timeout: 60000 }, async () => {
+test('writers of one name: the last event is what the name holds, contents are counted right', { timeout: 600000 }, async () => {
   console.log(`seed ${baseSeed}`);
   const r = rng(baseSeed);
   const t = await new Tarn({ sql: `${sql} ALTER SYSTEM SET snapshot_keep = '1 s';` }).start();

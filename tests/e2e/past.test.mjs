@@ -255,7 +255,7 @@ class History {
 }
 
 function property(title, from, o, steps) {
-  test(`as_of(L) is the view of the events up to L: ${title}`, { timeout: soak ? 3600e3 : 120e3 }, async (x) => {
+  test(`as_of(L) is the view of the events up to L: ${title}`, { timeout: soak ? 3600e3 : 600e3 }, async (x) => {
     for (let k = 0; k < histories; k++) {
       const seed = baseSeed + from + k, h = new History(seed, o(k));
       try {

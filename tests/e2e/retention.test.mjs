@@ -94,7 +94,7 @@ async function same(t, where, final) {
   assert.equal(v.equal, true, `${where}: ${v.text}`);
 }
 
-test('numbers that a view keeps no longer are gone at every door, and stay gone', { timeout: 60000 }, async () => {
+test('numbers that a view keeps no longer are gone at every door, and stay gone', { timeout: 600000 }, async () => {
   const t = await new Clocked({ sql: sql(5) }).start();
   for (const day of [1, 3, 5, 6, 8, 9]) t.last = await t.send(day, 30);
   await same(t, 'before the first cut');

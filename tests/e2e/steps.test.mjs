@@ -8,7 +8,7 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { Tarn, baseSeed, command, rng, root, tarnBin, tempDir, until } from './lib.mjs';
+import { Tarn, baseSeed, command, patience, rng, root, tarnBin, tempDir, until } from './lib.mjs';
 import { iceberg } from './tables/readers.mjs';
 
 const DAY = 86400e6, rooms = ['batch', 'backup', 'catalog', 'lake'];
@@ -222,7 +222,7 @@ async function die(l, { point, way, maybe }) {
   await l.t.kill();
   // The catalog is also changed by the start itself.
   await l.start({ TARN_CRASH: point }).catch((e) => assert.equal(l.t.exit?.signal, 'SIGKILL', e.message));
-  for (let k = 0; k < 60 && l.t.exit === null; k++)
+  for (let k = 0; k < (maybe ? 60 : 60 * patience) && l.t.exit === null; k++)
     if (!await l.act(way).then(() => true, (e) => { if (e instanceof assert.AssertionError) throw e; return false; }))
       await Promise.race([l.t.ended, new Promise((r) => setTimeout(r, 1000))]);
   if (maybe) await l.t.kill();

@@ -289,7 +289,7 @@ test('tables of other engines say what Tarn says, after every step', { timeout: 
   life.python?.end();
 }));
 
-test('killed at every step of writing tables', { timeout: 300000 }, withJudge(async (x, judge) => {
+test('killed at every step of writing tables', { timeout: 600000 }, withJudge(async (x, judge) => {
   const random = dice(rng(seed + 1)), life = await new Life(random).open(judge);
   const points = ['publish_after:1', 'table_manifest:2', 'table_list:1', 'table_metadata:3', 'table_hint:2', 'table_delta:2', 'table_after:1', 'table_checkpoint:2', 'table_last_checkpoint:1', 'table_removed:3',
     ...(process.env.SOAK ? ['table_manifest', 'table_list', 'table_metadata', 'table_hint', 'table_delta'].flatMap((p) => [1, 2, 3, 4].map((n) => `${p}:${n}`)) : [])];
@@ -327,7 +327,7 @@ test('killed at every step of writing tables', { timeout: 300000 }, withJudge(as
   await life.t.stop();
 }));
 
-test('manifests are Avro that others read, with Iceberg\'s field ids', { timeout: 60000 }, withJudge(async (x, judge) => {
+test('manifests are Avro that others read, with Iceberg\'s field ids', { timeout: 600000 }, withJudge(async (x, judge) => {
   const life = await new Life(dice(rng(seed + 2))).open(judge);
   for (let i = 0; i < 9; i++) { await life.post(5); await life.t.cut(); }
   const decode = (buf) => new Promise((done, fail) => {
@@ -364,7 +364,7 @@ test('manifests are Avro that others read, with Iceberg\'s field ids', { timeout
   await life.t.stop();
 }));
 
-test('/lake and the REST catalog over HTTP', { timeout: 60000 }, withJudge(async (x, judge) => {
+test('/lake and the REST catalog over HTTP', { timeout: 600000 }, withJudge(async (x, judge) => {
   const life = await new Life(dice(rng(seed + 3))).open(judge), { t } = life;
   await life.post(30);
   await t.cut();

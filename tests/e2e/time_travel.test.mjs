@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Tarn, baseSeed, rng, tempDir } from './lib.mjs';
+import { Tarn, baseSeed, patience, rng, tempDir } from './lib.mjs';
 import { iceberg } from './tables/readers.mjs';
 
 const soak = process.env.SOAK === '1';
@@ -184,7 +184,7 @@ async function second(h, lsn) {
   await other.stop();
 }
 
-test('as of any LSN and any time equals the view of the events up to it, whatever came between', { timeout: soak ? 3600e3 : 120e3 }, async (t) => {
+test('as of any LSN and any time equals the view of the events up to it, whatever came between', { timeout: soak ? 3600e3 : 600e3 }, async (t) => {
   for (let k = 0; k < (soak ? 20 : 2); k++) {
     const seed = baseSeed + k;
     console.log(`# TARN_SEED=${seed}`);
@@ -207,7 +207,7 @@ test('as of any LSN and any time equals the view of the events up to it, whateve
   }
 });
 
-test('a view that was away for a while, or is defined anew, is right for every LSN', { timeout: 60e3 }, async () => {
+test('a view that was away for a while, or is defined anew, is right for every LSN', { timeout: 600e3 }, async () => {
   const seed = baseSeed + 500;
   console.log(`# TARN_SEED=${seed}`);
   const h = new History(seed);
@@ -243,7 +243,7 @@ test('a view that was away for a while, or is defined anew, is right for every L
   await h.end();
 });
 
-test('what lies outside the past is refused, and says where it ends', { timeout: 60e3 }, async () => {
+test('what lies outside the past is refused, and says where it ends', { timeout: 600e3 }, async () => {
   const h = new History(baseSeed);
   await h.t.start();
   const empty = await h.t.call('GET', '/api/v1/views/hourly?as_of=1');
@@ -280,7 +280,7 @@ test('what lies outside the past is refused, and says where it ends', { timeout:
   await h.end();
 });
 
-test('CALL needs the scope admin; SELECT of the past needs read', { timeout: 60e3 }, async () => {
+test('CALL needs the scope admin; SELECT of the past needs read', { timeout: 600e3 }, async () => {
   const file = join(tempDir('password'), 'password');
   writeFileSync(file, 'correct horse battery\n');
   const t = await new Tarn({ sql: sql(), env: { TARN_ADMIN_PASSWORD_FILE: file } }).start();
@@ -305,7 +305,7 @@ test('CALL needs the scope admin; SELECT of the past needs read', { timeout: 60e
  *  ${keep}: ms that files stay; what may go while we read is not begun. */
 async function readLake(h, r, keep) {
   const base = `${h.t.url}/lake`, table = r.pick(['silver/badge', 'gold/hourly']);
-  const m = await iceberg.metadata(base, table), begun = Date.now();
+  const begun = Date.now(), m = await iceberg.metadata(base, table);
   const young = m.snapshots.filter((s, i) => i + 1 === m.snapshots.length || m.snapshots[i + 1]['timestamp-ms'] > begun - keep / 2);
   const s = r.pick(young), lsn = Number(s.summary['tarn.lsn']);
   let rows;
@@ -321,7 +321,7 @@ async function readLake(h, r, keep) {
   return `${table} ${s['snapshot-id']}`;
 }
 
-test('readers of the past see no error and no change while cuts, compaction and expiry go on', { timeout: soak ? 900e3 : 60e3 }, async () => {
+test('readers of the past see no error and no change while cuts, compaction and expiry go on', { timeout: soak ? 900e3 : 600e3 }, async () => {
   const seed = baseSeed + 1000, keep = soak ? 20e3 : 3e3;
   console.log(`# TARN_SEED=${seed}`);
   const h = new History(seed, `${keep / 1000} s`);
@@ -329,7 +329,10 @@ test('readers of the past see no error and no change while cuts, compaction and 
   for (let i = 0; i < 5; i++) await h.post();
   await h.t.ok('POST', '/api/v1/batch/run');
   const end = Date.now() + (soak ? Number(process.env.SECONDS_OF_READING ?? 600) * 1e3 : 8e3);
-  const did = { past: 0, lake: 0, lakeSnapshots: new Set(), late: 0, snapshots: new Set(), expired: 0, cuts: 0 };
+  const did = { past: 0, lake: 0, lakeSnapshots: new Set(), late: 0, snapshots: new Set(), expired: 0, cuts: 0, compacted: false };
+  // A slow machine takes more than that.
+  const enough = () => did.expired > 0 && did.lake > 10 && did.past > 20 && did.compacted;
+  const going = () => Date.now() < end || (!enough() && Date.now() < end + 10e3 * patience);
   const readPast = async (r, seen) => {
     const lsn = 1 + r.below(h.m.last), name = r.pick(['hourly', 'cities', 'whole']);
     const a = r.chance(0.5) ? await h.t.ok('GET', `/api/v1/views/${name}?as_of=${lsn}`) :
@@ -343,7 +346,7 @@ test('readers of the past see no error and no change while cuts, compaction and 
   // Eight: three of them read the lake's files, as another engine does.
   const reader = async (k) => {
     const r = rng(seed + k), seen = new Map();
-    while (Date.now() < end) {
+    while (going()) {
       if (k >= 3) { await readPast(r, seen); continue; }
       const read = await readLake(h, r, keep);
       if (read === null) { did.late++; continue; }
@@ -352,7 +355,7 @@ test('readers of the past see no error and no change while cuts, compaction and 
     }
   };
   const writer = async () => {
-    while (Date.now() < end) {
+    while (going()) {
       // What is read is compared with all events: not too many of them.
       if (h.m.events.length < 20000 || h.r.chance(0.05)) await h.post();
       if (h.r.chance(0.8)) { await h.t.ok('POST', '/api/v1/batch/run'); did.cuts++; }
@@ -362,12 +365,11 @@ test('readers of the past see no error and no change while cuts, compaction and 
       const { snapshots } = await h.t.ok('GET', '/api/v1/snapshots?limit=10000'), there = new Set(snapshots.map((x) => x.sequence));
       for (const s of did.snapshots) if (!there.has(s)) { did.snapshots.delete(s); did.expired++; }
       for (const s of there) did.snapshots.add(s);
+      did.compacted ||= (await h.t.ok('GET', '/api/v1/runs')).runs.some((x) => x.kind === 'compact' && x.state === 'done');
     }
   };
   await Promise.all([writer(), ...Array.from({ length: 8 }, (_, k) => reader(k))]);
-  const runs = await h.t.ok('GET', '/api/v1/runs');
-  assert.ok(runs.runs.some((x) => x.kind === 'compact' && x.state === 'done'), 'nothing was compacted');
-  assert.ok(did.expired > 0 && did.lake > 10 && did.past > 20, JSON.stringify(did));
+  assert.ok(enough(), JSON.stringify(did));
   console.log(`# ${did.past} reads of the past, ${did.lake} of ${did.lakeSnapshots.size} snapshots of the lake (${did.late} were too slow), ${did.cuts} cuts, ${did.expired} snapshots expired, ${h.m.last} LSNs, ${h.m.events.length} events`);
   await h.end();
 });

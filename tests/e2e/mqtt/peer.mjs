@@ -4,6 +4,7 @@
 // It keeps this over connections, as a client with its session on disk does.
 // The wire is written by hand, so that tests can stop between any two packets.
 import net from 'node:net';
+import { patience } from '../lib.mjs';
 
 export const T = { CONNECT: 1, CONNACK: 2, PUBLISH: 3, PUBACK: 4, PUBREC: 5, PUBREL: 6, PUBCOMP: 7, SUBSCRIBE: 8, SUBACK: 9, UNSUBSCRIBE: 10, UNSUBACK: 11, PINGREQ: 12, PINGRESP: 13, DISCONNECT: 14, AUTH: 15 };
 export const NAMES = Object.fromEntries(Object.entries(T).map(([k, v]) => [v, k.toLowerCase()]));
@@ -102,7 +103,7 @@ export class Wire {
 
   /** The next packet, or null when the broker hangs up, or 'late'. */
   async next(ms = 5000) {
-    const end = Date.now() + ms;
+    const end = Date.now() + ms * patience;
     while (this.seen.length === 0) {
       if (this.isClosed) return null;
       if (Date.now() > end) return 'late';

@@ -7,8 +7,9 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { randomBytes } from 'node:crypto';
+import { patience } from '../lib.mjs';
 
-const wait = 15000;
+const wait = 15000 * patience;
 
 /** Where a running tarn listens for MQTT: the one place that knows. */
 export async function mqttPort(tarn) {
