@@ -38,6 +38,7 @@ struct tn_codec_spec {
 	char **columns;
 	uint32_t column_count;
 	bool columns_given;
+	bool header_cr;          /* That line holds CRs which end no line. */
 	/* All formats. */
 	char *time_format;       /* strptime letters; NULL: ISO 8601. */
 	char *time_zone;         /* Offset for times without one; NULL: UTC.

@@ -12,7 +12,9 @@
  * starts afresh: the unclosed quote makes the decoder refuse it, today and
  * when it is decoded again from bronze.
  *
- * Line ends are LF or CRLF, also mixed. Empty lines are no records. */
+ * Line ends are LF or CRLF, also mixed. Empty lines are no records. A file whose
+ * lines end with CR alone is one long header: that it has CRs outside of quotes
+ * is noted (header_cr), so that somebody says it. */
 #include "codec/codec_int.h"
 
 #include <string.h>
@@ -227,6 +229,19 @@ find_record(struct tn_codec_splitter *s, const struct window *w)
 	return found;
 }
 
+static bool
+has_lone_cr(const uint8_t *p, size_t n)
+{
+	bool quoted = false;
+
+	for (size_t i = 0; i < n; i++) {
+		quoted ^= p[i] == '"';
+		if (p[i] == '\r' && !quoted && (i + 1 == n || p[i + 1] != '\n'))
+			return true;
+	}
+	return false;
+}
+
 /* The record found at the front of the window into the rows. Sets *used. */
 static enum tn_status
 take_record(struct tn_codec_splitter *s, enum csv_found found,
@@ -256,6 +271,7 @@ take_record(struct tn_codec_splitter *s, enum csv_found found,
 		return rows->raw.failed ? TN_ENOMEM : TN_OK;
 	}
 	s->header_due = false;
+	s->spec->header_cr = has_lone_cr(w->p, n);
 	if (s->spec->columns_given)
 		return TN_OK;
 	if (!tn_codec_csv_names(s->spec, (struct tn_slice){ w->p, n },

@@ -1,7 +1,9 @@
-/* header: do the names of a CSV body mean this stream at all? A body whose names
- * are no columns, not one of them, is another table, or this one read wrongly
- * (delimiter, encoding, capitals): all of it would be nulls. It is refused
- * before a row is taken, with the likely cause.
+/* header: do the names of a CSV body mean this stream at all? It is refused before
+ * a row is taken, with the likely cause, when
+ *   - no name is a column: another table, or this one read wrongly (delimiter,
+ *     encoding, capitals), all of it would be nulls
+ *   - a name that is meant stands twice: one of the two fields would be lost
+ *   - lines end with CR alone: all of the body would be its header
  *
  * Names that only some columns have are no mistake: fields may come and go. */
 #include "ingest/ingest_int.h"
@@ -84,14 +86,43 @@ hint(const struct tn_codec_spec *spec, const struct tn_schema *s,
 		    "line is a row; tarn help load");
 }
 
+static bool
+is_twice(const struct tn_codec_spec *spec, const char *name)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < spec->column_count; i++)
+		n += strcmp(spec->columns[i], name) == 0;
+	return n > 1;
+}
+
+/* A field that is taken and stands twice, or NULL. */
+static const char *
+find_twice(const struct tn_codec_spec *spec, const struct tn_schema *s)
+{
+	for (uint32_t i = 0; i < spec->rename_count; i++)
+		if (is_twice(spec, spec->renames[i].from))
+			return spec->renames[i].from;
+	for (uint32_t i = 0; i < s->count; i++)
+		if (is_twice(spec, s->fields[i].name))
+			return s->fields[i].name;
+	return NULL;
+}
+
 static enum tn_status
 try_spec(const struct tn_codec_spec *spec,
     const struct tn_sql_table *t, struct tn_diag *d)
 {
+	const char *twice = find_twice(spec, t->schema);
 	char shown[SHOWN + 1];
 
-	if (spec->format != TN_CODEC_CSV || spec->column_count == 0 ||
-	    spec->constant_count > 0)
+	if (twice != NULL) {
+		show(shown, twice);
+		tn_diag_hint(d, "columns=A,B,... names each field once");
+		return tn_diag_set(d, TN_EINVAL, "column_twice",
+		    "two fields are called \"%s\"", shown);
+	}
+	if (spec->column_count == 0 || spec->constant_count > 0)
 		return TN_OK;
 	for (uint32_t i = 0; i < spec->column_count; i++)
 		if (is_meant(spec, t->schema, spec->columns[i]))
@@ -104,14 +135,28 @@ try_spec(const struct tn_codec_spec *spec,
 	    " ...");
 }
 
+static enum tn_status
+say_line_ends(struct tn_diag *d)
+{
+	tn_diag_hint(d, "save it with line ends LF or CRLF: tr '\\r' '\\n'");
+	return tn_diag_set(d, TN_EINVAL, "line_ends", "the header line has a "
+	    "carriage return that ends no line");
+}
+
 void
 tn_ingest_header_try(struct tn_ingest_body *b)
 {
-	if (b->header_tried || b->broken != TN_OK || b->rows.count == 0)
+	bool cr = b->spec->header_cr;
+
+	if (b->header_tried || b->broken != TN_OK ||
+	    b->spec->format != TN_CODEC_CSV || (b->rows.count == 0 && !cr))
 		return;
 	b->header_tried = true;
-	b->broken = try_spec(b->spec,
-	    b->g->o.model->streams[b->stream].table, &b->diag);
+	if (b->rows.count > 0)
+		b->broken = try_spec(b->spec,
+		    b->g->o.model->streams[b->stream].table, &b->diag);
+	if (b->broken == TN_OK && cr)
+		b->broken = say_line_ends(&b->diag);
 	if (b->broken == TN_OK)
 		return;
 	tn_codec_rows_clear(&b->rows);

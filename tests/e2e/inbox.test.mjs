@@ -131,7 +131,8 @@ test('what cannot be read is rejected with words and nothing of it taken', { tim
     'half.parquet': [readFileSync(join(dir, 'nested.parquet')).subarray(0, 200), /cut off/],
     'semicolon.csv': [csv('x', 9, ';'), /no field is a column of room: .*"ts;room;temp;n"[^]*delimiter=;/], 'tabs.csv': [csv('x', 9, '\t'), /delimiter=tab/],
     'excel.csv': [Buffer.from('\ufeff' + csv('x', 9), 'utf16le'), /UTF-8/], 'capitals.csv': [csv('x', 9).replace('ts,room,temp,n', 'TS,ROOM,TEMP,N'), /rename=ts:TS/],
-    'other.csv': ['a,"b"\n1,2\n', /the first is "a" [.][.][.][^]*columns=/], 'photo.csv': [Buffer.from('\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR', 'latin1'), /UTF-8/],
+    'other.csv': ['a,"b"\n1,2\n', /the first is "a" [.][.][.][^]*columns=/], 'mac.csv': [csv('x', 9).replaceAll('\n', '\r'), /carriage return[^]*CRLF/],
+    'twice.csv': ['ts,room,n,n\n2026-03-01T08:00:00Z,x,1,2\n', /two fields are called "n"/], 'photo.csv': [Buffer.from('\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR', 'latin1'), /UTF-8/],
   };
   for (const [name, [bytes]] of Object.entries(files)) drop(t, 'room', name, bytes);
   for (const [name, [, why]] of Object.entries(files)) {
@@ -147,6 +148,11 @@ test('what cannot be read is rejected with words and nothing of it taken', { tim
   for (const [body, q] of [['K,s\n1,x\n', ''], ['K,S\n1,x\n', '?rename=k:K'], ['K,S\n1,x\n', '?constant=s:x'], ['1,x\n', '?columns=k,q&header=false'], ['K,S\n', '']])
     assert.equal((await post(body, q)).status, 200, body + q);
   assert.equal((await post('1,x\n', '?columns=p,q&header=false')).status, 400);
+  // Line ends of old Macs make all of it one header; a CR inside quotes is a name's. Of fields of one name one would be lost, unless nobody wants it.
+  for (const [body, q, type] of [['k,s\r1,x\r', '', 'line-ends'], ['k,s\r1,x\r2,y\n', '', 'line-ends'], ['k,s\r\r\n1,x\r\r\n', '', 'line-ends'], ['q,q\r1,x\r', '?columns=k,s', 'line-ends'], ['k,s,k\n1,x,2\n', '', 'column-twice'], ['a,a,s\n1,2,x\n', '?rename=k:a', 'column-twice']])
+    assert.equal((await post(body, q)).body.type, `/problems/${type}`, JSON.stringify(body + q));
+  for (const [body, q] of [['k,"no\rte",s\r\n1,,x\r\n', ''], ['k,q,q,s\n1,2,3,x\n', ''], ['k,k,s\n1,2,x\n', '?columns=k,other,s'], ['k,s\r', '']])
+    assert.equal((await post(body, q)).status, 200, JSON.stringify(body + q));
   await t.stop();
 });
 
