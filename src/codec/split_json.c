@@ -1,10 +1,11 @@
-/* split_json: one JSON body, an object or an array of objects, into the raw
+/* split_json: one JSON body, an array of objects, or one or more objects one
+ * after the other (so NDJSON sent as JSON is taken, too), into the raw
  * bytes of its objects. Only brackets and strings are followed here; whether
  * a row is good JSON is the decoder's business.
  *
  *   START --[--> FIRST --value--> VALUE --> AFTER --,--> NEXT --value--> ...
  *     |            `--]--> DONE               `--]--> DONE
- *     `--other--> VALUE --> DONE
+ *     `--other--> VALUE --> DONE --{--> VALUE
  *
  * Whatever does not fit leads to BROKEN: from that byte on the body is given
  * out in pieces that are bad rows. A piece must be bad by its bytes alone,
@@ -216,7 +217,7 @@ split_between(struct tn_codec_splitter *s, struct tn_slice *in)
 		    c == ']' ? JSON_DONE : JSON_BROKEN;
 		break;
 	default:
-		s->step = JSON_BROKEN;
+		s->step = c == '{' && !s->in_array ? JSON_VALUE : JSON_BROKEN;
 		break;
 	}
 	if (s->step == JSON_VALUE && (c == ',' || c == ']' || c == '}'))

@@ -60,6 +60,9 @@ static const struct split_case {
 	    "1:{\"a\":\"]}\\\"\"}|2:{\"b\":2}|" },
 	{ TN_CODEC_JSON, NULL, "[1, \"x\" ,null]", "1:1|1:\"x\"|1:null|" },
 	{ TN_CODEC_JSON, NULL, "123", "1:123|" },
+	/* Objects one after the other. */
+	{ TN_CODEC_JSON, NULL, "{}\n{\"a\":\n1}\r\n\n{}", "1:{}|2:{\"a\":\n1}|5:{}|" },
+	{ TN_CODEC_JSON, NULL, "{\"a\":\"}\"}{\"b\":{}} {", "1:{\"a\":\"}\"}|1:{\"b\":{}}|1:{|" },
 	{ TN_CODEC_JSON, NULL, "[[1],[2]]", "1:[1]|1:[2]|" },
 	/* Broken arrays. */
 	{ TN_CODEC_JSON, NULL, "[", "1:|" },
@@ -69,7 +72,8 @@ static const struct split_case {
 	{ TN_CODEC_JSON, NULL, "[,{}]", "1:,{}]|" },
 	{ TN_CODEC_JSON, NULL, "[{}]\nx", "1:{}|2:x|" },
 	{ TN_CODEC_JSON, NULL, "[{} {\"a\":1}", "1:{}|1:{\"a\":1|1:}|" },
-	{ TN_CODEC_JSON, NULL, "{}\n{\"a\":1}\n", "1:{}|2:{\"a\":1|2:}\n|" },
+	{ TN_CODEC_JSON, NULL, "[{}]{\"a\":1}", "1:{}|1:{\"a\":1|1:}|" },
+	{ TN_CODEC_JSON, NULL, "{},{}", "1:{}|1:,{}|" },
 	{ TN_CODEC_JSON, NULL, "[{\"a\":\n\n", "1:{\"a\":\n\n|" },
 	{ TN_CODEC_JSON, NULL, "}", "1:}|" },
 	{ TN_CODEC_JSON, NULL, "[{}}", "1:{}|1:}|" },
