@@ -240,7 +240,8 @@ row_substring(struct tn_call *c, uint32_t row)
 	struct tn_slice s = tn_arg_text(c, 0, row);
 	int64_t start = tn_arg_i32(c, 1, row);
 	int64_t length = tn_arg_i32(c, 2, row);
-	int64_t end = start + length;
+	/* The largest length is what stands where none is given: to the end. */
+	int64_t end = length == INT32_MAX ? INT64_MAX : start + length;
 	size_t from;
 
 	if (length < 0) {

@@ -74,6 +74,7 @@ static const struct {
 	{ "If-Match", SLOT(if_match), false },
 	{ "If-Range", SLOT(if_range), true },
 	{ "Authorization", SLOT(authorization), true },
+	{ "Content-Range", SLOT(content_range), true },
 	{ "If-None-Match", SLOT(none_match), false },
 	{ "Content-Length", SLOT(length), true },
 	{ "Sec-Fetch-Site", SLOT(fetch_site), true },

@@ -80,7 +80,7 @@ void tn_http_openapi(struct tn_buf *out);
 struct tn_http_head {
 	struct tn_slice host, origin, type, coding, accept, accept_encoding,
 	    authorization, cookie, key, none_match, fetch_site, transfer,
-	    length, expect, range, if_range, if_match;
+	    length, expect, range, if_range, if_match, content_range;
 };
 
 struct tn_http_extra {

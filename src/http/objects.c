@@ -237,6 +237,12 @@ tn_http_object_begin(struct request *r)
 		    "objects take no Content-Encoding");
 		return;
 	}
+	/* RFC 9110, 14.5: a part would become the whole. */
+	if (r->head.content_range.p != NULL) {
+		tn_http_fail(r, 400, "partial_put", "send all of it, without "
+		    "Content-Range", "an object cannot be written in parts");
+		return;
+	}
 	split_name(r, &p.put.bucket, &p.put.key);
 	(void)MHD_get_connection_values_n(r->c, MHD_HEADER_KIND, each_header,
 	    &p);

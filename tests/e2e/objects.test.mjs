@@ -178,6 +178,7 @@ test('ranges, conditions, checksums, names', async () => {
   for (const headers of [{ 'x-tarn-sha256': 'zz' }, { 'x-tarn-sha256': 'z'.repeat(64) }, { 'content-md5': 'short' }, { 'if-none-match': '"x"' }, Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`x-tarn-meta-m${i}`, '1'])), { 'x-tarn-meta-long': 'x'.repeat(5000) }])
     assert.equal((await put(t, 'files/b', 'x', headers)).status, 400, JSON.stringify(headers).slice(0, 80));
   assert.equal((await put(t, 'files/b', 'x', { 'content-encoding': 'gzip' })).status, 415);
+  assert.equal((await put(t, 'files/b', 'x', { 'content-range': 'bytes 0-0/5' })).body.type, '/problems/partial-put');
   assert.equal((await put(t, 'files/' + 'k'.repeat(400), 'x')).status, 201);
   // Raw paths: fetch would tidy them.
   const raw = (method, p) => new Promise((done, fail) => {
