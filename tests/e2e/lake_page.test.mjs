@@ -67,6 +67,14 @@ test('Lake shows its tables, the files of one, which can be had, and snapshots t
   await page.close();
 });
 
+test('Explore shows numbers that JavaScript would round as they are', { skip, timeout: 600000 }, async () => {
+  const page = await open(), errors = listen(page), numbers = ['9007199254740993', '-9223372036854775808', '1234567890123456.7891'];
+  await page.goto(`${t.url}/sql?q=${encodeURIComponent(`SELECT 9007199254740993 AS a, (-9223372036854775807 - 1) AS b, 1234567890123456.7891 AS c, 1e3::float8 AS d, 1.50 AS e, id FROM badge LIMIT 1`)}`);
+  for (const n of [...numbers, '1,000', '1.5']) await page.getByRole('cell', { name: n, exact: true }).waitFor();
+  assert.deepEqual(errors, []);
+  await page.close();
+});
+
 test('a click on a number shows the bytes that were posted, in both layers', { skip, timeout: 600000 }, async () => {
   await t.post('badge', lines.slice(8).join('\n'));
   await t.settled();

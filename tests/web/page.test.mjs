@@ -152,6 +152,7 @@ test('the lake: tiers, a table and its files, snapshots, where it lies, verify',
 	const page = await browser.newPage();
 	const errors = listen(page);
 	await page.goto(mock.url + '/lake');
+	await page.getByText(/^\d{4}-\d\d-\d\d – \d{4}-\d\d-\d\d$/).first().waitFor();
 	await page.getByRole('button', { name: 'readings', exact: true }).nth(1).click();
 	await page.getByRole('heading', { name: 'readings, silver' }).waitFor();
 	await page.getByText('the newest 120 of 140 partitions').waitFor();

@@ -65,6 +65,7 @@ test('numbers, sizes and spans read well', () => {
 	assert.equal(ago(0, 61000), '1 min ago');
 	assert.equal(cell(null, 'text', 'UTC'), '');
 	assert.equal(cell('2026-03-01T08:00:00Z', 'timestamptz', 'Europe/Berlin'), '2026-03-01 09:00:00');
+	assert.deepEqual(['10000-01-01', '0044-03-15 BC', '2026-03-01T00:00:00Z'].map((d) => cell(d, 'date', 'UTC')), ['10000-01-01', '0044-03-15 BC', '2026-03-01']);
 	assert.equal(time(NaN, 'UTC', 'time'), '–');
 });
 

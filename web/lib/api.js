@@ -17,8 +17,20 @@ export class Problem extends Error {
 /** Called when the server wants a login; main.js sets it. */
 export const hooks = { denied: () => {} };
 
-/** @param {string} path @param {RequestInit} [init] @returns {Promise<any>} */
-export async function api(path, init) {
+/** JSON in which a number that JavaScript would round stays a text, where the
+ *  browser tells how it was written. @param {string} text @returns {any} */
+export function parseExact(text) {
+	if (!/[\d.]{17}/.test(text))
+		return JSON.parse(text);
+	return JSON.parse(text, (/** @type {any[]} */ ...[, v, c]) => {
+		const s = typeof v === 'number' && c?.source || '';
+		return s === '' || /e/i.test(s) || String(v) === (s.includes('.') ? s.replace(/\.?0+$/, '') : s) || v === 0 ? v : s;
+	});
+}
+
+/** ${exact}: for people to read, see parseExact. @param {string} path
+ *  @param {RequestInit & {exact?: boolean}} [init] @returns {Promise<any>} */
+export async function api(path, { exact, ...init } = {}) {
 	let r;
 	try {
 		r = await fetch(path, { credentials: 'same-origin', ...init });
@@ -29,7 +41,7 @@ export async function api(path, init) {
 	const type = r.headers.get('content-type') || '';
 	let body = null;
 	if (r.status !== 204)
-		body = type.includes('json') ? await r.json().catch(() => null) :
+		body = type.includes('json') ? await (exact ? r.text().then(parseExact) : r.json()).catch(() => null) :
 			await r.text();
 	if (r.ok)
 		return body;

@@ -124,7 +124,7 @@ export function cell(v, type, tz) {
 	if (v === null || v === undefined)
 		return '';
 	if (type === 'date')
-		return String(v).slice(0, 10);
+		return String(v).split('T')[0];
 	if (type.startsWith('timestamp')) {
 		const ms = parseTime(v);
 		return Number.isFinite(ms) ? time(ms, tz, 'stamp') : String(v);

@@ -31,7 +31,7 @@ function Tiers({ d }) {
 		const list = d.tables.filter((/** @type {any} */ t) => t.tier === id);
 		const sum = (/** @type {string} */ k) => list.reduce((/** @type {number} */ n, /** @type {any} */ t) => n + t[k], 0);
 		const edge = (/** @type {string} */ k, /** @type {number} */ by) => list.map((/** @type {any} */ t) => t[k]).filter(Boolean).sort().at(by);
-		const day = (/** @type {string|undefined} */ t) => t ? time(parseTime(t), tz, 'day') : '–';
+		const day = (/** @type {string|undefined} */ t) => t ? time(parseTime(t), tz, 'ymd') : '–';
 		return html`<section class="card" key=${id}><header><h2>${name}</h2><span class="muted small">${what}</span></header>
 			<div class="body"><dl class="facts"><div><dt>Size</dt><dd>${bytes(sum('bytes'))}</dd></div>
 			<div><dt>Rows</dt><dd>${number(sum('rows'))}</dd></div>

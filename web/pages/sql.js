@@ -63,7 +63,7 @@ function Sql() {
 		setState({ busy: true });
 		setQuery('q', sql);
 		try {
-			const result = await api('/api/v1/sql', { method: 'POST', body: sql,
+			const result = await api('/api/v1/sql', { exact: true, method: 'POST', body: sql,
 				headers: { 'content-type': 'text/plain', accept: 'application/json' } });
 			setState({ result, sql, took: performance.now() - begun });
 		} catch (error) {
