@@ -409,7 +409,13 @@ load_message(void *arg, struct tn_slice key, struct tn_slice value)
 static struct tn_slice
 get_text(struct tn_cursor *c)
 {
-	return tn_cursor_bytes(c, tn_cursor_varint(c));
+	struct tn_slice text = tn_cursor_bytes(c, tn_cursor_varint(c));
+
+	/* No client can send another one; copies of texts end at a zero. */
+	if (text.n > 0 && (memchr(text.p, 0, text.n) != NULL ||
+	    !tn_utf8_valid(text.p, text.n)))
+		c->failed = true;
+	return text;
 }
 
 static bool

@@ -595,7 +595,9 @@ damage_is_left_out(void **state)
 		disk_set(good);
 		good = disk_copy();
 		x = &mem.disk.list[rnd(mem.disk.count)];
-		if (rnd(3) == 0 && x->value_n > 0)
+		if (rnd(5) == 0 && x->value_n > 0)
+			x->value[rnd((uint32_t)x->value_n)] = 0;
+		else if (rnd(3) == 0 && x->value_n > 0)
 			x->value_n = rnd((uint32_t)x->value_n);
 		else if (rnd(2) == 0 && x->value_n > 0)
 			x->value[rnd((uint32_t)x->value_n)] ^= (uint8_t)(1 +
