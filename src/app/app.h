@@ -21,6 +21,7 @@ enum tn_app_setting {
 	TN_SET_HTTP_LISTEN, TN_SET_INSTANCE, TN_SET_CUT_INTERVAL,
 	TN_SET_CUT_ROWS, TN_SET_YOUNG_FILES,
 	TN_SET_COMPACT_BYTES, TN_SET_COMPACT_RATE, TN_SET_SNAPSHOT_KEEP,
+	TN_SET_PREPARE_RATE, TN_SET_PREPARE_REST, TN_SET_APPLY_RESTART,
 	TN_SET_SEGMENT_BYTES, TN_SET_LOG_LEVEL, TN_SET_LAKE_LEVEL,
 	TN_SET_DECODERS, TN_SET_CHUNK_BYTES, TN_SET_ROW_BYTES,
 	TN_SET_PENDING_BYTES, TN_SET_BACKLOG_BYTES,
@@ -110,6 +111,7 @@ TN_MUST_USE enum tn_status tn_app_load_texts(
 /* ---- commands -------------------------------------------------------- */
 
 struct tn_app_args {
+	char *const *argv;       /* As main got it. */
 	const char *command;
 	const char *config;      /* --config, TARN_CONFIG */
 	const char *data;        /* --data, TARN_DATA; "data" */
@@ -164,6 +166,8 @@ struct tn_app_call {
 	size_t (*read)(void *arg, void *p, size_t n);
 	void *arg;
 	const int *cancel;       /* Gives up when it turns non-zero; or NULL. */
+	void (*tick)(void *arg); /* Now and then while it waits; or NULL. */
+	void *tick_arg;
 };
 /* Blocking. The reply is always filled; free body with tn_buf_fini. */
 void tn_app_http(const struct tn_app_call *c, struct tn_app_reply *r);

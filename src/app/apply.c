@@ -9,10 +9,12 @@
  *   batch    the last part, in one job (src/batch/apply.c)
  *   loop     the answer
  *
- * The old definitions serve until the swap. What a start does better is
- * refused before anything is done: tables that are new, changed or gone, and
- * views that publish to MQTT, now or then; options alone wait for it. A failure
- * leaves the old definitions. The text is that of the configuration folder: it
+ * The old definitions serve until the swap. Tables that are new, changed or gone,
+ * and views that publish to MQTT, now or then, take a start: silver of changed
+ * tables is prepared (ahead.c; batch works, this thread is free again), then
+ * the program starts itself anew (run.c), or says that it is to be started
+ * (apply_restart). Options alone wait for a start. A failure leaves the old
+ * definitions. The text is that of the configuration folder: it
  * is what the next start reads, too. */
 #include "app/call_int.h"
 
@@ -45,6 +47,11 @@ struct work {
 	struct tn_buf text;
 	uint64_t run;
 	uint64_t erasures;               /* Before the first row was read. */
+	struct tn_app_plan plan;
+	/* Of one that takes a start. */
+	struct tn_sql_pipeline *coming;
+	struct tn_batch_prepare ahead;
+	bool restart;
 };
 
 static enum tn_status
@@ -280,19 +287,65 @@ swap(struct work *w)
 	return st;
 }
 
+static void put_applied(struct work *w, const struct tn_app_plan *plan);
+static void end(struct work *w);
+
+/* On the batch thread. */
+static void
+prepared(void *arg, const struct tn_batch_report *r)
+{
+	struct work *w = arg;
+
+	w->st = r->status;
+	w->d = r->diag;
+	w->run = r->run;
+	w->restart = r->status == TN_OK && tn_app_may_restart(w->a);
+	tn_buf_add(&w->text, r->text.p, r->text.n);
+	if (r->status == TN_OK) {
+		tn_app_ahead_text(w->a, &w->text);
+		put_applied(w, &w->plan);
+	} else {
+		tn_say(TN_WARN, "app", "apply: %s", r->diag.message);
+	}
+	end(w);
+}
+
+/* TN_END: batch has it, and ends the work. */
+static enum tn_status
+prepare(struct work *w, struct tn_sql_pipeline *p,
+    const struct tn_app_plan *plan)
+{
+	struct tn_batch_request q = { .kind = TN_BATCH_PREPARE,
+	    .reason = "request", .prepare = &w->ahead, .done = prepared,
+	    .arg = w };
+	enum tn_status st;
+
+	w->coming = p;
+	st = tn_app_ahead_list(w->a, p, plan, &w->ahead, &w->d);
+	if (st == TN_OK && w->ahead.count == 0 && !tn_app_may_restart(w->a))
+		return refuse(w, plan);
+	w->plan = *plan;
+	if (st == TN_OK)
+		st = tn_batch_post(w->a->batch, &q);
+	if (st == TN_OK)
+		return TN_END;
+	memset(&w->plan, 0, sizeof w->plan);
+	return st == TN_EFULL ? tn_diag_set(&w->d, st, "overloaded",
+	    "too many batch jobs wait already") : st;
+}
+
 static enum tn_status
 apply(struct work *w, struct tn_sql_pipeline *p,
     const struct tn_app_plan *plan)
 {
 	enum tn_status st;
 
-	if (plan->restart) {
+	if (plan->restart)
+		return prepare(w, p, plan);
+	st = tn_app_ahead_none(w->a, &w->d);
+	if (st != TN_OK || plan->changes == plan->later) {
 		tn_sql_pipeline_free(p);
-		return refuse(w, plan);
-	}
-	if (plan->changes == plan->later) {
-		tn_sql_pipeline_free(p);
-		return TN_OK;
+		return st;
 	}
 	w->change.model = w->a->model;
 	w->change.pipeline = p;          /* The model's from now on. */
@@ -329,7 +382,8 @@ put_applied(struct work *w, const struct tn_app_plan *plan)
 		tn_buf_printf(out, "%llu", (unsigned long long)w->run);
 	else
 		tn_buf_str(out, "null");
-	tn_buf_str(out, ",\"text\":\"");
+	tn_buf_printf(out, ",\"restart\":%s,\"text\":\"", w->restart ?
+	    "true" : "false");
 	if (plan->changes == 0)
 		tn_buf_str(&w->text, "nothing to do\n");
 	tn_buf_json(out, tn_buf_cstr(&w->text), w->text.n);
@@ -345,6 +399,8 @@ run_done(struct tn_net_job *job)
 
 	w->done(w->arg, w->st, &w->d, (struct tn_slice){ w->out.p,
 	    w->out.n });
+	if (w->restart)
+		w->a->restart(w->a);
 	tn_buf_fini(&w->out);
 	tn_buf_fini(&w->text);
 	tn_arena_free(w->arena);
@@ -359,6 +415,9 @@ end(struct work *w)
 			    "it failed: %s", tn_status_text(w->st));
 		place(&w->d);
 	}
+	tn_app_ahead_fini(&w->ahead);
+	tn_sql_pipeline_free(w->coming);
+	tn_app_plan_fini(&w->plan);
 	w->job.run = run_done;
 	tn_net_loop_post(w->a->loop, &w->job);
 }
@@ -377,7 +436,10 @@ run_work(struct tn_net_job *job)
 	if (w->st == TN_OK)
 		hold_published(w->a->model, &plan);
 	if (w->st == TN_OK && w->apply) {
-		w->st = apply(w, p, &plan);
+		enum tn_status st = apply(w, p, &plan);
+		if (st == TN_END)
+			return;          /* And may have ended already. */
+		w->st = st;
 		p = NULL;
 	}
 	if (w->st == TN_OK && w->apply)

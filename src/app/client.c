@@ -48,8 +48,13 @@ static int
 look_cancelled(void *arg, curl_off_t a, curl_off_t b, curl_off_t c,
     curl_off_t d)
 {
+	const struct tn_app_call *call = arg;
+
 	(void)a, (void)b, (void)c, (void)d;
-	return __atomic_load_n((const int *)arg, __ATOMIC_ACQUIRE);
+	if (call->tick != NULL)
+		call->tick(call->tick_arg);
+	return call->cancel == NULL ? 0 :
+	    __atomic_load_n(call->cancel, __ATOMIC_ACQUIRE);
 }
 
 static struct curl_slist *
@@ -106,11 +111,11 @@ tn_app_http(const struct tn_app_call *c, struct tn_app_reply *r)
 	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, r->error);
 	curl_easy_setopt(curl, CURLOPT_USERAGENT, "tarn/" TN_VERSION);
-	if (c->cancel != NULL) {
+	if (c->cancel != NULL || c->tick != NULL) {
 		curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
 		curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION,
 		    look_cancelled);
-		curl_easy_setopt(curl, CURLOPT_XFERINFODATA, c->cancel);
+		curl_easy_setopt(curl, CURLOPT_XFERINFODATA, c);
 	}
 	if (has_body) {
 		curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);

@@ -418,6 +418,8 @@ make_batch(struct app *a)
 	    .young_files_max = (uint32_t)n[TN_SET_YOUNG_FILES],
 	    .compact_file_bytes = (uint64_t)n[TN_SET_COMPACT_BYTES],
 	    .compact_rate = (uint64_t)n[TN_SET_COMPACT_RATE],
+	    .prepare_rate = (uint64_t)n[TN_SET_PREPARE_RATE],
+	    .prepare_rest = (uint64_t)n[TN_SET_PREPARE_REST],
 	    .slice_rows = (uint64_t)n[TN_SET_SLICE_ROWS],
 	    .follow_rows = (uint64_t)n[TN_SET_CUT_LOAD_ROWS],
 	    .zstd_level = (int)n[TN_SET_LAKE_LEVEL],

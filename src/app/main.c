@@ -32,7 +32,7 @@ static const char overview[] =
     "                                            1 when different\n"
     "  plan       what --config would change of --data or --url; 2: "
     "something\n"
-    "  apply      changed views into a running tarn (--url)\n"
+    "  apply      changed definitions into a running tarn (--url)\n"
     "  backup     DEST                           of a running tarn (--url) "
     "or of --data\n"
     "  restore    SRC --data DIR                 into an empty folder, "
@@ -319,7 +319,7 @@ unknown_command(const char *word)
 int
 main(int argc, char **argv)
 {
-	struct tn_app_args a = { .data = from_env("TARN_DATA", "data"),
+	struct tn_app_args a = { .argv = argv, .data = from_env("TARN_DATA", "data"),
 	    .config = from_env("TARN_CONFIG", NULL),
 	    .http = from_env("TARN_HTTP", NULL),
 	    .mqtt = from_env("TARN_MQTT", NULL),

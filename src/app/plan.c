@@ -24,6 +24,9 @@
 
 #define STREAMS "streams"
 #define EXIT_CHANGES 2
+#define APPLY "/api/v1/apply"
+#define ROWS_PER_SECOND 400000   /* Of bronze into silver, with half a
+				  * processor. */
 
 struct planning {
 	struct tn_app_plan *out;
@@ -484,6 +487,10 @@ put_line(struct tn_buf *out, const struct tn_app_planned *o)
 	if (o->restart != NULL)
 		tn_buf_printf(out, "    at the next start of tarn run: %s\n",
 		    o->restart);
+	if (o->restart != NULL && o->files > 0 && !view)
+		tn_buf_printf(out, "    tarn apply makes it before, beside "
+		    "the running one: about %" PRIu64 " s\n", 1 + o->rows /
+		    ROWS_PER_SECOND);
 }
 
 void
@@ -676,7 +683,8 @@ put_files(const char *dir, struct tn_buf *out, struct tn_diag *d)
 }
 
 static int
-print_reply(const struct tn_app_args *a, const struct tn_app_reply *r)
+print_reply(const struct tn_app_args *a, const struct tn_app_reply *r,
+    bool *restart)
 {
 	struct tn_arena *arena = tn_arena_new(4096);
 	const struct tn_json *text, *n;
@@ -686,6 +694,8 @@ print_reply(const struct tn_app_args *a, const struct tn_app_reply *r)
 	if (tn_codec_json_parse(arena, (struct tn_slice){ r->body.p,
 	    r->body.n }, &o, NULL) == TN_OK) {
 		text = tn_codec_json_get(o, "text");
+		n = tn_codec_json_get(o, "restart");
+		*restart = n != NULL && n->kind == TN_JSON_TRUE;
 		n = tn_codec_json_get(o, "changes");
 		if (a->json)
 			printf("%.*s\n", (int)r->body.n, r->body.p);
@@ -707,6 +717,8 @@ ask_server(const struct tn_app_args *args, const char *path,
 	struct tn_app_call c = { .method = "POST",
 	    .type = "application/json", .body = body };
 	struct tn_app_reply r;
+	struct tn_app_follow follow;
+	bool restart = false;
 	char *url, *token;
 	int rc;
 
@@ -719,12 +731,20 @@ ask_server(const struct tn_app_args *args, const char *path,
 	token = tn_app_url_token(&a);
 	c.url = url;
 	c.token = token;
+	follow = (struct tn_app_follow){ .args = &a, .token = token };
+	if (strcmp(path, APPLY) == 0) {
+		c.tick = tn_app_follow_tick;
+		c.tick_arg = &follow;
+	}
 	tn_app_http(&c, &r);
 	rc = tn_app_reply_exit(&a, &r);
 	if (rc == TN_EXIT_OK)
-		rc = print_reply(&a, &r);
+		rc = print_reply(&a, &r, &restart);
 	else if (rc == TN_EXIT_USAGE)
 		rc = TN_EXIT_FAILED;    /* 2 means changes here. */
+	fflush(stdout);
+	if (rc == EXIT_CHANGES && restart && c.tick != NULL)
+		rc = tn_app_follow_back(&follow);
 	tn_buf_fini(&r.body);
 	tn_buf_fini(&base);
 	tn_free(url);
@@ -756,7 +776,7 @@ tn_app_plan_command(const struct tn_app_args *a)
 int
 tn_app_apply_command(const struct tn_app_args *a)
 {
-	int rc = ask_server(a, "/api/v1/apply", tn_slice_of(""));
+	int rc = ask_server(a, APPLY, tn_slice_of(""));
 
 	return rc == EXIT_CHANGES ? TN_EXIT_OK : rc;
 }

@@ -42,6 +42,16 @@ void tn_app_plan_json(const struct tn_app_plan *p, struct tn_buf *out);
 /* Which streams the catalog's data folder runs with; noted at the start. */
 TN_MUST_USE enum tn_status tn_app_streams_note(struct tn_catalog *cat,
     const uint32_t *ids, uint32_t count);
+/* tarn apply while it waits; see follow.c. */
+struct tn_app_follow {
+	const struct tn_app_args *args;
+	const char *token;
+	int64_t next_us;
+	uint64_t run, part;              /* Shown. */
+};
+void tn_app_follow_tick(void *follow);
+/* The server restarts itself: until it is back. An exit code. */
+int tn_app_follow_back(struct tn_app_follow *f);
 /* Does it go to MQTT? The catalog does not know. */
 bool tn_app_publishes(const struct tn_sql_view *v);
 /* WITH options as lines; see options.c. */

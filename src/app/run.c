@@ -209,14 +209,8 @@ look_idle(void *arg)
 }
 
 static void
-signalled(int signum, void *arg)
+drain(struct app *a)
 {
-	struct app *a = arg;
-
-	if (signum == SIGHUP)
-		return;                 /* Nothing to read again yet. */
-	if (a->stopping)
-		_exit(130);             /* The second one: at once. */
 	a->stopping = true;
 	tn_say(TN_INFO, "app", "draining");
 	tn_http_set_ready(a->http, false);
@@ -226,6 +220,34 @@ signalled(int signum, void *arg)
 	tn_inbox_drain(a->inbox);
 	tn_app_backup_cancel(a);
 	tn_net_timer_start(a->drain_timer, 1, 20);
+}
+
+static void
+signalled(int signum, void *arg)
+{
+	struct app *a = arg;
+
+	if (signum == SIGHUP)
+		return;                 /* Nothing to read again yet. */
+	if (a->again) {
+		a->again = false;       /* It is to end, and stay ended. */
+		return;
+	}
+	if (a->stopping)
+		_exit(130);             /* The second one: at once. */
+	drain(a);
+}
+
+/* Ends as after a signal, but its sockets stay open; then it is started anew. */
+static void
+restart(struct app *a)
+{
+	if (a->stopping)
+		return;
+	tn_say(TN_INFO, "app", "restarting itself for the new definitions");
+	a->again = true;
+	tn_net_hand_keep();
+	drain(a);
 }
 
 static void
@@ -269,6 +291,9 @@ serve(struct app *a, const struct tn_app_args *args, bool demo)
 	tn_net_loop_on_signal(a->loop, SIGINT, signalled, a);
 	tn_net_loop_on_signal(a->loop, SIGTERM, signalled, a);
 	tn_net_loop_on_signal(a->loop, SIGHUP, signalled, a);
+	tn_net_hand_end();
+	if (!demo)
+		a->restart = restart;
 	tn_http_set_ready(a->http, true);
 	print_banner(a, args, tn_os_mono_us() - a->begun_us);
 	if (demo && tn_governance_token_create(a->access, "demo",
@@ -276,6 +301,19 @@ serve(struct app *a, const struct tn_app_args *args, bool demo)
 		a->demo = tn_app_demo_start(a->url, token, isatty(2) == 1,
 		    show_progress, a);
 	tn_net_loop_run(a->loop);
+	if (a->again)
+		tn_os_again_hold();
+}
+
+static int
+start_anew(const struct tn_app_args *args)
+{
+	tn_say(TN_INFO, "app", "stopped: the log is synced; starting anew");
+	fflush(stdout);
+	tn_net_hand_pass();
+	(void)tn_os_again(args->argv);
+	tn_say(TN_ERROR, "app", "it could not be started anew");
+	return TN_EXIT_FAILED;
 }
 
 int
@@ -304,6 +342,8 @@ tn_app_run(const struct tn_app_args *args, bool demo)
 		tn_app_print_diag(&d);
 	}
 	close_all(&a);
+	if (st == TN_OK && a.again)
+		return start_anew(args);
 	if (st == TN_OK)
 		tn_say(TN_INFO, "app", "stopped: the log is synced");
 	return st == TN_OK ? TN_EXIT_OK : st == TN_ECONFLICT ?

@@ -49,6 +49,10 @@ struct app {
 	const char *bundle;
 	struct tn_net_actor *apply;      /* See apply.c. */
 	uint32_t apply_stop;             /* Atomic. */
+	/* Begins to end the program, which then starts anew; NULL: it cannot.
+	 * Loop thread. */
+	void (*restart)(struct app *a);
+	bool again;
 	struct tn_net_actor *backup;     /* Made by the first one; calls. */
 	uint32_t backup_stop;            /* Atomic. */
 	struct tn_objects *objects;
@@ -104,6 +108,22 @@ void tn_app_apply_close(struct app *a);
 void tn_app_definitions_run(void *app, const struct tn_http_texts *q,
     void (*done)(void *arg, enum tn_status st, const struct tn_diag *d,
     struct tn_slice json), void *arg);
+
+/* ---- ahead.c --------------------------------------------------------- */
+
+struct tn_app_plan;
+/* The tables that a plan changes, as the next start will have them. They point
+ * into ${p}. Free with fini. */
+TN_MUST_USE enum tn_status tn_app_ahead_list(struct app *a,
+    const struct tn_sql_pipeline *p, const struct tn_app_plan *plan,
+    struct tn_batch_prepare *out, struct tn_diag *d);
+void tn_app_ahead_fini(struct tn_batch_prepare *x);
+/* No table is to change: what was prepared goes. Waits. */
+TN_MUST_USE enum tn_status tn_app_ahead_none(struct app *a,
+    struct tn_diag *d);
+/* How the start comes. */
+bool tn_app_may_restart(const struct app *a);
+void tn_app_ahead_text(const struct app *a, struct tn_buf *out);
 
 /* ---- memory.c -------------------------------------------------------- */
 

@@ -41,6 +41,16 @@ static const struct def defs[TN_SET_COUNT] = {
 	[TN_SET_COMPACT_RATE] = { "compact_rate", BYTES, "32 MiB", MIB,
 	    16 * GIB, "lake files that merging reads in a second; a quarter "
 	    "of it while many events come in" },
+	[TN_SET_PREPARE_RATE] = { "prepare_rate", BYTES, "32 MiB", MIB,
+	    16 * GIB, "bronze files that tarn apply reads in a second to make "
+	    "silver of a changed table; a quarter of it while many events "
+	    "come in" },
+	[TN_SET_PREPARE_REST] = { "prepare_rest_rows", COUNT, "200000", 1,
+	    1000000000, "rows that came meanwhile: with fewer it is done, the "
+	    "start makes the rest" },
+	[TN_SET_APPLY_RESTART] = { "apply_restart", COUNT, "1", 0, 1,
+	    "1: tarn apply restarts the server in place where a change needs "
+	    "it; 0: it says so" },
 	[TN_SET_SNAPSHOT_KEEP] = { "snapshot_keep", TIME, "1 hour", S,
 	    3650 * 86400 * S, "how long a snapshot can be read, and the lake "
 	    "files it names stay on disk, after a newer one came" },

@@ -13,7 +13,6 @@
 #define CALM_US 10000000      /* After a cut that failed. */
 #define EARLY 1u              /* A cut was asked for: for rows or memory. */
 #define TIMED 2u              /* Its time had come. */
-#define STALL_US 1000000      /* A disk that fails so slowly hangs. */
 #define TEN_MINUTES_US INT64_C(600000000)
 #define GOLD_PARTS 4          /* Of the budget: most that is kept for gold. */
 #define KEPT_PARTS 16         /* What the allocator may keep. */
@@ -30,7 +29,8 @@ struct job {
 	char *view;
 	bool timed;
 	struct tn_batch_report report;
-	struct tn_batch_recompute *recompute;    /* Under way. */
+	struct tn_batch_recompute *recompute;    /* Under way, ... */
+	struct tn_batch_preparing *prepare;      /* ... one of the two. */
 	struct job *next;                        /* In line. */
 };
 
@@ -54,6 +54,10 @@ set_defaults(struct tn_batch_opts *o)
 		o->compact_file_bytes = UINT64_C(128) << 20;
 	if (o->compact_rate == 0)
 		o->compact_rate = UINT64_C(32) << 20;
+	if (o->prepare_rate == 0)
+		o->prepare_rate = UINT64_C(32) << 20;
+	if (o->prepare_rest == 0)
+		o->prepare_rest = 200000;
 	if (o->slice_rows == 0)
 		o->slice_rows = 1000000;
 	if (o->zstd_level == 0)
@@ -113,6 +117,7 @@ tn_batch_stop(struct tn_batch_jobs *b)
 		return;
 	__atomic_store_n(&b->stopping, 1, __ATOMIC_RELAXED);
 	tn_batch_unpark(b);
+	tn_batch_preparing_wake(b);
 }
 
 void
@@ -278,6 +283,10 @@ do_job(struct tn_batch_jobs *b, struct job *j)
 	case TN_BATCH_ERASE:
 		tn_batch_erase(b, &j->r, r);
 		break;
+	case TN_BATCH_PREPARE:
+		__atomic_store_n(&b->doing, j, __ATOMIC_RELAXED);
+		j->prepare = tn_batch_preparing_new(b, &j->r, j->reason, r);
+		break;
 	}
 }
 
@@ -299,6 +308,14 @@ tn_batch_let_cut(struct tn_batch_jobs *b)
 	b->let_us = tn_os_mono_us() + CALM_US;
 }
 
+static bool
+is_long(const struct job *j)
+{
+	return (j->r.kind == TN_BATCH_RECOMPUTE && !j->r.dry_run) ||
+	    j->r.kind == TN_BATCH_APPLY || j->r.kind == TN_BATCH_ERASE ||
+	    j->r.kind == TN_BATCH_PREPARE;
+}
+
 /* One recompute after the other; each looks for itself whether it is its turn.
  * One that costs nothing goes ahead. */
 static bool
@@ -309,9 +326,9 @@ stands_in_line(struct job *j)
 	uint32_t ahead = 0;
 
 	/* A recompute under way knows the old definition, and rows that are to
-	 * be erased. */
-	if ((j->r.kind != TN_BATCH_RECOMPUTE && j->r.kind != TN_BATCH_APPLY &&
-	    j->r.kind != TN_BATCH_ERASE) || j->r.dry_run || b->doing == NULL)
+	 * be erased; what is prepared begins anew after an erasure. */
+	if (!is_long(j) || b->doing == NULL || (j->r.kind == TN_BATCH_ERASE &&
+	    b->doing->prepare != NULL))
 		return false;
 	/* Who waits for it would wait for a person. */
 	if (j->r.kind == TN_BATCH_ERASE && __atomic_load_n(&b->work.paused,
@@ -360,6 +377,8 @@ end_job(struct job *j)
 		next_in_line(j->b);
 	if (j->recompute != NULL)
 		tn_batch_recompute_free(j->recompute);
+	if (j->prepare != NULL)
+		tn_batch_preparing_free(j->prepare);
 	if (j->r.done != NULL)
 		j->r.done(j->r.arg, &j->report);
 	tn_buf_fini(&j->report.text);
@@ -373,13 +392,17 @@ static void
 run_step(struct tn_net_job *job)
 {
 	struct job *j = (struct job *)job;
-	bool more;
+	bool more, rest = false;
 
 	j->b->stepping = !j->r.dry_run;
-	more = tn_batch_recompute_step(j->recompute);
+	more = j->prepare != NULL ?
+	    tn_batch_preparing_step(j->prepare, &rest) :
+	    tn_batch_recompute_step(j->recompute);
 	j->b->stepping = false;
 	if (!more)
 		end_job(j);
+	else if (rest && tn_batch_preparing_rests(j->b, job))
+		return;
 	else if ((j->r.dry_run || !tn_batch_park(j->b, job)) &&
 	    !tn_net_actor_post_internal(j->b->actor, job))
 		end_job(j);
@@ -402,7 +425,7 @@ run_job(struct tn_net_job *job)
 		r->status = tn_batch_stopping(j->b, &r->diag);
 	if (r->status == TN_OK)
 		do_job(j->b, j);
-	if (j->recompute == NULL) {
+	if (j->recompute == NULL && j->prepare == NULL) {
 		end_job(j);
 		return;
 	}
@@ -585,7 +608,7 @@ tn_batch_change_drop(struct change *c, uint64_t file)
 void
 tn_batch_change_undo(struct change *c)
 {
-	for (uint32_t i = 0; i < c->add_count; i++) {
+	for (uint32_t i = c->adopted_count; i < c->add_count; i++) {
 		enum tn_status st = tn_lake_remove(c->b->o.lake,
 		    c->add[i].path);
 		if (st != TN_OK)
@@ -657,6 +680,7 @@ tn_batch_change_publish(struct change *c, uint64_t lsn,
 		.run_rows = c->rows,
 		.run_files = c->add_count,
 		.run_changed = c->changed,
+		.adopted = c->adopted,
 		.corrections = c->corrections,
 		.correction_count = c->correction_count,
 		.corrections_keep_us = tn_batch_expiry(c->b) == INT64_MIN ?
@@ -688,113 +712,4 @@ tn_batch_change_publish(struct change *c, uint64_t lsn,
 	tn_batch_tables_follow(c->b, c->same_rows);
 	tn_os_crash_point("table_after");
 	return TN_OK;
-}
-
-/* ---- removing files -------------------------------------------------- */
-
-/* Said when it fails in a new way. */
-static void
-say_left(struct tn_batch_jobs *b, enum tn_status st, uint32_t left,
-    const char *path)
-{
-	tn_counter_set(b->left, left);
-	if (st != TN_OK && st != b->collect_said)
-		tn_say(TN_WARN, "batch", "%u old files could not be removed, "
-		    "the first of them %s: %s; tried again after each cut",
-		    (unsigned)left, path, tn_status_text(st));
-	b->collect_said = st;
-}
-
-/* A pass over old files. Of a disk that hangs every call may take minutes, and
- * cuts wait: so the first file of a cold folder that it fails keeps the others
- * of that folder in this pass, and the next pass begins behind it. */
-struct pass {
-	struct tn_batch_jobs *b;
-	const char *away;        /* A file of that folder; NULL: none. */
-	bool failed;             /* One of a cold folder. */
-};
-
-/* "cold-3f2a91bc/..." of silver/badge/cold-3f2a91bc/...; NULL: it is not in a
- * cold folder. */
-static const char *
-cold_part(const char *path)
-{
-	for (int i = 0; i < 2 && path != NULL; i++) {
-		path = strchr(path, '/');
-		path += path != NULL;
-	}
-	return path != NULL && strncmp(path, "cold-", 5) == 0 ? path : NULL;
-}
-
-static bool
-is_away(const struct pass *p, const char *cold)
-{
-	size_t n = strcspn(cold, "/");
-
-	return tn_os_mono_us() < p->b->collect_calm_us || (p->away != NULL &&
-	    strncmp(p->away, cold, n + 1) == 0);
-}
-
-static enum tn_status
-remove_old(struct pass *p, const struct tn_catalog_file *f)
-{
-	struct tn_batch_jobs *b = p->b;
-	const char *cold = cold_part(f->path);
-	int64_t began = tn_os_mono_us(), now;
-	enum tn_status st;
-
-	if (cold != NULL && is_away(p, cold)) {
-		if (!p->failed && f->id == b->collect_stuck)
-			p->away = NULL;
-		return TN_EIO;
-	}
-	st = tn_lake_remove(b->o.lake, f->path);
-	if (cold == NULL || st != TN_EIO)
-		return st;
-	now = tn_os_mono_us();
-	p->away = cold;
-	p->failed = true;
-	b->collect_stuck = f->id;
-	if (now - began >= STALL_US)
-		b->collect_calm_us = now + b->o.cold_retry_us;
-	return st;
-}
-
-/* One that cannot be removed keeps no other of its disk for good. */
-void
-tn_batch_collect(struct tn_batch_jobs *b)
-{
-	struct tn_arena *a = tn_arena_new(4096);
-	struct tn_catalog_old old = { tn_batch_expiry(b), b->collect_skip };
-	struct tn_catalog_file *files = NULL;
-	struct pass pass = { .b = b };
-	const char *first = "";
-	uint32_t count = 0, left = 0;
-	enum tn_status why = TN_OK;
-	enum tn_status st = tn_catalog_garbage(b->o.catalog, &old, a, &files,
-	    &count);
-
-	for (uint32_t i = 0; i < count && pass.away == NULL; i++)
-		if (files[i].id == b->collect_stuck)
-			pass.away = cold_part(files[i].path);
-	for (uint32_t i = 0; st == TN_OK && i < count; i++) {
-		enum tn_status one = remove_old(&pass, &files[i]);
-		tn_os_crash_point("collect_unlinked");
-		if (one == TN_OK) {
-			st = tn_catalog_forget(b->o.catalog, &files[i].id, 1);
-		} else if (left++ == 0) {
-			first = files[i].path;
-			why = one;
-		}
-	}
-	if (st != TN_OK)
-		tn_say(TN_WARN, "batch", "old files could not be removed: %s",
-		    tn_status_text(st));
-	else if (count > 0 || old.skip == 0)
-		say_left(b, why, old.skip + left, first);
-	if (!pass.failed && tn_os_mono_us() >= b->collect_calm_us)
-		b->collect_stuck = 0;
-	/* Behind them next, then from the first one on. */
-	b->collect_skip = count == TN_CATALOG_GARBAGE ? old.skip + left : 0;
-	tn_arena_free(a);
 }

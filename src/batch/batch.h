@@ -47,6 +47,8 @@ struct tn_batch_opts {
 	uint32_t young_files_max;   /* Of a partition; 0: 8 */
 	uint64_t compact_file_bytes;   /* A full file; 0: 128 MiB */
 	uint64_t compact_rate;      /* Bytes a second read by it; 0: 32 MiB */
+	uint64_t prepare_rate;      /* The same of prepare.c; 0: 32 MiB */
+	uint64_t prepare_rest;      /* So many rows are left; 0: 200000 */
 	uint64_t slice_rows;        /* Rows held at once; 0: 1000000 */
 	uint64_t follow_rows;       /* Of a cut along with a load; 0: none. */
 	int zstd_level;             /* Of lake files; 0: 1 */
@@ -93,6 +95,7 @@ enum tn_batch_kind {
 	                             * answers when it is begun. */
 	TN_BATCH_APPLY,             /* Definitions of views; see apply.c. */
 	TN_BATCH_ERASE,             /* Rows of a stream; see erase.c. */
+	TN_BATCH_PREPARE,           /* Silver of tables to come; prepare.c. */
 };
 /* Which rows: those for which it is true, up to the LSN at which the job
  * begins. */
@@ -101,6 +104,12 @@ struct tn_batch_erase {
 	const uint8_t *used;                /* Which of them: a byte each. */
 	bool by_arrival;     /* It looks at more than the row's own bytes. */
 	int64_t now_us;                     /* What now() is. */
+};
+/* Tables as the next start will have them: its silver of them is made now, and
+ * what was prepared of other definitions goes. None: all of it goes. */
+struct tn_batch_prepare {
+	const struct tn_governance_stream *streams;
+	uint32_t count;
 };
 struct tn_batch_request {
 	enum tn_batch_kind kind;
@@ -125,6 +134,7 @@ struct tn_batch_request {
 	struct tn_serving_change *change;      /* APPLY; borrowed. */
 	uint64_t erasures;          /* APPLY: when its states were begun. */
 	const struct tn_batch_erase *erase;    /* ERASE; borrowed. */
+	const struct tn_batch_prepare *prepare;        /* PREPARE; borrowed. */
 	/* On the batch thread; the report is valid during the call. */
 	void (*done)(void *arg, const struct tn_batch_report *r);
 	void *arg;

@@ -41,6 +41,7 @@ struct tn_batch_jobs {
 	struct tn_batch_tables *tables;  /* NULL until they are opened. */
 	struct tn_batch_work work;       /* Atomic members. */
 	uint64_t cancel;                 /* Atomic: that run is to end. */
+	struct tn_batch_preparing *preparing;    /* NULL: none. */
 	/* Of the batch thread. One recompute is under way at a time, as there
 	 * is one to pause; others stand in line. Whether a step of it runs:
 	 * other jobs are not canceled with it. */
@@ -49,6 +50,7 @@ struct tn_batch_jobs {
 	struct tn_net_lock *lock;        /* Of what follows. */
 	uint64_t pause;                  /* That run is to wait. */
 	struct tn_net_job *parked;       /* It waits. */
+	struct tn_net_job *resting;      /* A step, for the next tick. */
 	struct tn_histogram *seconds;
 	struct tn_counter *last_success;
 	/* Old files that could not be removed: how many come first in the
@@ -106,6 +108,8 @@ struct change {
 	const struct tn_catalog_value *values;
 	uint32_t value_count;
 	struct tn_serving_change *swap;  /* Definitions, too; borrowed. */
+	/* The first files were prepared for this object; undo leaves them. */
+	uint32_t adopted, adopted_count;
 	/* New bronze files, in the order they were written; see chain.c. */
 	struct tn_batch_chained {
 		uint32_t stream;
@@ -140,6 +144,22 @@ struct tn_batch_recompute *tn_batch_recompute_new(struct tn_batch_jobs *b,
     struct tn_batch_report *r);
 bool tn_batch_recompute_step(struct tn_batch_recompute *x);
 void tn_batch_recompute_free(struct tn_batch_recompute *x);
+/* PREPARE, in steps like it. *rest: what may be read now is read: the next step
+ * is for the next tick. */
+struct tn_batch_preparing *tn_batch_preparing_new(struct tn_batch_jobs *b,
+    const struct tn_batch_request *q, const char *reason,
+    struct tn_batch_report *r);
+bool tn_batch_preparing_step(struct tn_batch_preparing *x, bool *rest);
+void tn_batch_preparing_free(struct tn_batch_preparing *x);
+/* Rows of that stream are to be erased: nothing that is prepared has them, in
+ * files or in memory; what is under way begins anew. */
+TN_MUST_USE enum tn_status tn_batch_preparing_renew(struct tn_batch_jobs *b,
+    uint32_t object);
+/* The step is kept for the next tick; false: it is to be posted. */
+bool tn_batch_preparing_rests(struct tn_batch_jobs *b,
+    struct tn_net_job *step);
+/* The step that rests goes on; at a tick, and when the program stops. */
+void tn_batch_preparing_wake(struct tn_batch_jobs *b);
 /* DELETE; and what is left to do of one that a crash met: at a start, when no
  * reader is there, and when the tables for other engines stand. */
 void tn_batch_erase(struct tn_batch_jobs *b,
@@ -202,6 +222,15 @@ TN_MUST_USE enum tn_status tn_batch_stopping(const struct tn_batch_jobs *b,
 void tn_batch_compact(struct tn_batch_jobs *b);
 void tn_batch_compact_now(struct tn_batch_jobs *b,
     struct tn_batch_report *r);
+/* Bytes that may be read until now, in ${p}; of ${rate} a second, a quarter of it
+ * while many events come in. */
+struct tn_batch_pace {
+	int64_t ticked_us;
+	uint64_t log_bytes;
+	int64_t allowance;
+};
+void tn_batch_pace_refill(struct tn_batch_pace *p,
+    const struct tn_batch_jobs *b, uint64_t rate);
 void tn_batch_compaction_new(struct tn_batch_jobs *b);
 /* A round under way is given up. */
 void tn_batch_compaction_stop(struct tn_batch_jobs *b, const char *why);

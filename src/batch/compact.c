@@ -441,7 +441,7 @@ step(struct tn_batch_jobs *b, bool must, bool *more)
 		uint64_t all = 0;
 		for (uint32_t i = 0; i < m->count; i++)
 			all += m->files[i].rows;
-		x->allowance -= (int64_t)(m->bytes * rows->rows /
+		x->pace.allowance -= (int64_t)(m->bytes * rows->rows /
 		    (all > 0 ? all : 1));
 	}
 	return st;
@@ -469,35 +469,36 @@ is_stopping(const struct tn_batch_jobs *b)
 	return __atomic_load_n(&b->stopping, __ATOMIC_RELAXED) != 0;
 }
 
-/* Bytes that may be read until now. */
-static void
-refill(struct tn_batch_jobs *b)
+void
+tn_batch_pace_refill(struct tn_batch_pace *p, const struct tn_batch_jobs *b,
+    uint64_t bytes)
 {
-	struct tn_batch_compaction *x = b->compaction;
-	int64_t now = tn_os_mono_us(), passed = now - x->ticked_us;
-	int64_t rate = (int64_t)b->o.compact_rate;
+	int64_t now = tn_os_mono_us(), passed = now - p->ticked_us;
+	int64_t rate = (int64_t)bytes;
 	uint64_t log = tn_log_bytes(b->o.log);
 
 	if (passed > 1000000 || passed < 0)
 		passed = 1000000;
-	if (log > x->log_bytes && (double)(log - x->log_bytes) * 1e6 >
+	if (log > p->log_bytes && (double)(log - p->log_bytes) * 1e6 >
 	    (double)BUSY_BYTES * (double)(passed + 1))
 		rate /= 4;
-	x->ticked_us = now;
-	x->log_bytes = log;
-	x->allowance += rate * passed / 1000000;
-	if (x->allowance > rate)
-		x->allowance = rate;
+	p->ticked_us = now;
+	p->log_bytes = log;
+	p->allowance += rate * passed / 1000000;
+	if (p->allowance > rate)
+		p->allowance = rate;
 }
 
 static void
 run_tick(struct tn_net_job *job)
 {
 	struct tn_batch_jobs *b = ((struct tn_batch_tick *)job)->b;
+	struct tn_batch_pace *pace = &b->compaction->pace;
 	int64_t until = tn_os_mono_us() + STEP_US;
 
-	refill(b);
-	while (!is_stopping(b) && b->compaction->allowance > 0 && step_on(b, false) &&
+	tn_batch_preparing_wake(b);
+	tn_batch_pace_refill(pace, b, b->o.compact_rate);
+	while (!is_stopping(b) && pace->allowance > 0 && step_on(b, false) &&
 	    tn_os_mono_us() < until)
 		continue;
 	__atomic_store_n(&b->tick.waiting, 0, __ATOMIC_RELEASE);

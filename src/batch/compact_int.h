@@ -48,9 +48,7 @@ struct tn_batch_compaction {
 	uint32_t skip_count, skip_cap;
 	bool asked;                      /* By a person: all is settled. */
 	/* How fast. */
-	int64_t ticked_us;
-	uint64_t log_bytes;
-	int64_t allowance;               /* Bytes that may be read. */
+	struct tn_batch_pace pace;
 	/* The round. */
 	const struct tn_catalog_snapshot *base;  /* NULL: none. */
 	struct merge merges[ROUND_MERGES];

@@ -10,9 +10,10 @@
  *   forget   every older snapshot, corrections of the views, old files and what
  *            Iceberg and Delta metadata say of them
  *
- * Compaction waits, and a round under way is given up: its files would have the
- * rows. Recomputes stand in line (batch.c); an apply whose states were begun
- * before is refused (apply.c).
+ * What is prepared of the stream's next definition has the rows, too: it goes
+ * before, and begins anew (prepare.c). Compaction waits, and a round under way is
+ * given up: its files would have the rows. Recomputes stand in line (batch.c);
+ * an apply whose states were begun before is refused (apply.c).
  *
  * A failure before the publication leaves everything as it was, as a crash does:
  * the rows are there. After it the rows are gone; what is not forgotten yet is
@@ -347,6 +348,9 @@ erase(struct erase *e, bool *any)
 
 	if (st == TN_OK)
 		st = settle_log(e);
+	if (st == TN_OK)
+		st = tn_batch_preparing_renew(e->b, e->s->id);
+	tn_os_crash_point("erase_unprepared");
 	if (st == TN_OK && e->q->by_arrival)
 		st = tn_batch_erase_keys(e);
 	if (st == TN_OK)

@@ -3,137 +3,64 @@
  * of the definition in force; and gold of views that the configuration does
  * not name any more is dropped.
  *
- *   bronze files -> blocks -> gate (stored marks) -> silver by day, in slices,
- *   but not of days that retention has taken
+ *   what was prepared while the old definition served (prepare.c, adopt.c),
+ *   and of bronze files the rows beyond it -> silver by day, in slices
+ *   (remake.c), but not of days that retention has taken
  *   -> one publication at the cut in force: old files out, new ones in
  *
  * Runs on the main thread before the loop, before the log is replayed and
  * before views are computed: it needs no states, and they need it. A failure
  * refuses the start and leaves the old files in force. */
-#include "batch/batch_int.h"
+#include "batch/prepare_int.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "os/os.h"
 
-#define SLICE_PARTS 16               /* Of the memory budget. */
-
 struct rebuild {
 	struct tn_batch_jobs *b;
 	const struct tn_governance_stream *s;
 	const struct tn_catalog_snapshot *base;
-	struct tn_governance_reader *reader;
-	struct tn_arena *arena;
+	struct tn_batch_adopted adopted;
+	struct tn_batch_remake m;
 	struct change change;
-	struct tn_batch **silver;
-	uint32_t silver_count, silver_cap;
-	uint64_t silver_rows;
-	struct tn_budget_share held;     /* Rows, and their sorted copy. */
-	uint32_t slices;
 	struct tn_diag *d;
 };
-
-static void
-drop_silver(struct rebuild *x)
-{
-	for (uint32_t i = 0; i < x->silver_count; i++)
-		tn_record_batch_unref(x->silver[i]);
-	x->silver_count = 0;
-	x->silver_rows = 0;
-	tn_budget_set(&x->held, 0);
-}
 
 /* Bronze may be kept longer than silver: days that retention has taken stay
  * away, as the next cut would take them again. */
 static void
 keep_file(struct rebuild *x, const struct tn_lake_file *f)
 {
-	int64_t floor = tn_batch_floor(x->b, (uint32_t)(x->s -
-	    x->b->o.model->streams));
-
-	if (x->s->table->retention_us <= 0 || f->time_max >= floor) {
+	if (tn_batch_remake_keeps(x->b, x->s, f->time_max)) {
 		tn_batch_change_add(&x->change, TN_TIER_SILVER, x->s->id,
-		    x->s->version, f, 1, x->base->lsn);
+		    x->s->version, f, x->m.after + 1, x->base->lsn);
+		x->change.rows += f->rows;
 		return;
 	}
-	x->change.rows -= f->rows;
 	if (tn_lake_remove(x->b->o.lake, f->path) != TN_OK)
 		tn_say(TN_WARN, "batch", "%s could not be removed; the next "
 		    "start does it", f->path);
 }
 
 static enum tn_status
-write_slice(struct rebuild *x)
+write_slice(void *arg)
 {
+	struct rebuild *x = arg;
 	struct tn_lake_files files = { 0 };
-	uint32_t sorted[TN_BATCH_SORT_MAX];
-	struct tn_parquet_write_opts po = { .zstd_level = x->b->o.zstd_level,
-	    .group_bytes = tn_batch_group_bytes(),
-	    .sorted_by = sorted,
-	    .sorted_count = tn_batch_sort_columns(x->s, sorted) };
-	char label[64];
-	struct tn_lake_write w = { .tier = "silver",
-	    .table = x->s->table->name, .label = label,
-	    .time_column = tn_batch_time_column(x->s), .parquet = &po,
-	    .version = x->s->version, .lsn = x->base->lsn };
-	enum tn_status st;
+	enum tn_status st = tn_batch_remake_write(&x->m, &files);
 
-	if (x->silver_count == 0)
-		return TN_OK;
-	snprintf(label, sizeof label, "%s-%u", x->change.label,
-	    (unsigned)x->slices++);
-	st = tn_lake_put_days(x->b->o.lake, &w, x->silver, x->silver_count,
-	    &files);
 	for (uint32_t i = 0; i < files.count; i++)
 		keep_file(x, &files.files[i]);
 	tn_lake_files_fini(&files);
-	drop_silver(x);
 	return st;
-}
-
-static enum tn_status
-take_block(struct rebuild *x, const struct tn_log_block *block)
-{
-	struct tn_governance_rows *r = NULL;
-	struct tn_batch *b = NULL;
-	enum tn_status st = tn_governance_reader_block(x->reader, block, &r);
-
-	if (st == TN_OK)
-		st = tn_governance_silver_of(r, &b);
-	tn_governance_rows_unref(r);
-	if (b == NULL)
-		return st;
-	if (x->silver_count == x->silver_cap) {
-		x->silver_cap = x->silver_cap == 0 ? 64 : x->silver_cap * 2;
-		x->silver = tn_realloc(x->silver,
-		    x->silver_cap * sizeof *x->silver);
-	}
-	x->silver[x->silver_count++] = b;
-	x->silver_rows += b->rows;
-	x->change.rows += b->rows;
-	x->held.class = TN_BUDGET_CUTS;
-	tn_budget_set(&x->held, x->held.bytes + 2 * tn_record_batch_bytes(b));
-	return x->silver_rows >= x->b->o.slice_rows || x->held.bytes >=
-	    tn_batch_part(SLICE_PARTS) ? write_slice(x) : TN_OK;
 }
 
 static enum tn_status
 take_bronze(void *arg, struct tn_batch *b)
 {
-	struct rebuild *x = arg;
-	uint32_t at = 0;
-	enum tn_status st = TN_OK;
-
-	while (st == TN_OK && at < b->rows) {
-		struct tn_log_block block;
-		st = tn_governance_block_of(b, at, x->s->id, x->arena, &block,
-		    &at);
-		if (st == TN_OK)
-			st = take_block(x, &block);
-		tn_arena_reset(x->arena);
-	}
-	return st;
+	return tn_batch_remake_rows(arg, b);
 }
 
 static enum tn_status
@@ -147,8 +74,9 @@ write_all(struct rebuild *x)
 		struct tn_lake_read r = { .path = x->base->files[i].path,
 		    .schema = &tn_governance_bronze,
 		    .keep_dictionary = true, .each = take_bronze,
-		    .arg = x };
-		st = tn_lake_read(x->b->o.lake, &r, x->d);
+		    .arg = &x->m };
+		if (x->base->files[i].lsn_max > x->m.after)
+			st = tn_lake_read(x->b->o.lake, &r, x->d);
 	}
 	return st == TN_OK ? write_slice(x) : st;
 }
@@ -163,30 +91,40 @@ publish(struct rebuild *x)
 	for (uint32_t i = first; i < first + n; i++)
 		tn_batch_change_drop(&x->change, x->base->files[i].id);
 	snprintf(detail, sizeof detail, "%llu rows of %s from bronze, version "
-	    "%u", (unsigned long long)x->change.rows, x->s->table->name,
-	    (unsigned)x->s->version);
+	    "%u; %llu of them were prepared",
+	    (unsigned long long)x->change.rows, x->s->table->name,
+	    (unsigned)x->s->version, (unsigned long long)x->adopted.rows);
+	tn_os_crash_point("adopt_before");
 	return tn_batch_change_publish(&x->change, x->base->lsn, NULL, 0,
 	    detail);
 }
 
 static enum tn_status
-rebuild_one(struct rebuild *x)
+make_silver(struct rebuild *x)
 {
-	const char *name = x->s->table->name;
-	uint64_t run = 0;
-	enum tn_status st = tn_batch_run_begin(x->b, "recompute",
-	    "definition", name, 0, x->base->lsn, &run);
+	enum tn_status st = tn_batch_adopt(&x->change, x->s, &x->adopted,
+	    &x->m.after);
 
-	tn_say(TN_INFO, "batch", "the definition of %s changed: its silver "
-	    "files are made anew from bronze", name);
-	tn_batch_change_begin(&x->change, x->b, x->base->lsn, run);
+	x->m.b = x->b;
+	x->m.s = x->s;
+	x->m.label = x->change.label;
+	x->m.lsn = x->base->lsn;
+	x->m.full = write_slice;
+	x->m.arg = x;
+	x->m.d = x->d;
+	tn_batch_remake_begin(&x->m);
 	if (st == TN_OK)
 		st = write_all(x);
-	if (st == TN_OK)
-		st = publish(x);
-	else
-		tn_batch_change_undo(&x->change);
-	if (st != TN_OK && x->d->message[0] == '\0')
+	tn_batch_remake_end(&x->m);
+	return st;
+}
+
+static void
+say_failed(struct rebuild *x, enum tn_status st, uint64_t run)
+{
+	const char *name = x->s->table->name;
+
+	if (x->d->message[0] == '\0')
 		tn_diag_set(x->d, st, "rebuild_failed", "silver of %s could "
 		    "not be made anew from bronze: %s", name,
 		    tn_status_text(st));
@@ -196,13 +134,32 @@ rebuild_one(struct rebuild *x)
 		    "rows are made anew from bronze: put that file back from a "
 		    "backup, or go back to the definition before, with which "
 		    "Tarn starts", name);
-	if (st != TN_OK && run != 0 && tn_catalog_run_end(x->b->o.catalog,
-	    run, TN_RUN_FAILED, tn_os_wall_us(), 0, 0,
-	    x->d->message) != TN_OK)
+	if (run != 0 && tn_catalog_run_end(x->b->o.catalog, run,
+	    TN_RUN_FAILED, tn_os_wall_us(), 0, 0, x->d->message) != TN_OK)
 		tn_say(TN_WARN, "batch", "run %llu stays open",
 		    (unsigned long long)run);
-	drop_silver(x);
-	tn_free(x->silver);
+}
+
+static enum tn_status
+rebuild_one(struct rebuild *x)
+{
+	uint64_t run = 0;
+	enum tn_status st = tn_batch_run_begin(x->b, "recompute",
+	    "definition", x->s->table->name, 0, x->base->lsn, &run);
+
+	tn_say(TN_INFO, "batch", "the definition of %s changed: its silver "
+	    "files are made anew from bronze", x->s->table->name);
+	tn_batch_change_begin(&x->change, x->b, x->base->lsn, run);
+	if (st == TN_OK)
+		st = make_silver(x);
+	if (st == TN_OK)
+		st = publish(x);
+	else
+		tn_batch_change_undo(&x->change);
+	tn_batch_adopted_end(&x->change, x->s, &x->adopted, st == TN_OK);
+	tn_os_crash_point("adopt_after");
+	if (st != TN_OK)
+		say_failed(x, st, run);
 	tn_batch_change_fini(&x->change);
 	return st;
 }
@@ -291,15 +248,10 @@ tn_batch_rebuild(struct tn_batch_jobs *b, struct tn_diag *d)
 	for (uint32_t i = 0; st == TN_OK && i < m->stream_count; i++) {
 		struct rebuild x = { .b = b, .s = &m->streams[i], .d = d };
 		x.base = tn_catalog_snapshot(b->o.catalog);
-		if (is_outdated(x.base, x.s)) {
-			x.reader = tn_governance_reader_new(m->streams,
-			    m->stream_count);
-			x.arena = tn_arena_new(1 << 16);
+		if (is_outdated(x.base, x.s))
 			st = rebuild_one(&x);
-			tn_arena_free(x.arena);
-			tn_governance_reader_free(x.reader);
-		}
 		tn_catalog_snapshot_put(x.base);
 	}
-	return st;
+	/* Of definitions that this start does not have. */
+	return st == TN_OK ? tn_batch_prepared_drop(b, NULL, 0) : st;
 }

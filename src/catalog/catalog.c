@@ -94,6 +94,18 @@ static const char *const schema_steps[] = {
 
     "ALTER TABLE cost ADD COLUMN cold INTEGER NOT NULL DEFAULT 0;"
     "PRAGMA user_version = 6;",
+
+    "CREATE TABLE prepared (object INTEGER PRIMARY KEY,"
+    " version INTEGER NOT NULL, lsn INTEGER NOT NULL, sum INTEGER NOT NULL);"
+    "CREATE TABLE prepared_file (id INTEGER PRIMARY KEY,"
+    " tier INTEGER NOT NULL, object INTEGER NOT NULL,"
+    " version INTEGER NOT NULL, partition TEXT NOT NULL,"
+    " path TEXT NOT NULL UNIQUE, rows INTEGER NOT NULL,"
+    " bytes INTEGER NOT NULL, crc INTEGER NOT NULL,"
+    " time_min INTEGER NOT NULL, time_max INTEGER NOT NULL,"
+    " lsn_min INTEGER NOT NULL, lsn_max INTEGER NOT NULL);"
+    "CREATE INDEX prepared_of ON prepared_file (object, partition);"
+    "PRAGMA user_version = 7;",
 };
 #define SCHEMA_VERSION ((int)TN_COUNT(schema_steps))
 
@@ -554,6 +566,29 @@ tn_catalog_define(struct tn_catalog *c, enum tn_catalog_kind kind,
 		    (int64_t)out->id);
 	if (st == TN_OK && out->changed)
 		st = tn_catalog_seal(c, c->now);
+	return tn_catalog_end(c, st);
+}
+
+enum tn_status
+tn_catalog_foresee(struct tn_catalog *c, enum tn_catalog_kind kind,
+    const char *name, const char *definition, struct tn_catalog_object *out)
+{
+	bool same = false;
+	enum tn_status st = tn_catalog_begin(c);
+
+	memset(out, 0, sizeof *out);
+	if (st != TN_OK)
+		return st;
+	st = find_object(c, kind, name, definition, out, &same);
+	if (st == TN_END)
+		st = TN_ENOTFOUND;
+	if (st == TN_OK && !same) {
+		out->changed = true;
+		st = find_version(c, kind, out->id, definition,
+		    &out->version);
+	}
+	if (st == TN_OK && out->version == 0)
+		st = add_version(c, out->id, definition, &out->version);
 	return tn_catalog_end(c, st);
 }
 

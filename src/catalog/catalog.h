@@ -35,6 +35,11 @@ struct tn_catalog_object {
 TN_MUST_USE enum tn_status tn_catalog_define(struct tn_catalog *cat,
     enum tn_catalog_kind kind, const char *name, const char *definition,
     const char *comment, struct tn_catalog_object *out);
+/* The version that define would give, noted so that it will; but the object
+ * keeps the one it has. Not for views. TN_ENOTFOUND: there is no such object. */
+TN_MUST_USE enum tn_status tn_catalog_foresee(struct tn_catalog *cat,
+    enum tn_catalog_kind kind, const char *name, const char *definition,
+    struct tn_catalog_object *out);
 struct tn_catalog_name {
 	uint32_t id;
 	enum tn_catalog_kind kind;
@@ -169,6 +174,8 @@ struct tn_catalog_publication {
 	int64_t corrections_keep_us;   /* Older ones are dropped; 0: none. */
 	const struct tn_catalog_value *values;
 	uint32_t value_count;
+	uint32_t adopted;        /* What is prepared of this object ends; 0: of
+	                            none. Its files may be among ${add}. */
 };
 /* All or nothing. After TN_OK the new snapshot is in force and on disk; after
  * a failure the old one is, and the files of ${p} may be removed. But
@@ -215,10 +222,35 @@ TN_MUST_USE enum tn_status tn_catalog_copy(struct tn_catalog *cat,
  * TN_ENOTFOUND. */
 TN_MUST_USE enum tn_status tn_catalog_file_named(struct tn_catalog *cat,
     const char *path, struct tn_catalog_file *out);
-/* Paths of all files on disk that the catalog knows (visible or dropped),
- * sorted by bytes. */
+/* Paths of all files on disk that the catalog knows (visible, dropped or
+ * prepared), sorted by bytes. */
 TN_MUST_USE enum tn_status tn_catalog_paths(struct tn_catalog *cat,
     struct tn_arena *a, const char ***paths, uint32_t *count);
+
+/* ---- prepared --------------------------------------------------------- */
+
+/* Silver of a definition that is not in force yet: no snapshot has its files,
+ * but tn_catalog_paths names them. At most one version of an object. */
+struct tn_catalog_prepared {
+	uint32_t object;
+	uint32_t version;
+	uint64_t lsn;            /* All rows up to it are in the files. */
+	uint32_t files;          /* Set by the list. */
+	uint64_t rows;           /* Of the files; set by the list. */
+};
+/* More files, and how far they come. */
+TN_MUST_USE enum tn_status tn_catalog_prepared_note(struct tn_catalog *cat,
+    const struct tn_catalog_prepared *p, const struct tn_catalog_file *files,
+    uint32_t count);
+TN_MUST_USE enum tn_status tn_catalog_prepared(struct tn_catalog *cat,
+    struct tn_arena *a, struct tn_catalog_prepared **out, uint32_t *count);
+/* Its files, without ids. TN_ECORRUPT: they are not what was noted. */
+TN_MUST_USE enum tn_status tn_catalog_prepared_files(struct tn_catalog *cat,
+    const struct tn_catalog_prepared *p, struct tn_arena *a,
+    struct tn_catalog_file **out, uint32_t *count);
+/* None of it is known any more; then remove the files. */
+TN_MUST_USE enum tn_status tn_catalog_prepared_forget(struct tn_catalog *cat,
+    uint32_t object);
 
 /* ---- cost ------------------------------------------------------------ */
 

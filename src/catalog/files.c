@@ -296,6 +296,8 @@ publish_in_transaction(struct tn_catalog *c,
 		st = add_files(c, p, sequence);
 	if (st == TN_OK)
 		st = drop_files(c, p, sequence);
+	if (st == TN_OK && p->adopted != 0)
+		st = tn_catalog_prepared_end(c, p->adopted);
 	for (uint32_t i = 0; st == TN_OK && i < p->offset_count; i++)
 		st = tn_catalog_run(c, "INSERT INTO stream_offset"
 		    " VALUES (?, ?) ON CONFLICT (stream)"
@@ -471,7 +473,8 @@ tn_catalog_paths(struct tn_catalog *c, struct tn_arena *a,
 	uint32_t cap = 64;
 	const char **list = tn_alloc(cap * sizeof *list);
 	enum tn_status st = tn_catalog_prepare(c, &stmt,
-	    "SELECT path FROM file ORDER BY path", "");
+	    "SELECT path FROM file UNION SELECT path FROM prepared_file"
+	    " ORDER BY path", "");
 
 	*count = 0;
 	while (st == TN_OK) {

@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -131,21 +132,37 @@ open_socket(struct address *a)
 	return -error;
 }
 
+/* The one that the program had before it started itself anew. */
+static int
+take_socket(const char *name, struct address *a)
+{
+	int fd = tn_net_hand_take(name);
+
+	a->bytes = sizeof a->u;
+	return fd >= 0 && getsockname(fd, &a->u.any, &a->bytes) == 0 ? fd :
+	    -1;
+}
+
 enum tn_status
 tn_http_listen(struct tn_http *h, struct tn_diag *d)
 {
 	struct address a;
+	char name[160];
 	enum tn_status st = parse(&a, h->o.listen, d);
 
 	if (st != TN_OK)
 		return st;
 	h->loopback = a.loopback;
-	h->listen_fd = open_socket(&a);
+	snprintf(name, sizeof name, "http/%s", h->o.listen);
+	h->listen_fd = take_socket(name, &a);
+	if (h->listen_fd < 0)
+		h->listen_fd = open_socket(&a);
 	if (h->listen_fd < 0) {
 		int error = -h->listen_fd;
 		h->listen_fd = -1;
 		return fail(h, error, d);
 	}
+	tn_net_hand_note(name, h->listen_fd);
 	h->port = ntohs(a.u.any.sa_family == AF_INET6 ? a.u.v6.sin6_port :
 	    a.u.v4.sin_port);
 	tn_assert(h->port != 0);

@@ -449,8 +449,10 @@ tn_http_drain(struct tn_http *h)
 	h->draining = true;
 	tn_http_set_ready(h, false);
 	fd = MHD_quiesce_daemon(h->daemon);
-	if (fd != MHD_INVALID_SOCKET)
+	if (fd != MHD_INVALID_SOCKET) {
+		tn_net_hand_gone(fd);
 		(void)close(fd);
+	}
 	tn_http_sse_end(h);
 	tn_http_kick(h);
 }
@@ -500,8 +502,10 @@ tn_http_free(struct tn_http *h)
 	tn_net_timer_free(h->sweep);
 	if (h->daemon != NULL)
 		MHD_stop_daemon(h->daemon);
-	if (h->listen_fd >= 0)
+	if (h->listen_fd >= 0) {
+		tn_net_hand_gone(h->listen_fd);
 		(void)close(h->listen_fd);
+	}
 	/* What its threads post is run when the loop is settled. */
 	tn_net_pool_free(h->files);
 	h->files = NULL;

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include <uv.h>
@@ -223,11 +224,15 @@ open_socket(struct tn_net_addr *a, bool any)
 
 /* A listening socket, or -1 with errno. */
 static int
-open_at(const char *address, struct tn_net_addr *a)
+open_at(const char *address, const char *name, struct tn_net_addr *a)
 {
-	int fd = open_socket(a, address[0] == ':');
+	int fd = tn_net_hand_take(name);
 	int on = 1, error;
 
+	if (fd >= 0 && getsockname(fd, (struct sockaddr *)&a->at,
+	    &a->n) == 0)
+		return fd;
+	fd = open_socket(a, address[0] == ':');
 	if (fd < 0)
 		return -1;
 	/* A restart does not wait for the connections of the last run. */
@@ -278,6 +283,7 @@ tn_net_listener_new(struct tn_net_listener **out, struct tn_net_loop *loop,
 	struct tn_net_hub *hub = tn_net_loop_hub(loop);
 	struct tn_net_listener *l;
 	struct tn_net_addr a;
+	char name[160];
 	int fd;
 
 	tn_assert(o->accepted != NULL && o->connections_max > 0);
@@ -286,7 +292,8 @@ tn_net_listener_new(struct tn_net_listener **out, struct tn_net_loop *loop,
 		return tn_diag_set(d, TN_EINVAL, "bad_address",
 		    "%s: not an address like 127.0.0.1:1883 or [::]:1883",
 		    o->address);
-	fd = open_at(o->address, &a);
+	snprintf(name, sizeof name, "tcp/%s", o->address);
+	fd = open_at(o->address, name, &a);
 	if (fd < 0)
 		return refuse(o->address, errno, d);
 	l = tn_zalloc(sizeof *l);
@@ -304,6 +311,7 @@ tn_net_listener_new(struct tn_net_listener **out, struct tn_net_loop *loop,
 		l->o.handshake_ms = HANDSHAKE_MS;
 	l->hub = hub;
 	l->fd = fd;
+	tn_net_hand_note(name, fd);
 	l->port = port_of(&a);
 	l->refs = 1;
 	l->poll.data = l;
@@ -335,6 +343,7 @@ tn_net_listener_free(struct tn_net_listener *l)
 	l->freed = true;
 	tn_net_stream_orphan(l->hub, &l->parent);
 	(void)uv_poll_stop(&l->poll);
+	tn_net_hand_gone(l->fd);
 	(void)close(l->fd);
 	tn_net_timer_free(l->rest);
 	tn_free((char *)l->o.address);

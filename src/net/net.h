@@ -76,6 +76,21 @@ void tn_net_loop_on_turn(struct tn_net_loop *l, void (*turn)(void *arg),
 void tn_net_loop_on_signal(struct tn_net_loop *l, int signum,
     void (*signalled)(int signum, void *arg), void *arg);
 
+/* ---- listening sockets that outlive the program ------------------------ */
+
+/* For who makes a listening socket: the one that the program before left under
+ * that name ("http/127.0.0.1:8420"), or -1; a new or taken one is noted; before
+ * it is closed it is gone. At most 8. See hand.c. Loop thread, as all of it. */
+int tn_net_hand_take(const char *name);
+void tn_net_hand_note(const char *name, int fd);
+void tn_net_hand_gone(int fd);
+/* For who starts the program anew: all that is noted stays open; right before
+ * exec. */
+void tn_net_hand_keep(void);
+void tn_net_hand_pass(void);
+/* After all listen: what nobody took is closed. */
+void tn_net_hand_end(void);
+
 /* ---- byte streams: TCP, with or without TLS --------------------------- */
 
 /* A listener accepts on ${address} ("127.0.0.1:1883", "[::]:1883", ":1883")

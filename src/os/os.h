@@ -151,6 +151,12 @@ void tn_os_thread_background(void);
  * process may; UINT64_MAX: any number. */
 uint64_t tn_os_files_max(void);
 
+/* The program anew in this process, with these words: SIGTERM and SIGINT are
+ * held back from hold on, which is when the last of it ends; again comes back
+ * only when it fails. */
+void tn_os_again_hold(void);
+enum tn_status tn_os_again(char *const *argv);
+
 /* A crash point: aborts the process with SIGKILL when the environment names
  * it (TARN_CRASH=name or name:count for the count-th passage). Costs one
  * load when unset. */

@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-static const struct tn_schema *
-silver_schema(const struct tn_sql_table *t)
+const struct tn_schema *
+tn_serving_silver_schema(const struct tn_sql_table *t)
 {
 	uint32_t n = t->schema->count;
 	struct tn_field *f = tn_alloc((n + TN_SQL_HIDDEN) * sizeof *f);
@@ -39,7 +39,7 @@ add_stream(struct tn_serving_model *m, const struct tn_sql_table *t,
 	s->table = t;
 	s->id = o.id;
 	s->version = o.version;
-	s->silver = silver_schema(t);
+	s->silver = tn_serving_silver_schema(t);
 	m->stream_count++;
 	return TN_OK;
 }

@@ -55,6 +55,10 @@ TN_MUST_USE enum tn_status tn_serving_model_new(
     struct tn_serving_model **out, struct tn_sql_pipeline *pipeline,
     struct tn_catalog *cat, struct tn_diag *d);
 void tn_serving_model_free(struct tn_serving_model *m);
+/* The shape of a table's silver: its columns, then the hidden ones. Free it with
+ * tn_free. */
+const struct tn_schema *tn_serving_silver_schema(
+    const struct tn_sql_table *t);
 /* How large one state of an exact aggregate may be in every view; 0: no
  * limit. Before the first fold. */
 void tn_serving_model_state_max(struct tn_serving_model *m, size_t bytes);

@@ -353,6 +353,19 @@ damage(struct fixture *f)
 	tn_catalog_snapshot_put(s);
 }
 
+static uint32_t
+prepared(struct fixture *f)
+{
+	struct tn_arena *a = tn_arena_new(256);
+	struct tn_catalog_prepared *all;
+	uint32_t count;
+
+	assert_int_equal(tn_catalog_prepared(f->a.catalog, a, &all, &count),
+	    TN_OK);
+	tn_arena_free(a);
+	return count;
+}
+
 static void
 refused(struct fixture *f)
 {
@@ -366,14 +379,20 @@ refused(struct fixture *f)
 	x = ask(f, "CREATE TABLE e (", true);
 	assert_int_equal(x.st, TN_EINVAL);
 	assert_non_null(strstr(x.d.message, "test.sql:1:"));
-	/* Tables wait for a start; nothing else is done either. */
+	/* Tables wait for a start: silver is prepared, nothing else is done. */
 	snprintf(text, sizeof text, "%s", w->text);
 	memcpy(strstr(text, "n < 80"), "n < 90", 6);
 	memcpy(strstr(text, "count(*) AS c"), "count(*) AS k", 13);
 	x = ask(f, text, true);
-	assert_int_equal(x.st, TN_ECONFLICT);
-	assert_string_equal(x.d.code, "needs_restart");
+	assert_int_equal(x.st, TN_OK);
+	assert_non_null(strstr(x.json, "\"restart\":false"));
+	assert_non_null(strstr(x.json, "restart Tarn to take it"));
+	assert_int_equal(prepared(f), 1);
 	check_views(f);
+	/* Not any more. */
+	x = ask(f, w->text, true);
+	assert_int_equal(x.st, TN_OK);
+	assert_int_equal(prepared(f), 0);
 	/* What silver gives cannot be compared with the raw bytes. */
 	damage(f);
 	snprintf(text, sizeof text, "%s", w->text);
