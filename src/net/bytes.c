@@ -3,7 +3,9 @@
  * A new chunk is as large as what is queued already (120 bytes to 64 KiB): a
  * short packet to each of ten thousand connections costs 120 bytes each (the
  * allocator has a quick way for those), a long answer few allocations. Chunks
- * are freed as soon as they are empty; nothing is moved. Out of memory is the
+ * are freed as soon as they are empty; nothing is moved. Some of the shortest
+ * are kept for whoever is next: an ack to each of fifty connections in a turn
+ * is more than the allocator's quick way has room for. Out of memory is the
  * caller's to handle: how much is queued depends on the peer. */
 #include "net/stream_int.h"
 
@@ -12,6 +14,7 @@
 enum {
 	CHUNK_MIN = 120,
 	CHUNK_MAX = 64 << 10,
+	SPARES_MAX = 256,       /* Of CHUNK_MIN each: 30 KiB. */
 };
 
 struct tn_net_chunk {
@@ -22,6 +25,48 @@ struct tn_net_chunk {
 	uint8_t p[];
 };
 
+#define SHORTEST (CHUNK_MIN - sizeof(struct tn_net_chunk))
+static struct {                 /* Of the loop. */
+	struct tn_net_chunk *first;
+	uint32_t n;
+} spares;
+
+static struct tn_net_chunk *
+chunk_alloc(size_t cap)
+{
+	struct tn_net_chunk *c = spares.first;
+
+	if (cap != SHORTEST || c == NULL)
+		return tn_try_alloc(sizeof *c + cap);
+	spares.first = c->next;
+	spares.n--;
+	return c;
+}
+
+static void
+chunk_free(struct tn_net_chunk *c)
+{
+	if (c->cap != SHORTEST || spares.n == SPARES_MAX) {
+		tn_free(c);
+		return;
+	}
+	c->next = spares.first;
+	spares.first = c;
+	spares.n++;
+}
+
+void
+tn_net_bytes_forget(void)
+{
+	while (spares.first != NULL) {
+		struct tn_net_chunk *c = spares.first;
+
+		spares.first = c->next;
+		tn_free(c);
+	}
+	spares.n = 0;
+}
+
 static struct tn_net_chunk *
 chunk_new(struct tn_net_bytes *b, size_t want)
 {
@@ -31,7 +76,7 @@ chunk_new(struct tn_net_bytes *b, size_t want)
 	cap = cap < CHUNK_MIN ? CHUNK_MIN : cap;
 	cap = cap > CHUNK_MAX ? CHUNK_MAX : cap;
 	cap -= sizeof *c;
-	c = tn_try_alloc(sizeof *c + cap);
+	c = chunk_alloc(cap);
 	if (c == NULL)
 		return NULL;
 	c->next = NULL;
@@ -107,7 +152,7 @@ tn_net_bytes_drop(struct tn_net_bytes *b, size_t n)
 		}
 		n -= here;
 		b->head = c->next;
-		tn_free(c);
+		chunk_free(c);
 	}
 	b->tail = NULL;
 	tn_assert(b->n == 0);

@@ -601,6 +601,7 @@ tn_net_hub_free(struct tn_net_hub *h)
 {
 	/* Or a stream's owner has not closed it. */
 	tn_assert(h->live == NULL);
+	tn_net_bytes_forget();
 	uv_close((uv_handle_t *)&h->more, hub_closed);
 }
 

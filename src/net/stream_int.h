@@ -30,6 +30,8 @@ struct tn_slice tn_net_bytes_front(const struct tn_net_bytes *b);
 int tn_net_bytes_iov(const struct tn_net_bytes *b, struct iovec *iov, int max);
 void tn_net_bytes_drop(struct tn_net_bytes *b, size_t n);
 void tn_net_bytes_fini(struct tn_net_bytes *b);
+/* Free what is kept for the next queues. */
+void tn_net_bytes_forget(void);
 
 /* ---- addresses (addr.c) ---------------------------------------------- */
 
