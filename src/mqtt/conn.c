@@ -584,7 +584,8 @@ take_packets(struct conn *c, struct tn_slice *in)
 {
 	enum tn_status st = TN_OK;
 	uint8_t reason = TN_MQTT_MALFORMED_PACKET;
-	struct turn turn = { 0, tn_os_mono_us(),
+	/* The time was asked for when the bytes came. */
+	struct turn turn = { 0, c->bytes_us,
 	    tn_mqtt_tree_visited(c->m->tree) };
 	size_t bytes;
 
@@ -656,7 +657,7 @@ hear(struct conn *c, size_t bytes, bool whole)
 	if (c->step != CONN_OPEN ||
 	    (!whole && c->unheard_bytes < PROGRESS_BYTES))
 		return;
-	c->heard_us = tn_os_mono_us();
+	c->heard_us = c->bytes_us;
 	c->unheard_bytes = 0;
 }
 
