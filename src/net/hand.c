@@ -41,7 +41,7 @@ put(struct socket *list, const char *name, int fd)
 	for (uint32_t i = 0; i < SOCKETS_MAX; i++) {
 		if (list[i].name[0] != '\0')
 			continue;
-		snprintf(list[i].name, NAME_BYTES, "%s", name);
+		memcpy(list[i].name, name, strnlen(name, NAME_BYTES - 1));
 		list[i].fd = fd;
 		return;
 	}

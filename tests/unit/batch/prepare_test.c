@@ -137,12 +137,14 @@ make(struct rig *g)
 	fault.left = -1;
 	memset(&between, 0, sizeof between);
 	rig_make(g, old_sql);
-	g->batch->o.young_files_max = 1000;
+	g->batch->o.young_files_max = 2;
 	for (uint32_t d = 1; d <= 4; d++) {
 		day(g, d, 1);
 		day(g, 5, 1);            /* The clock went back: files of bronze
-		                          * overlap. */
+		                          * overlap when they are merged. */
 		assert_int_equal(run(g, TN_BATCH_CUT), TN_OK);
+		if (d == 2)
+			g->batch->o.young_files_max = 1000;
 	}
 }
 
@@ -443,7 +445,7 @@ test_failures(void **state)
 	uint32_t failures = 0, partly = 0;
 
 	(void)state;
-	for (int k = 0; !done; k += k < 6 ? 1 : 5) {
+	for (int k = 0; !done; k++) {
 		struct rig g;
 		uint64_t rows, adopted;
 		enum tn_status st;
