@@ -94,17 +94,65 @@ tn_app_ahead_none(struct app *a, struct tn_diag *d)
 	return st;
 }
 
+/* ---- the start that takes it -------------------------------------------- */
+
+static uint64_t
+add_word(uint64_t words, const char *text)
+{
+	return tn_hash64(text, strlen(text) + 1, words);
+}
+
+uint64_t
+tn_app_settings_words(const struct tn_sql_pipeline *p)
+{
+	uint64_t words = p->setting_count;
+
+	for (uint32_t i = 0; i < p->setting_count; i++)
+		words = add_word(add_word(words, p->settings[i].name),
+		    p->settings[i].value);
+	return words;
+}
+
+static uint64_t
+all_words(const struct tn_sql_pipeline *p)
+{
+	uint64_t words = tn_app_settings_words(p);
+
+	for (uint32_t i = 0; i < p->table_count; i++)
+		words = add_word(add_word(words, p->tables[i]->name),
+		    p->tables[i]->definition);
+	for (uint32_t i = 0; i < p->view_count; i++)
+		words = add_word(add_word(words, p->views[i]->name),
+		    p->views[i]->definition);
+	return words;
+}
+
+/* Other settings may be what a start fails for (an address that is taken, a key
+ * that cannot be read), and nobody is there to see it. */
 bool
-tn_app_may_restart(const struct app *a)
+tn_app_may_restart(const struct app *a, const struct tn_sql_pipeline *p)
 {
 	return a->restart != NULL &&
-	    a->set.number[TN_SET_APPLY_RESTART] != 0;
+	    a->set.number[TN_SET_APPLY_RESTART] != 0 &&
+	    tn_app_settings_words(p) == a->settings_words;
+}
+
+bool
+tn_app_is_same(const struct tn_sql_pipeline *p,
+    const struct tn_sql_pipeline *now)
+{
+	return all_words(p) == all_words(now);
 }
 
 void
-tn_app_ahead_text(const struct app *a, struct tn_buf *out)
+tn_app_ahead_text(const struct app *a, const struct tn_sql_pipeline *p,
+    struct tn_buf *out)
 {
-	tn_buf_str(out, tn_app_may_restart(a) ? "the server restarts itself "
-	    "to take it\n" : "restart Tarn to take it: the start makes what "
-	    "is left\n");
+	bool others = tn_app_settings_words(p) != a->settings_words;
+
+	tn_buf_str(out, tn_app_may_restart(a, p) ? "the server restarts "
+	    "itself to take it\n" : others ? "settings (ALTER SYSTEM) are "
+	    "others, too: restart Tarn to take it, the start makes what is "
+	    "left\n" : "restart Tarn to take it: the start makes what is "
+	    "left\n");
 }

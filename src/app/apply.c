@@ -290,6 +290,26 @@ swap(struct work *w)
 static void put_applied(struct work *w, const struct tn_app_plan *plan);
 static void end(struct work *w);
 
+/* The start reads the folder, and that was a while ago. */
+static enum tn_status
+look_again(struct work *w)
+{
+	struct tn_sql_pipeline *now = NULL;
+	enum tn_status st;
+
+	w->count = 0;
+	st = load(w, &now);
+	if (st == TN_OK && !tn_app_is_same(w->coming, now)) {
+		tn_diag_hint(&w->d, "tarn plan shows what it would be now; "
+		    "apply goes on with what is prepared and still wanted");
+		st = tn_diag_set(&w->d, TN_ECONFLICT, "folder_changed",
+		    "the configuration folder is no longer what silver was "
+		    "prepared for; the server goes on as it was");
+	}
+	tn_sql_pipeline_free(now);
+	return st;
+}
+
 /* On the batch thread. */
 static void
 prepared(void *arg, const struct tn_batch_report *r)
@@ -299,14 +319,18 @@ prepared(void *arg, const struct tn_batch_report *r)
 	w->st = r->status;
 	w->d = r->diag;
 	w->run = r->run;
-	w->restart = r->status == TN_OK && tn_app_may_restart(w->a);
 	tn_buf_add(&w->text, r->text.p, r->text.n);
-	if (r->status == TN_OK) {
-		tn_app_ahead_text(w->a, &w->text);
+	if (w->st == TN_OK && tn_app_may_restart(w->a, w->coming)) {
+		w->st = look_again(w);
+		w->restart = w->st == TN_OK;
+	}
+	if (w->st == TN_OK) {
+		tn_app_ahead_text(w->a, w->coming, &w->text);
 		put_applied(w, &w->plan);
 	} else {
-		tn_say(TN_WARN, "app", "apply: %s", r->diag.message);
+		tn_say(TN_WARN, "app", "apply: %s", w->d.message);
 	}
+	__atomic_store_n(&w->a->preparing, 0, __ATOMIC_RELEASE);
 	end(w);
 }
 
@@ -322,13 +346,16 @@ prepare(struct work *w, struct tn_sql_pipeline *p,
 
 	w->coming = p;
 	st = tn_app_ahead_list(w->a, p, plan, &w->ahead, &w->d);
-	if (st == TN_OK && w->ahead.count == 0 && !tn_app_may_restart(w->a))
+	if (st == TN_OK && w->ahead.count == 0 && !tn_app_may_restart(w->a,
+	    p))
 		return refuse(w, plan);
 	w->plan = *plan;
+	__atomic_store_n(&w->a->preparing, 1, __ATOMIC_RELEASE);
 	if (st == TN_OK)
 		st = tn_batch_post(w->a->batch, &q);
 	if (st == TN_OK)
 		return TN_END;
+	__atomic_store_n(&w->a->preparing, 0, __ATOMIC_RELEASE);
 	memset(&w->plan, 0, sizeof w->plan);
 	return st == TN_EFULL ? tn_diag_set(&w->d, st, "overloaded",
 	    "too many batch jobs wait already") : st;
@@ -340,6 +367,12 @@ apply(struct work *w, struct tn_sql_pipeline *p,
 {
 	enum tn_status st;
 
+	if (__atomic_load_n(&w->a->preparing, __ATOMIC_ACQUIRE) != 0) {
+		tn_sql_pipeline_free(p);
+		tn_diag_hint(&w->d, "wait for its run, or CALL cancel(run)");
+		return tn_diag_set(&w->d, TN_ECONFLICT, "apply_under_way",
+		    "another apply prepares changed tables");
+	}
 	if (plan->restart)
 		return prepare(w, p, plan);
 	st = tn_app_ahead_none(w->a, &w->d);

@@ -42,6 +42,7 @@ load_config(struct app *a, const struct tn_app_args *args, bool demo,
 		return st;
 	tn_app_settings_init(&a->set);
 	st = tn_app_settings_apply(&a->set, p, d);
+	a->settings_words = tn_app_settings_words(p);
 	a->pipeline = p;
 	return st;
 }
@@ -311,7 +312,10 @@ start_anew(const struct tn_app_args *args)
 	tn_say(TN_INFO, "app", "stopped: the log is synced; starting anew");
 	fflush(stdout);
 	tn_net_hand_pass();
-	(void)tn_os_again(args->argv);
+	if (tn_os_again(args->argv) == TN_ECLOSED) {
+		tn_say(TN_INFO, "app", "stopped: it was told to end");
+		return TN_EXIT_OK;
+	}
 	tn_say(TN_ERROR, "app", "it could not be started anew");
 	return TN_EXIT_FAILED;
 }

@@ -53,6 +53,8 @@ struct app {
 	 * Loop thread. */
 	void (*restart)(struct app *a);
 	bool again;
+	uint64_t settings_words;         /* Of the text that it began with. */
+	uint32_t preparing;              /* Atomic: an apply that takes long. */
 	struct tn_net_actor *backup;     /* Made by the first one; calls. */
 	uint32_t backup_stop;            /* Atomic. */
 	struct tn_objects *objects;
@@ -122,8 +124,13 @@ void tn_app_ahead_fini(struct tn_batch_prepare *x);
 TN_MUST_USE enum tn_status tn_app_ahead_none(struct app *a,
     struct tn_diag *d);
 /* How the start comes. */
-bool tn_app_may_restart(const struct app *a);
-void tn_app_ahead_text(const struct app *a, struct tn_buf *out);
+uint64_t tn_app_settings_words(const struct tn_sql_pipeline *p);
+bool tn_app_may_restart(const struct app *a, const struct tn_sql_pipeline *p);
+void tn_app_ahead_text(const struct app *a, const struct tn_sql_pipeline *p,
+    struct tn_buf *out);
+/* Whether ${now} has the definitions and settings of ${p}. */
+bool tn_app_is_same(const struct tn_sql_pipeline *p,
+    const struct tn_sql_pipeline *now);
 
 /* ---- memory.c -------------------------------------------------------- */
 

@@ -30,6 +30,7 @@
 #define STEP_US INT64_C(25000)
 #define PIECE_ROWS 20000
 #define PASSES_MAX 20                /* Over what cuts add meanwhile. */
+#define ROUNDS_MAX 2                 /* Over tables that were done. */
 
 struct tn_batch_preparing {
 	struct tn_batch_jobs *b;
@@ -37,7 +38,7 @@ struct tn_batch_preparing {
 	const char *reason;
 	struct tn_batch_report *r;
 	uint32_t at;                     /* Of the tables. */
-	uint32_t passes;
+	uint32_t passes, rounds;
 	bool begun, last_pass;
 	uint64_t run;
 	uint64_t read, total;            /* Rows of bronze. */
@@ -164,9 +165,15 @@ rows_after(const struct tn_catalog_snapshot *s, uint32_t object,
 	    &first);
 	uint64_t rows = 0;
 
-	for (uint32_t i = first; i < first + n; i++)
-		if (s->files[i].lsn_max > after)
-			rows += s->files[i].rows;
+	for (uint32_t i = first; i < first + n; i++) {
+		const struct tn_catalog_file *f = &s->files[i];
+		uint64_t all = f->lsn_max - f->lsn_min + 1;
+		/* Merged files reach far back: as if its rows lay evenly. */
+		uint64_t beyond = f->lsn_max <= after ? 0 :
+		    f->lsn_min > after ? all : f->lsn_max - after;
+		rows += beyond == 0 ? 0 : (uint64_t)((double)f->rows *
+		    (double)beyond / (double)all);
+	}
 	return rows;
 }
 
@@ -424,7 +431,9 @@ step(struct tn_batch_preparing *x, bool ticks)
 	if (step_table(x, tn_os_mono_us() + STEP_US))
 		return true;
 	end_table(x);
-	if (r->status == TN_OK && x->at == x->q->count && x->q->count > 1)
+	/* After some rounds the start makes what is left. */
+	if (r->status == TN_OK && x->at == x->q->count && x->q->count > 1 &&
+	    x->rounds++ < ROUNDS_MAX)
 		look_again(x);
 	return r->status == TN_OK && x->at < x->q->count;
 }

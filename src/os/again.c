@@ -16,6 +16,15 @@ set_mask(int how)
 	(void)sigprocmask(how, &set, NULL);
 }
 
+static bool
+is_pending(void)
+{
+	sigset_t set;
+
+	return sigpending(&set) == 0 && (sigismember(&set, SIGTERM) == 1 ||
+	    sigismember(&set, SIGINT) == 1);
+}
+
 void
 tn_os_again_hold(void)
 {
@@ -25,7 +34,10 @@ tn_os_again_hold(void)
 enum tn_status
 tn_os_again(char *const *argv)
 {
-	/* One that came meanwhile ends the program here. */
+	/* One that came meanwhile: process 1 of a container would be spared by
+	 * the default action. */
+	if (is_pending())
+		return TN_ECLOSED;
 	(void)signal(SIGTERM, SIG_DFL);
 	(void)signal(SIGINT, SIG_DFL);
 	set_mask(SIG_UNBLOCK);

@@ -153,7 +153,7 @@ uint64_t tn_os_files_max(void);
 
 /* The program anew in this process, with these words: SIGTERM and SIGINT are
  * held back from hold on, which is when the last of it ends; again comes back
- * only when it fails. */
+ * only when it fails, with TN_ECLOSED when one of them came meanwhile. */
 void tn_os_again_hold(void);
 enum tn_status tn_os_again(char *const *argv);
 

@@ -16,7 +16,7 @@ void __wrap_tn_net_loop_post(struct tn_net_loop *l, struct tn_net_job *job);
 void
 __wrap_tn_net_loop_post(struct tn_net_loop *l, struct tn_net_job *job)
 {
-	if (turn.hold && job == &b.m->asked_turn.job)
+	if (job == &b.m->asked_turn.job && turn.hold)
 		turn.job = job;
 	else
 		__real_tn_net_loop_post(l, job);

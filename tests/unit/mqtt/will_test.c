@@ -180,6 +180,7 @@ connects_wait_for_the_store(void **state)
 			client_cut(c[i]);
 	}
 	assert_in_range(answered, 5, 20);
+	run_turns(1000);                 /* All of it has come. */
 	clock_add_s(60);
 	run_turns(20);
 	assert_int_equal(c[ROUNDS - 1]->count, 0);
