@@ -505,8 +505,10 @@ tn_app_plan_text(const struct tn_app_plan *p, struct tn_buf *out)
 	else
 		tn_buf_printf(out, "%u changes, %u unchanged; %s\n",
 		    (unsigned)p->changes, (unsigned)(p->count - p->changes),
-		    p->restart || p->later == p->changes ? "restart to make "
-		    "them: the start builds what is new" : p->later > 0 ?
+		    p->restart ? "tarn apply prepares them and restarts the "
+		    "server in place, or restart to make them" :
+		    p->later == p->changes ? "restart to make them: the "
+		    "start builds what is new" : p->later > 0 ?
 		    "tarn apply makes them while it runs, but for options" :
 		    "tarn apply makes them while it runs");
 }

@@ -319,7 +319,7 @@ test('rows that retention has taken: their numbers stay, the rest goes', { timeo
   await t.stop();
 });
 
-const points = ['erase_rolled', 'erase_cut', 'erase_bronze', 'erase_silver', 'erase_gold', 'publish_before', 'publish_after', 'erase_published', 'erase_expired',
+const points = ['erase_rolled', 'erase_cut', 'erase_bronze', 'erase_silver', 'erase_gold', 'erase_unprepared', 'publish_before', 'publish_after', 'erase_published', 'erase_expired',
   'erase_forgotten', 'collect_unlinked:3', 'erase_collected', 'erase_renewed', 'publish_before:2', 'publish_after:2'];
 if (process.env.SOAK) points.push('erase_bronze:2', 'erase_silver:2', 'erase_gold:2', 'table_after', 'table_removed', 'table_metadata', 'table_delta', 'log_trimmed', 'log_segment_filled', 'log_segment_named');
 
@@ -340,7 +340,7 @@ test(`killed at ${points.length} steps: the rows are there, all of them, or gone
     await t.start();
     const left = await t.sql(`SELECT * FROM badge WHERE ${mine}`);
     assert.ok([0, 4].includes(left.length), `${point}: ${left.length} rows are left`);
-    const before = /rolled|cut|bronze|silver|gold|before$|log_/.test(point);
+    const before = /rolled|unprepared|cut|bronze|silver|gold|before$|log_/.test(point);
     assert.equal(left.length, before ? 4 : 0, point);
     assert.ok((await t.verify()).equal, point);
     if (before) assert.equal((await o.erase(mine)).status, 200, point);
