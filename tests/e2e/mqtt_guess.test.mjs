@@ -31,7 +31,9 @@ test('guessing is slowed by address, and told as such; a fleet is let in', { tim
   // Five are looked at; the fifth makes all others wait, on whatever port.
   const guesses = await knock(port, ...Array.from({ length: 12 }, (_, i) => `wrong ${i}`));
   const wrong = guesses.filter((x) => x === 0x86 || x === 4), busy = guesses.filter((x) => x === 0x89 || x === 3);
-  assert.deepEqual([wrong.length, busy.length], [5, 7], `${guesses}`);
+  assert.equal(wrong.length + busy.length, 12, `${guesses}`);
+  // A second after the fifth the next one is looked at: so long may looking take on a slow host.
+  assert.ok(wrong.length >= 5 && busy.length >= 3, `${guesses}`);
   await until(async () => (await knock(port, right))[0] === 0);
   await t.stop();
 });
