@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "batch_help.h"
+#include "fail_help.h"
 
 static const char sql[] =
     "CREATE TABLE ev (n int8 PRIMARY KEY, ts timestamptz NOT NULL, who text)"
@@ -19,29 +20,6 @@ static const char sql[] =
 
 /* ---- calls that fail -------------------------------------------------- */
 
-static struct {
-	int left;                /* Calls until one fails; -1: none does. */
-	uint32_t failed;
-} fault = { -1, 0 };
-
-static bool
-fails_now(void)
-{
-	if (fault.left < 0)
-		return false;
-	if (fault.left-- > 0)
-		return false;
-	fault.failed++;
-	return true;
-}
-
-#define WRAP(name, params, args) \
-	enum tn_status __real_##name params; \
-	enum tn_status __wrap_##name params; \
-	enum tn_status __wrap_##name params \
-	{ \
-		return fails_now() ? TN_EIO : __real_##name args; \
-	}
 WRAP(tn_lake_create, (struct tn_lake *l, const struct tn_lake_write *w,
     const struct tn_schema *s, struct tn_lake_writer **out), (l, w, s, out))
 WRAP(tn_lake_add, (struct tn_lake_writer *w, const struct tn_batch *b),

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "batch_help.h"
+#include "fail_help.h"
 
 #define EV "CREATE TABLE ev (n int8 PRIMARY KEY, ts timestamptz NOT NULL," \
 	" who text"
@@ -22,27 +23,6 @@ static const char other_sql[] = EV ", more text DEFAULT 'x'" WITH;
 
 /* ---- calls that fail, and what comes between ---------------------------- */
 
-static struct {
-	int left;                /* Calls until one fails; -1: none does. */
-	uint32_t failed;
-} fault = { -1, 0 };
-
-static bool
-fails_now(void)
-{
-	if (fault.left < 0 || fault.left-- > 0)
-		return false;
-	fault.failed++;
-	return true;
-}
-
-#define WRAP(name, params, args) \
-	enum tn_status __real_##name params; \
-	enum tn_status __wrap_##name params; \
-	enum tn_status __wrap_##name params \
-	{ \
-		return fails_now() ? TN_EIO : __real_##name args; \
-	}
 WRAP(tn_lake_sync, (struct tn_lake *l, bool cold), (l, cold))
 WRAP(tn_lake_put_days, (struct tn_lake *l, const struct tn_lake_write *w,
     struct tn_batch *const *b, uint32_t n, struct tn_lake_files *out),
