@@ -694,12 +694,18 @@ answer(struct tn_ingest_body *b)
 	b->done(b->arg, &r);
 }
 
-/* When nothing of the body is under way any more: answer or drop it. */
+/* When nothing of the body is under way any more: answer or drop it. Until
+ * then the place of what is back is free for more of it. */
 static void
 settle(struct tn_ingest_body *b)
 {
-	if (b->busy || b->chunks_out > 0)
+	if (b->busy)
 		return;
+	if (b->chunks_out > 0) {
+		go_on(b);
+		wake(b);
+		return;
+	}
 	if (b->aborted) {
 		free_body(b);
 		return;

@@ -13,7 +13,7 @@
 #include "ingest/ingest.h"
 
 #define TN_INGEST_DECODERS_MAX 8
-#define TN_INGEST_CHUNKS_MAX 4       /* Of one body, between two threads. */
+#define TN_INGEST_CHUNKS_MAX 8       /* Of one body, between two threads. */
 #define TN_INGEST_INBOX 65536        /* Bytes worth a decoder job. */
 #define TN_INGEST_INBOX_MAX 262144   /* Then feed says TN_EFULL. */
 #define TN_INGEST_SMALL 65536        /* Bodies that travel together. */
