@@ -20,7 +20,7 @@ export function ViewTable({ info, state, corrections, max }) {
 			aria-label=${`${info.options.title || info.name}, table`}>
 		<table class="grid"><thead><tr>${state.columns.map((/** @type {string} */ c,
 			/** @type {number} */ i) => html`<th key=${c} scope="col"
-			class=${isNumeric(state.types[i]) ? 'num' : ''}>${c}</th>`)}
+			class=${isNumeric(state.types[i]) ? 'num' : ''}>${c.split('_').map((w, k) => k > 0 ? html`_<wbr/>${w}` : w)}</th>`)}
 			<th scope="col">State</th></tr></thead>
 		<tbody>${t.rows.map((r, n) => html`<tr key=${state.key(r.row)} ...${opens(n, () => why(info, state, [r.row]))}>${r.row.map((v, i) => html`<td
 			class=${isNumeric(state.types[i]) ? 'num' : ''}>${cell(v, days && state.columns[i] === info.bucket ?
