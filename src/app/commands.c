@@ -289,15 +289,18 @@ tn_app_batch(const struct tn_app_args *a)
 	int rc;
 
 	tn_buf_printf(&path, "/api/v1/%s", cut ? "batch/run" : a->command);
-	for (uint32_t i = 0; !cut && i < a->word_count; i++) {
-		size_t name = strcspn(a->words[i], "=");
-		bool view = i == 0 && a->words[i][name] == '\0';
+	for (uint32_t i = 0; !cut && i < a->word_count + a->option_count;
+	    i++) {
+		const char *word = i < a->word_count ? a->words[i] :
+		    a->options[i - a->word_count];
+		size_t name = strcspn(word, "=");
+		bool view = i == 0 && word[name] == '\0';
 		tn_buf_printf(&path, "%c%.*s=", i == 0 ? '?' : '&',
-		    view ? 4 : (int)name, view ? "view" : a->words[i]);
+		    view ? 4 : (int)name, view ? "view" : word);
 		if (view)
-			tn_app_escape(&path, a->words[i]);
-		else if (a->words[i][name] == '=')
-			tn_app_escape(&path, a->words[i] + name + 1);
+			tn_app_escape(&path, word);
+		else if (word[name] == '=')
+			tn_app_escape(&path, word + name + 1);
 	}
 	rc = ask(a, &c, tn_buf_cstr(&path), &r);
 	if (rc == TN_EXIT_OK && tn_codec_json_parse(arena,

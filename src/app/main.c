@@ -25,9 +25,9 @@ static const char overview[] =
     "  sql        'SELECT ...' | 'COPY ...' | 'CALL ...'   --format "
     "table|csv|json|ndjson -o FILE\n"
     "  cut        log to lake now\n"
-    "  recompute  VIEW [from=T] [to=T] [dry_run=true]   its states anew "
+    "  recompute  VIEW [--from T] [--to T] [--dry-run]   its states anew "
     "from silver\n"
-    "  verify     [VIEW] [sample=0.1] [seed=N] [details=true]  compare with the "
+    "  verify     [VIEW] [--sample [0.1]] [--seed N] [--details]  compare with the "
     "raw bytes,\n"
     "                                            1 when different\n"
     "  plan       what --config would change of --data or --url; 2: "
@@ -115,6 +115,45 @@ take_flag(struct tn_app_args *a, const char *word)
 	return true;
 }
 
+/* verify and recompute have options of the statement they send; each is the
+ * word "name=value" that they take as well. */
+static const struct query_option {
+	const char *option, *name;
+	const char *without;         /* Value when there is none; NULL: needed. */
+} query_options[] = {
+	{ "--sample", "sample", "0.1" }, { "--details", "details", "true" },
+	{ "--dry-run", "dry_run", "true" }, { "--seed", "seed", NULL },
+	{ "--from", "from", NULL }, { "--to", "to", NULL },
+};
+
+/* How many arguments it takes: 0 when ${w} is no such option. */
+static int
+take_query_option(struct tn_app_args *a, const char *w, const char *next)
+{
+	static char made[TN_COUNT(query_options)][128];
+	size_t n = strcspn(w, "=");
+	const char *value = w[n] == '=' ? w + n + 1 : NULL;
+	bool number = next != NULL && next[0] >= '0' && next[0] <= '9';
+
+	if (strcmp(a->command, "verify") != 0 &&
+	    strcmp(a->command, "recompute") != 0)
+		return 0;
+	for (size_t i = 0; i < TN_COUNT(query_options); i++) {
+		const struct query_option *q = &query_options[i];
+		bool follows = value == NULL && (q->without == NULL ?
+		    next != NULL : number && strcmp(q->name, "sample") == 0);
+		if (strlen(q->option) != n || strncmp(w, q->option, n) != 0)
+			continue;
+		value = follows ? next : value != NULL ? value : q->without;
+		if (value == NULL || strlen(value) + 16 > sizeof made[i])
+			return 0;
+		snprintf(made[i], sizeof made[i], "%s=%s", q->name, value);
+		a->options[a->option_count++] = made[i];
+		return follows ? 2 : 1;
+	}
+	return 0;
+}
+
 static int
 usage(const char *what, const char *word)
 {
@@ -127,6 +166,7 @@ static int
 parse_args(struct tn_app_args *a, int argc, char **argv)
 {
 	char name[32];
+	int taken;
 
 	for (int i = 2; i < argc; i++) {
 		char *w = argv[i], *eq = strchr(w, '=');
@@ -138,6 +178,12 @@ parse_args(struct tn_app_args *a, int argc, char **argv)
 		}
 		if (take_flag(a, w))
 			continue;
+		taken = take_query_option(a, w, i + 1 < argc ? argv[i + 1] :
+		    NULL);
+		if (taken > 0) {
+			i += taken - 1;
+			continue;
+		}
 		if (eq != NULL && (size_t)(eq - w) < sizeof name) {
 			snprintf(name, sizeof name, "%.*s", (int)(eq - w), w);
 			if (take_option(a, name, eq + 1))

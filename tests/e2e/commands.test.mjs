@@ -101,6 +101,18 @@ test('load, sql, cut, recompute, verify, token, doctor against a running tarn', 
   const v = await command(['verify', ...url]);
   assert.equal(v.code, 0, v.out);
   assert.match(v.out, /bronze 5 = silver 3 \+ quarantined 1 \+ duplicates 1/);
+  // Options in any place, with = or without, are the words that the statement takes.
+  for (const words of [['--sample', 'visits_hourly'], ['visits_hourly', '--sample'], ['visits_hourly', '--sample', '0.5', '--seed', '7'], ['visits_hourly', '--sample=0.5', '--seed=7', '--details']]) {
+    const some = await command(['verify', ...words, '--json', ...url]);
+    assert.equal(some.code, 0, words.join(' ') + some.err);
+    assert.match(some.out, /visits_hourly/);
+    if (words.length > 3) assert.match(some.out, /seed=7|"seed":7/);
+  }
+  assert.match((await command(['verify', 'visits_hourly', '--details', ...url])).out, /equal/);
+  assert.equal((await command(['recompute', 'visits_hourly', '--from', '2026-03-01T00:00:00Z', '--to', '2026-04-01T00:00:00Z', '--dry-run', ...url])).code, 0);
+  const lacks = await command(['verify', 'visits_hourly', '--seed']);
+  assert.deepEqual([lacks.code, /--seed/.test(lacks.err)], [2, true]);
+  assert.equal((await command(['cut', '--sample', ...url])).code, 2);
   const token = JSON.parse((await command(['token', 'create', 'app', 'ingest', ...url])).out);
   assert.match(token.token, /^trn_/);
   assert.equal((await command(['token', 'revoke', String(token.id), ...url])).code, 0);
