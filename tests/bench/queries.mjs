@@ -47,10 +47,11 @@ const queries = [
   ['last event per person',
     'SELECT employee_id, last(door, ts) AS door, max(ts) AS ts FROM silver GROUP BY employee_id',
     'SELECT employee_id, arg_max(door, ts) AS door, max(ts) AS ts FROM silver GROUP BY employee_id'],
-  // Ranked; the reader takes the first ten of each day.
-  ['top doors per day',
+  // Tarn's reader takes the first ten of each day; DuckDB may leave out the others.
+  ['top ten doors per day',
     "SELECT date_bin('1 day', ts, 'epoch') AS day, door, count(*) AS n FROM silver GROUP BY day, door ORDER BY day, n DESC, door",
-    `SELECT ${at('day')}, door, n FROM (SELECT ${day}, door, count(*) AS n FROM silver GROUP BY ALL) ORDER BY t, n DESC, door`],
+    `SELECT ${at('day')}, door, n FROM (SELECT ${day}, door, count(*) AS n FROM silver GROUP BY ALL) QUALIFY row_number() OVER (PARTITION BY t ORDER BY n DESC, door) <= 10 ORDER BY t, n DESC, door`,
+    (list) => { const seen = new Map(); return list.filter(([d]) => { seen.set(d, (seen.get(d) ?? 0) + 1); return seen.get(d) <= 10; }); }],
   ['deduplicate by id',
     'SELECT count(DISTINCT event_id) AS n FROM silver',
     'SELECT count(DISTINCT event_id) AS n FROM silver'],
@@ -154,10 +155,10 @@ const ours = (v) => typeof v === 'string' && /^\d{4}-\d\d-\d\dT/.test(v) ? new D
 const same = (a, b) => a === b || String(a) === String(b) || (typeof a === 'number' && Math.abs(a - b) <= 1e-12 * Math.abs(b));
 
 /** Rows of both in one order, value by value. */
-function compare(name, sql, text, reader) {
+function compare(name, sql, text, reader, take) {
   const t = JSON.parse(text);
   if (t.truncated) fail(`${name}: Tarn's answer was cut off`);
-  const sets = [t.rows.map((r) => r.map(ours)), reader.getRows().map((r) => r.map(plain))];
+  const sets = [take(t.rows.map((r) => r.map(ours))), reader.getRows().map((r) => r.map(plain))];
   if (!/ORDER BY day/.test(sql)) for (const s of sets) s.sort((a, b) => { const x = a.slice(0, 2).join(), y = b.slice(0, 2).join(); return x < y ? -1 : x > y; });
   const [a, b] = sets;
   if (a.length !== b.length) fail(`${name}: ${a.length} rows, DuckDB has ${b.length}`);
@@ -178,10 +179,10 @@ await duck.run("SET threads = 1; SET TimeZone = 'UTC'");
 await duck.run(`CREATE VIEW silver AS SELECT * FROM read_parquet(${JSON.stringify(list.map((f) => f.path)).replaceAll("'", "''").replaceAll('"', "'")})`);
 const version = (await duck.runAndReadAll('SELECT version()')).getRows()[0][0];
 console.log(`queries: ${rows} rows in ${list.length} files, DuckDB ${version}, one thread each\t\t`);
-for (const [name, sql, theirs] of queries) {
+for (const [name, sql, theirs, take = (list) => list] of queries) {
   const t = await measure(() => askTarn(sql), cpuOfTarn);
   const d = await measure(() => askDuck(theirs), cpuOfThis);
-  compare(name, sql, t.answer, d.answer);
+  compare(name, sql, t.answer, d.answer, take);
   say(`${name}: DuckDB / Tarn`, d.best / t.best, 'times');
   say(`${name}: Tarn`, t.best, `s, ${t.cpu.toFixed(2)} CPU-s`);
   say(`${name}: DuckDB`, d.best, `s, ${d.cpu.toFixed(2)} CPU-s`);

@@ -144,7 +144,8 @@ class Life {
   async files(where, table, o, want) {
     const [tier, name] = table.split('/'), types = this.types(o);
     const list = (await this.t.ok('GET', `/api/v1/files?tier=${tier}&table=${name}`)).files.map((f) => this.lake(f.path));
-    const by = { hyparquet: () => parquet.hyparquet(list, types), 'DuckDB, hive partitions': () => parquet.duckdb(this.judge, list, types, o.time) };
+    const by = { hyparquet: () => parquet.hyparquet(list, types), 'DuckDB, hive partitions': () => parquet.duckdb(this.judge, list, types, o.time),
+      ...(this.python && { pyarrow: () => this.python.rows({ reader: 'pyarrow', files: list, types }) }) };
     for (const [reader, rows] of Object.entries(by))
       assert.deepEqual(this.digestOf(o, this.shown(o, await rows())), want, `${where}: files of ${table} by ${reader}`);
   }

@@ -59,6 +59,17 @@ def deltalake(q):
     return arrow(r, q['types'])
 
 
+def pyarrow_files(q):
+    """The files in force as they lie there: older ones lack younger columns."""
+    import pyarrow
+    import pyarrow.dataset as ds
+    if not q['files']:
+        return [], []
+    found = ds.dataset(q['files'], format='parquet', partitioning='hive')
+    schema = pyarrow.unify_schemas([found.schema] + [f.physical_schema for f in found.get_fragments()], promote_options='permissive')
+    return arrow(found.replace_schema(schema).to_table(), q['types'])
+
+
 duck = None
 
 
@@ -145,7 +156,7 @@ def spark_delta(q):
     return spark_frame(q, r.load(q['path']))
 
 
-readers = {'pyiceberg': pyiceberg, 'deltalake': deltalake, 'duckdb-iceberg': duck_iceberg, 'duckdb-delta': duck_delta,
+readers = {'pyarrow': pyarrow_files, 'pyiceberg': pyiceberg, 'deltalake': deltalake, 'duckdb-iceberg': duck_iceberg, 'duckdb-delta': duck_delta,
            'spark-iceberg': spark_iceberg, 'spark-delta': spark_delta}
 for line in sys.stdin:
     try:
