@@ -376,6 +376,19 @@ note_take(const struct work *w, uint64_t take)
 		x->take = take;
 }
 
+static void
+tell_repeated(struct work *w, const struct route *r)
+{
+	struct tn_ingest_outcome o = { .duplicates = 1,
+	    .now_us = tn_mqtt_now_us() };
+
+	tn_counter_add(w->m->repeated, 1);
+	tn_mqtt_saw(w->m->seen, w->conn, w->session,
+	    tn_ingest_route_stream(r->ingest), &o);
+	if (w->why == NULL)
+		w->why = tn_strdup("a repetition: the stream has it");
+}
+
 /* What ring.c remembers, for a message that may come again. False: it came
  * before and is committed. */
 static bool
@@ -393,11 +406,12 @@ look_back(struct part *part, const struct fresh *f,
 	part->hash = hash_of(f);
 	x = (struct sent){ .packet = w->packet, .qos = w->qos, .dup = f->dup,
 	    .bridge = w->conn->out != NULL, .hash = part->hash,
-	    .resends = &w->conn->resends };
+	    .ack = (uint32_t)(w->ack + 1), .resends = &w->conn->resends };
 	t = (struct taken){ .take = tn_mqtt_ring_has(s, r->ingest, &x),
-	    .hash = part->hash, .packet = w->packet };
+	    .hash = part->hash, .ack = x.ack, .packet = w->packet };
 	if (t.take != 0) {
 		note_take(w, t.take);
+		tell_repeated(w, r);
 		return false;
 	}
 	if (w->qos == 2)

@@ -29,6 +29,9 @@
 #define TURN_LOOK 16             /* so many packets; */
 #define NODES_A_TURN 20000       /* and so many of the tree of filters. */
 #define MORE_OPEN 64             /* See may_open. */
+#define ACK_BYTES 4              /* The least an ack has, */
+#define ACK_FRAME 6              /* in a frame of WebSocket; */
+#define RECORD_MORE 22           /* what TLS adds to one or to many. */
 #define PROGRESS_BYTES 1024      /* Of a long packet that is on its way. */
 
 /* ---- life ------------------------------------------------------------ */
@@ -72,6 +75,7 @@ stream_closed(void *arg, enum tn_status why)
 	struct conn *c = arg;
 	struct tn_mqtt *m = c->m;
 
+	c->reached = tn_net_stream_reached(c->stream);
 	c->stream = NULL;
 	tn_budget_set(&c->held, 0);
 	if (c->out != NULL)
@@ -294,11 +298,35 @@ send_ack(struct conn *c, const struct ack *a)
 		(void)!tn_mqtt_conn_send(c, &p);
 }
 
+static uint64_t
+end_of(const struct conn *c)
+{
+	return c->stream == NULL ? 0 : tn_net_stream_end(c->stream);
+}
+
+/* Bytes are all that is known of what is there, and not of which packets, so
+ * the most acks that fit into those behind. What else was written behind the
+ * last ack does not count, so whatever a client that sleeps was sent since. */
+uint64_t
+tn_mqtt_conn_unseen(const struct conn *c)
+{
+	const uint64_t heard = c->session == NULL || c->stream == NULL ?
+	    c->reached : tn_net_stream_heard(c->stream);
+	const uint64_t least = c->websocket ? ACK_FRAME : ACK_BYTES;
+	uint64_t n = c->ack_end > heard ? c->ack_end - heard : 0;
+
+	if (c->tls && n > RECORD_MORE)
+		n -= RECORD_MORE;
+	n = (n + least - 1) / least;
+	return c->ack_sent - (n < c->ack_sent ? n : c->ack_sent);
+}
+
 void
 tn_mqtt_conn_ack_end(struct conn *c, uint64_t number, uint8_t reason,
     const char *text)
 {
 	struct ack *a = ack_at(c, number);
+	const uint64_t before = end_of(c);
 
 	tn_assert(number - c->ack_first < c->ack_count && !a->ready);
 	a->ready = true;
@@ -317,6 +345,11 @@ tn_mqtt_conn_ack_end(struct conn *c, uint64_t number, uint8_t reason,
 		tn_free(a->text);
 		c->ack_first++;
 		c->ack_count--;
+	}
+	/* Else nothing left: the stream takes no more. */
+	if (end_of(c) > before) {
+		c->ack_end = end_of(c);
+		c->ack_sent = c->ack_first;
 	}
 	if (c->stalled && c->ack_count < c->m->o.inflight_max)
 		tn_mqtt_retry_in(c->m, 1);

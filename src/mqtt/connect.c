@@ -405,7 +405,7 @@ admit(struct conn *c, const struct tn_codec_mqtt_packet *p)
 		return;
 	}
 	take_limits(c, p);
-	c->resends = present && s->cut ? c->m->o.inflight_max : 0;
+	c->resends = present && s->unseen > 0 ? c->m->o.inflight_max : 0;
 	open_session(c, s, p);
 	tn_mqtt_session_keep(s, expiry_of(c, p));
 	if (s->kept) {
@@ -663,7 +663,9 @@ tn_mqtt_disconnected(struct conn *c)
 	if (s == NULL)
 		return;
 	c->session = NULL;
-	s->cut = !c->goodbye;
+	if (c->stream != NULL)
+		c->reached = tn_net_stream_reached(c->stream);
+	s->unseen = tn_mqtt_rings_settle(s, c);
 	s->last_us = tn_mqtt_now_us();
 	tn_mqtt_keep_sent(s);
 	tn_mqtt_session_detach(s);

@@ -259,7 +259,9 @@ tn_mqtt_session_store(struct session *s)
 		    x->retain_as_published << 3 | x->retain_handling << 4));
 		tn_buf_varint(out, x->id);
 	}
-	tn_buf_char(out, s->cut ? 1 : 0);
+	/* 1: as many as there are. */
+	tn_buf_varint(out, s->unseen == 0 ? 0 : s->unseen == UINT32_MAX ? 1 :
+	    UINT64_C(1) + s->unseen);
 	put(s->m, &k, out);
 }
 
@@ -448,6 +450,16 @@ set_expiry(struct session *s, int64_t expires_us, int64_t now_us)
 		s->expires_us = expires_us;
 }
 
+static uint32_t
+read_unseen(struct tn_cursor *c)
+{
+	uint64_t n = c->p < c->end ? tn_cursor_varint(c) : 0;
+
+	if (n == 0)
+		return 0;
+	return n == 1 || n > UINT32_MAX ? UINT32_MAX : (uint32_t)n - 1;
+}
+
 static bool
 load_session(void *arg, struct tn_slice key, struct tn_slice value)
 {
@@ -485,7 +497,7 @@ load_session(void *arg, struct tn_slice key, struct tn_slice value)
 	set_expiry(s, expires_us, l->now_us);
 	while (n-- > 0 && !c.failed)
 		lost += !load_subscription(s, &c);
-	s->cut = s->unsure || (c.p < c.end && tn_cursor_u8(&c) != 0);
+	s->unseen = s->unsure ? UINT32_MAX : read_unseen(&c);
 	l->dropped += lost;
 	if (lost > 0)
 		tn_mqtt_session_store(s);

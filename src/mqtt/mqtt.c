@@ -105,6 +105,9 @@ get_counters(struct tn_mqtt *m)
 	    NULL, "Messages not delivered: over a limit, or expired.");
 	m->refused = tn_counter_get(TN_COUNTER, "tarn_mqtt_refused_total",
 	    NULL, "Packets and connections refused.");
+	m->repeated = tn_counter_get(TN_COUNTER, "tarn_mqtt_repeated_total",
+	    NULL, "Messages that came again, and are rows of streams without "
+	    "primary key already.");
 }
 
 static void

@@ -241,6 +241,8 @@ struct will {
 struct taken {
 	uint64_t take;               /* QoS 2: its number; 0: QoS 1. */
 	uint32_t hash;
+	uint32_t ack;                /* Number of its ack over this connection,
+	                              * and one; 0: it came over another. */
 	uint16_t packet;             /* 0: not committed after all. */
 };
 struct ring {
@@ -249,10 +251,12 @@ struct ring {
 	struct session *session;
 	struct tn_ingest_route *route;
 	uint16_t *packets;
-	uint32_t *hashes;
+	uint32_t *hashes, *acks;
 	uint64_t *takes;             /* NULL: all of QoS 1. */
 	uint32_t count, cap, at;     /* at: the oldest, when full. */
 	uint64_t total;              /* Ever added. */
+	uint64_t unseen;             /* The first whose ack the client may not
+	                              * have seen; there is none: total. */
 	/* Of the connection that is session->opened: */
 	uint32_t opened;
 	uint64_t before;             /* total, as it began. */
@@ -306,8 +310,10 @@ struct session {
 	uint32_t opened;             /* Connections so far. */
 	bool doubt;                  /* A publish of it failed behind its
 	                              * streams: they may have it. */
-	bool cut;                    /* The last one ended without DISCONNECT,
-	                              * or owing acks: they may be lost. */
+	uint32_t unseen;             /* So many of the newest of each ring may
+	                              * come again without DUP, as the last
+	                              * connection ended before their acks
+	                              * were seen; UINT32_MAX: unknown. */
 	struct ring *rings;
 	struct will *will;
 	char *user;
@@ -410,6 +416,7 @@ struct sent {
 	bool dup;
 	bool bridge;                 /* Another broker sends it. */
 	uint32_t hash;
+	uint32_t ack;                /* As of struct taken. */
 	uint32_t *resends;           /* Of its connection. */
 };
 /* Was this very message of the session committed to the route's stream? 0: no;
@@ -422,6 +429,9 @@ struct tn_ingest_memo *tn_mqtt_ring_add(struct session *s,
 /* It was not committed after all. */
 void tn_mqtt_ring_drop(struct session *s, struct tn_ingest_route *r,
     uint16_t id, uint32_t hash);
+/* The connection ends: how many of the newest of each ring its client may not
+ * have seen acknowledged. */
+uint32_t tn_mqtt_rings_settle(struct session *s, const struct conn *c);
 void tn_mqtt_rings_free(struct session *s);
 
 /* ---- connections (conn.c, connect.c, ws.c) --------------------------- */
@@ -482,6 +492,11 @@ struct conn {
 	struct ack *acks;            /* A ring: acks_first .. + count. */
 	uint32_t ack_cap, ack_count;
 	uint64_t ack_first;          /* Number of the oldest. */
+	uint64_t ack_sent;           /* All before this one were written; */
+	uint64_t ack_end;            /* the last of them ended there, in bytes
+	                              * of the socket. */
+	uint64_t reached;            /* Those that the peer's system may have,
+	                              * once it has no session any more. */
 	uint32_t works;              /* Publishes on their way. */
 	uint32_t asked;              /* (UN)SUBSCRIBEs on their way. */
 	uint32_t unacked;            /* QoS 1 and 2 from the client, as its
@@ -523,6 +538,9 @@ uint64_t tn_mqtt_conn_ack_begin(struct conn *c, uint8_t type,
     uint16_t packet);
 void tn_mqtt_conn_ack_end(struct conn *c, uint64_t number, uint8_t reason,
     const char *text);
+/* Number of the first ack that the client may not have seen: its system has
+ * not said that it is there or, at the end, it cannot be there. */
+uint64_t tn_mqtt_conn_unseen(const struct conn *c);
 /* alias.c: the topic of an alias, or the alias of a topic. False: the
  * connection is ending. */
 bool tn_mqtt_alias_resolve(struct conn *c, struct tn_codec_mqtt_packet *p);
@@ -698,6 +716,7 @@ struct tn_mqtt {
 	bool draining;
 	struct tn_counter *connected, *sessions, *subscriptions, *kept;
 	struct tn_counter *queued, *received[3], *sent[3], *dropped, *refused;
+	struct tn_counter *repeated;
 };
 int64_t tn_mqtt_now_us(void);        /* Wall clock. */
 

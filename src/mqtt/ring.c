@@ -17,21 +17,30 @@
  *          has a number (take); a PUBREL writes its number to the store
  *          (session->released), so that an entry with a higher one is open.
  *          It says nothing whether DUP is set.
- *   QoS 1  DUP is set; or it is among the first messages of a connection
- *          that took up a session which was cut off (conn->resends), the entry
- *          is older than this connection, and entries are met in their order,
- *          as clients resend in the order of sending. So a client that
- *          forgets DUP makes no second row; and a new message is taken for
- *          an old one only if identifier, topic and payload are those of the
- *          newest use of the identifier, right after the session was cut.
+ *   QoS 1  DUP is set; or the client may not have seen its ack (unseen), it
+ *          is among the first messages of a connection (conn->resends) and
+ *          before any new one for this ring, and entries are met in their
+ *          order, as clients resend in the order of sending.
+ *
+ * The latter is for clients that forget DUP. By the standard what comes
+ * without it is new, and to lose it would be worse than to have it twice. So
+ * no more is unseen than must be: when a connection ends, the system knows how
+ * many bytes the other side's has acknowledged, hence which acks are there
+ * (tn_mqtt_conn_unseen; acks leave in the order of entries). A kill leaves no
+ * time for that: the note says how many were unseen when it was written, and
+ * there are none behind its commit.
  *
  * What another broker sends over a bridge may be a repetition of either QoS
  * that it does not know of: it may have forgotten in a crash what it sent,
- * even that it released it. So QoS 2 of a bridge has the rule of QoS 1, too.
+ * even that it was acknowledged or released. So QoS 2 of a bridge has the rule
+ * of QoS 1, too, and an entry that was seen may come again when no other one
+ * has its topic and payload: those of a sensor that says the same again and
+ * again are more likely new ones.
  *
  * Note: key "m:<stream>:<hash of the filter>:<session>", value: count, then of
  * each, oldest first: identifier (with QoS 2: + 65536), hash, and with QoS 2
- * its number less that of the one before (varint, u32, varint). */
+ * its number less that of the one before (varint, u32, varint); then how many
+ * of the newest are unseen. */
 #include "mqtt/mqtt_int.h"
 
 static void
@@ -60,8 +69,64 @@ item(const struct ring *r, uint32_t i)
 	uint32_t at = place(r, i);
 
 	return (struct taken){ r->takes == NULL ? 0 : r->takes[at],
-	    r->hashes[at], r->packets[at] };
+	    r->hashes[at], r->acks[at], r->packets[at] };
 }
+
+/* ---- what the client has seen ---------------------------------------- */
+
+/* With the first look of a connection: it has sent nothing of the ring yet. */
+static void
+begin(struct ring *r)
+{
+	if (r->opened == r->session->opened)
+		return;
+	r->opened = r->session->opened;
+	r->before = r->total;
+	r->next_again = 0;
+	for (uint32_t i = 0; i < r->count; i++)
+		r->acks[i] = 0;
+}
+
+/* What was not seen over an earlier connection, and did not come again over
+ * this one either, was seen after all once resends are over. */
+static void
+settle(struct ring *r, const struct conn *c)
+{
+	const uint64_t first = r->total - r->count;
+	uint32_t unseen;
+
+	begin(r);
+	if (r->unseen < first)
+		r->unseen = first;
+	if (c == NULL || r->unseen == r->total)
+		return;
+	unseen = (uint32_t)tn_mqtt_conn_unseen(c) + 1;
+	for (; r->unseen < r->total; r->unseen++) {
+		const uint32_t ack = r->acks[place(r,
+		    (uint32_t)(r->unseen - first))];
+		if (ack == 0 ? c->resends > 0 && r->unseen >= r->next_again :
+		    (int32_t)(ack - unseen) >= 0)
+			return;
+	}
+}
+
+uint32_t
+tn_mqtt_rings_settle(struct session *s, const struct conn *c)
+{
+	/* Of rings that are only in the log so far. */
+	uint64_t most = s->restored && c->resends > 0 ? s->unseen : 0;
+
+	for (struct ring *r = s->rings; r != NULL; r = r->next) {
+		settle(r, c);
+		if (c->goodbye)
+			r->unseen = r->total;
+		if (r->total - r->unseen > most)
+			most = r->total - r->unseen;
+	}
+	return c->goodbye ? 0 : (uint32_t)most;
+}
+
+/* ---- the note -------------------------------------------------------- */
 
 static void
 write_memo(struct tn_ingest_memo *memo, struct tn_buf *key,
@@ -71,6 +136,7 @@ write_memo(struct tn_ingest_memo *memo, struct tn_buf *key,
 	uint64_t before = 0;
 
 	tn_assert(r->session != NULL);
+	settle(r, r->session->conn);
 	write_key(r, key);
 	tn_buf_varint(value, r->count);
 	for (uint32_t i = 0; i < r->count; i++) {
@@ -82,6 +148,7 @@ write_memo(struct tn_ingest_memo *memo, struct tn_buf *key,
 		tn_buf_varint(value, t.take - before);
 		before = t.take;
 	}
+	tn_buf_varint(value, r->total - r->unseen);
 }
 
 static void
@@ -89,6 +156,7 @@ set(struct ring *r, uint32_t at, const struct taken *t)
 {
 	r->packets[at] = t->packet;
 	r->hashes[at] = t->hash;
+	r->acks[at] = t->ack;
 	if (r->takes != NULL)
 		r->takes[at] = t->take;
 }
@@ -98,6 +166,7 @@ free_items(struct ring *r)
 {
 	tn_free(r->packets);
 	tn_free(r->hashes);
+	tn_free(r->acks);
 	tn_free(r->takes);
 }
 
@@ -108,6 +177,7 @@ grow(struct ring *r, uint32_t cap)
 
 	r->packets = tn_alloc(cap * sizeof *r->packets);
 	r->hashes = tn_alloc(cap * sizeof *r->hashes);
+	r->acks = tn_alloc(cap * sizeof *r->acks);
 	if (old.takes != NULL)
 		r->takes = tn_alloc(cap * sizeof *r->takes);
 	for (uint32_t i = 0; i < r->count; i++) {
@@ -142,6 +212,7 @@ read_item(struct tn_cursor *c, uint64_t *before, struct taken *t)
 	t->packet = (uint16_t)packet;
 	t->hash = (uint32_t)tn_cursor_varint(c);
 	t->take = 0;
+	t->ack = 0;
 	if ((packet & OF_QOS_2) != 0)
 		t->take = *before += tn_cursor_varint(c);
 	return !c->failed;
@@ -171,6 +242,10 @@ load(struct ring *r)
 			if (t.take >= m->next_take && t.take < UINT64_MAX)
 				m->next_take = t.take + 1;
 		}
+		/* One of an earlier version ends here: all may be. */
+		n = c.p < c.end ? tn_cursor_varint(&c) : r->count;
+		n = n < r->session->unseen ? n : r->session->unseen;
+		r->unseen = r->total - (n < r->count ? n : r->count);
 	}
 	tn_buf_fini(&key);
 	tn_arena_free(a);
@@ -211,6 +286,17 @@ newest(const struct ring *r, uint16_t packet, struct taken *t,
 	return false;
 }
 
+/* Does no other entry have its topic and payload? */
+static bool
+is_single(const struct ring *r, uint32_t hash)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < r->count; i++)
+		n += r->hashes[i] == hash && r->packets[i] != 0;
+	return n == 1;
+}
+
 /* Is it the next of what the client sends again without saying so? */
 static bool
 in_order(struct ring *r, const struct sent *x, uint64_t number)
@@ -222,7 +308,16 @@ in_order(struct ring *r, const struct sent *x, uint64_t number)
 		*x->resends = 0;
 		return false;
 	}
-	return number >= r->next_again;
+	return number >= r->next_again && (number >= r->unseen ||
+	    (x->bridge && is_single(r, x->hash)));
+}
+
+/* It came again: its ack is another one now. */
+static void
+repeat(struct ring *r, const struct sent *x, uint64_t number)
+{
+	r->next_again = number + 1;
+	r->acks[place(r, (uint32_t)(number - (r->total - r->count)))] = x->ack;
 }
 
 /* Nearly all that comes can not be there. */
@@ -243,23 +338,19 @@ tn_mqtt_ring_has(struct session *s, struct tn_ingest_route *route,
 	uint64_t number = 0;
 	bool same;
 
-	if (r->opened != s->opened) {
-		r->opened = s->opened;
-		r->before = r->total;
-		r->next_again = 0;
-	}
+	begin(r);
 	if (!may_have(s, x) || !newest(r, x->packet, &t, &number))
 		return 0;
 	same = t.hash == x->hash && (t.take != 0) == (x->qos == 2);
 	if (x->qos == 2 && same && t.take > s->released)
 		return t.take;
 	if (x->qos == 1 && same && x->dup) {
-		r->next_again = number + 1;
+		repeat(r, x, number);
 		return 1;
 	}
 	if ((x->qos == 2 && !x->bridge) || !in_order(r, x, number) || !same)
 		return 0;
-	r->next_again = number + 1;
+	repeat(r, x, number);
 	return t.take != 0 ? t.take : 1;
 }
 
@@ -270,6 +361,8 @@ tn_mqtt_ring_add(struct session *s, struct tn_ingest_route *route,
 	struct ring *r = ring_of(s, route);
 
 	add(r, s->m->o.inflight_max, t);
+	/* What comes again comes before anything new. */
+	r->next_again = r->before;
 	return &r->memo;
 }
 

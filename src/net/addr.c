@@ -1,11 +1,17 @@
 /* addr: addresses as text and back. Numbers, "localhost" and an empty host
- * are understood here; other names are looked up by connect.c. */
+ * are understood here; other names are looked up by connect.c. And what a
+ * socket is told of how to talk to one, and tells of that. */
 #include "net/stream_int.h"
 
 #include <arpa/inet.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+
+enum { KEEP_IDLE_S = 60, KEEP_EVERY_S = 15, KEEP_TRIES = 4 };
 
 bool
 tn_net_addr_split(const char *text, char host[TN_NET_HOST_BYTES],
@@ -135,4 +141,68 @@ tn_net_addr_loopback(const struct sockaddr *a)
 		return false;
 	memcpy(&v6, a, sizeof v6);
 	return IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
+}
+
+bool
+tn_net_addr_near(int fd)
+{
+	struct sockaddr_storage at = { .ss_family = AF_UNSPEC };
+	socklen_t n = sizeof at;
+
+	return getpeername(fd, (struct sockaddr *)&at, &n) == 0 &&
+	    tn_net_addr_loopback((struct sockaddr *)&at);
+}
+
+/* Small packets leave at once; a peer that vanished is noticed. A socket that
+ * is not TCP has none of these, and needs none. */
+void
+tn_net_addr_options(int fd)
+{
+	static const struct {
+		int level, name, value;
+	} options[] = {
+		{ IPPROTO_TCP, TCP_NODELAY, 1 },
+		{ SOL_SOCKET, SO_KEEPALIVE, 1 },
+		{ IPPROTO_TCP, TCP_KEEPIDLE, KEEP_IDLE_S },
+		{ IPPROTO_TCP, TCP_KEEPINTVL, KEEP_EVERY_S },
+		{ IPPROTO_TCP, TCP_KEEPCNT, KEEP_TRIES },
+	};
+
+	for (size_t i = 0; i < TN_COUNT(options); i++)
+		(void)setsockopt(fd, options[i].level, options[i].name,
+		    &options[i].value, sizeof options[i].value);
+}
+
+/* Of what the kernel cannot tell nothing is missing. */
+static uint64_t
+ask(int fd, unsigned long what)
+{
+	int n = 0;
+
+	return ioctl(fd, what, &n) == 0 && n > 0 ? (uint64_t)n : 0;
+}
+
+uint64_t
+tn_net_addr_unheard(int fd)
+{
+	return ask(fd, SIOCOUTQ);
+}
+
+uint64_t
+tn_net_addr_unsent(int fd)
+{
+	return ask(fd, SIOCOUTQNSD);
+}
+
+/* Systems take their time to acknowledge (40 ms and more), and a reset brings
+ * no such word: before the first repetition it means nothing that there was
+ * none. */
+bool
+tn_net_addr_repeats(int fd)
+{
+	struct tcp_info info = { .tcpi_retransmits = 0 };
+	socklen_t n = sizeof info;
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) == 0 &&
+	    info.tcpi_retransmits > 0;
 }

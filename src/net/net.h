@@ -138,6 +138,14 @@ void tn_net_stream_start(struct tn_net_stream *s,
  * stream drops them. */
 void tn_net_stream_write(struct tn_net_stream *s, struct tn_slice bytes);
 size_t tn_net_stream_queued(const struct tn_net_stream *s);
+/* Counted in bytes of the socket: where all that was written so far ends (a
+ * good guess with TLS, when it is not encrypted yet); how much the peer's
+ * system has acknowledged; and, when it is over, how much may have reached it,
+ * in closed(), too: with its end it said what it had, else what it has not
+ * acknowledged is taken to be there until it was sent a second time. */
+uint64_t tn_net_stream_end(const struct tn_net_stream *s);
+uint64_t tn_net_stream_heard(const struct tn_net_stream *s);
+uint64_t tn_net_stream_reached(const struct tn_net_stream *s);
 /* Stop and go on reading (back-pressure). Counted not: a flag. */
 void tn_net_stream_pause(struct tn_net_stream *s, bool paused);
 /* Send what is queued (for at most linger_ms), then close; 0: at once.

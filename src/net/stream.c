@@ -22,8 +22,6 @@
 #include "net/stream_int.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -39,7 +37,7 @@ enum {
 	END_LINGER_MS = 5000,   /* For the rest, after the peer's end. */
 	ALERT_LINGER_MS = 1000, /* For the alert of a failed handshake. */
 	SAY_MS = 1000,          /* Between two lines about peers' failures. */
-	KEEP_IDLE_S = 60, KEEP_EVERY_S = 15, KEEP_TRIES = 4,
+	RECORD_BYTES = 22,      /* What TLS 1.3 adds to a record. */
 };
 
 enum step { CONNECT, SHAKE, OPEN, FLUSH, AWAIT, DEAD };
@@ -72,6 +70,7 @@ struct tn_net_stream {
 	void *arg;
 	struct tn_net_bytes out;
 	size_t seen;                /* Highest answer of _queued, or 0. */
+	uint64_t sent, reached;     /* Of the socket; the latter once closed. */
 	struct tn_net_secret *secret;
 	struct left *left;          /* Came early, or before a pause. */
 	struct tn_net_parent *parent;
@@ -86,6 +85,7 @@ struct tn_net_stream {
 	bool paused;
 	bool blocked;               /* The socket was full. */
 	bool ended;                 /* The peer sends no more. */
+	bool shut;                  /* Nor do we: a byte more in TCP's count. */
 	bool told;                  /* The owner knows of it. */
 	bool loopback;
 	char peer[];
@@ -333,10 +333,11 @@ queued(const struct tn_net_stream *s)
 static void
 all_sent(struct tn_net_stream *s)
 {
-	if (s->ended || shutdown(s->fd, SHUT_WR) != 0)
-		die(s, (enum tn_status)s->why);
-	else
+	s->shut = !s->ended && shutdown(s->fd, SHUT_WR) == 0;
+	if (s->shut)
 		step_to(s, AWAIT);
+	else
+		die(s, (enum tn_status)s->why);
 }
 
 /* Send s->out. True when all of it went. */
@@ -357,10 +358,12 @@ send_out(struct tn_net_stream *s)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
+			s->ended = errno == EPIPE;
 			die(s, TN_EIO);
 			return false;
 		}
 		tn_net_bytes_drop(&s->out, n < 0 ? 0 : (size_t)n);
+		s->sent += n < 0 ? 0 : (uint64_t)n;
 		s->blocked = n < (ssize_t)want;
 		if (s->blocked)
 			return false;
@@ -491,10 +494,12 @@ bury(struct tn_net_stream *s)
 		s->hub->live = s->next;
 	if (s->next != NULL)
 		s->next->prev = s->prev;
+	s->reached = tn_net_stream_reached(s);
 	if (s->released != NULL)
 		s->released(s->released_arg);
 	else
 		(void)close(s->fd);
+	s->fd = -1;
 	tn_net_bytes_fini(&s->out);
 	tn_free(s->left);
 	if (!s->told && parent != NULL)
@@ -617,26 +622,6 @@ tn_net_hub_loop(const struct tn_net_hub *h)
 	return h->loop;
 }
 
-/* Small packets leave at once; a peer that vanished is noticed. A socket that
- * is not TCP has none of these, and needs none. */
-static void
-set_options(int fd)
-{
-	static const struct {
-		int level, name, value;
-	} options[] = {
-		{ IPPROTO_TCP, TCP_NODELAY, 1 },
-		{ SOL_SOCKET, SO_KEEPALIVE, 1 },
-		{ IPPROTO_TCP, TCP_KEEPIDLE, KEEP_IDLE_S },
-		{ IPPROTO_TCP, TCP_KEEPINTVL, KEEP_EVERY_S },
-		{ IPPROTO_TCP, TCP_KEEPCNT, KEEP_TRIES },
-	};
-
-	for (size_t i = 0; i < TN_COUNT(options); i++)
-		(void)setsockopt(fd, options[i].level, options[i].name,
-		    &options[i].value, sizeof options[i].value);
-}
-
 struct tn_net_stream *
 tn_net_stream_make(struct tn_net_hub *h, const struct tn_net_make *m)
 {
@@ -664,7 +649,7 @@ tn_net_stream_make(struct tn_net_hub *h, const struct tn_net_make *m)
 	if (h->live != NULL)
 		h->live->prev = s;
 	h->live = s;
-	set_options(m->fd);
+	tn_net_addr_options(m->fd);
 	s->step = m->connecting ? CONNECT : m->tls != NULL ? SHAKE : OPEN;
 	touch(s);
 	if (s->step != OPEN) {
@@ -695,14 +680,10 @@ tn_net_stream_of_fd(struct tn_net_loop *l, int fd, const char *peer,
     struct tn_slice early, void (*released)(void *arg), void *arg)
 {
 	struct tn_net_make m = { .fd = fd, .peer = peer, .released = released,
-		.released_arg = arg };
-	struct sockaddr_storage at = { .ss_family = AF_UNSPEC };
-	socklen_t n = sizeof at;
+		.released_arg = arg, .loopback = tn_net_addr_near(fd) };
 	struct tn_net_stream *s;
 
 	tn_assert(released != NULL);
-	if (getpeername(fd, (struct sockaddr *)&at, &n) == 0)
-		m.loopback = tn_net_addr_loopback((struct sockaddr *)&at);
 	s = tn_net_stream_make(tn_net_loop_hub(l), &m);
 	if (s != NULL && early.n > 0)
 		keep(s, early);
@@ -744,6 +725,36 @@ tn_net_stream_queued(const struct tn_net_stream *s)
 	if (n > s->seen)
 		((struct tn_net_stream *)s)->seen = n;
 	return n;
+}
+
+uint64_t
+tn_net_stream_end(const struct tn_net_stream *s)
+{
+	const size_t plain = queued(s) - s->out.n;
+
+	return s->sent + s->out.n + plain + (plain > 0 ? RECORD_BYTES : 0);
+}
+
+uint64_t
+tn_net_stream_heard(const struct tn_net_stream *s)
+{
+	uint64_t n = tn_net_addr_unheard(s->fd);
+
+	n -= s->shut && n > 0;
+	return s->sent > n ? s->sent - n : 0;
+}
+
+uint64_t
+tn_net_stream_reached(const struct tn_net_stream *s)
+{
+	uint64_t n;
+
+	if (s->fd < 0)
+		return s->reached;
+	if (s->ended || tn_net_addr_repeats(s->fd))
+		return tn_net_stream_heard(s);
+	n = tn_net_addr_unsent(s->fd);
+	return s->sent > n ? s->sent - n : 0;
 }
 
 void

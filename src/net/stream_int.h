@@ -51,6 +51,16 @@ bool tn_net_addr_split(const char *text, char host[TN_NET_HOST_BYTES],
     uint16_t *port);
 void tn_net_addr_text(const struct sockaddr *a, char out[TN_NET_PEER_BYTES]);
 bool tn_net_addr_loopback(const struct sockaddr *a);
+/* Is the peer of the socket on this machine? */
+bool tn_net_addr_near(int fd);
+/* Before a socket is used: no delays, keep-alive. */
+void tn_net_addr_options(int fd);
+/* What the kernel knows, also when the connection has ended: bytes that the
+ * other system has not acknowledged, those of them that never left, and
+ * whether it sends some again because no answer comes. */
+uint64_t tn_net_addr_unheard(int fd);
+uint64_t tn_net_addr_unsent(int fd);
+bool tn_net_addr_repeats(int fd);
 
 /* ---- TLS (tls.c) ----------------------------------------------------- */
 

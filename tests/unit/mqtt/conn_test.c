@@ -1,4 +1,4 @@
-/* wrap: tn_net_timer_start tn_log_append tn_log_table_commit tn_try_alloc */
+/* wrap: tn_net_timer_start tn_net_stream_heard tn_net_stream_reached tn_log_append tn_log_table_commit tn_try_alloc */
 /* The broker as a client meets it: packets cut anywhere, the order of acks,
  * limits, wills, sessions over restarts, clients that go in the midst of
  * something, and bytes that are no MQTT. */
@@ -13,6 +13,33 @@ static struct {
 	int store_hold_at;           /* Atomic: this commit holds itself. */
 	uint32_t alloc_in;           /* The Nth on the loop fails; 0: none. */
 } disk;
+
+#define ACK 4                    /* Its bytes. */
+
+/* So many of the last bytes have not come to the client's system. */
+static uint64_t lost;
+
+uint64_t __real_tn_net_stream_heard(const struct tn_net_stream *s);
+uint64_t __wrap_tn_net_stream_heard(const struct tn_net_stream *s);
+uint64_t
+__wrap_tn_net_stream_heard(const struct tn_net_stream *s)
+{
+	const uint64_t end = tn_net_stream_end(s);
+
+	return lost == 0 ? __real_tn_net_stream_heard(s) :
+	    lost < end ? end - lost : 0;
+}
+
+uint64_t __real_tn_net_stream_reached(const struct tn_net_stream *s);
+uint64_t __wrap_tn_net_stream_reached(const struct tn_net_stream *s);
+uint64_t
+__wrap_tn_net_stream_reached(const struct tn_net_stream *s)
+{
+	const uint64_t end = tn_net_stream_end(s);
+
+	return lost == 0 ? __real_tn_net_stream_reached(s) :
+	    lost < end ? end - lost : 0;
+}
 
 static void
 wait_while(const int *held)
@@ -718,41 +745,115 @@ drip(struct client *c, uint16_t id, const char *payload)
 	assert_int_equal(committed(), before);
 }
 
-/* Goal: QoS 1 without DUP, of a session that was cut off: the newest uses of
- * identifiers, in their order, are resends; another payload, an older use,
- * what comes out of order, late or after the identifier was used on this
- * connection is new, and so is all after a DISCONNECT. */
+/* Goal: QoS 1 without DUP: what the client's system has an ack of is new,
+ * whatever it is; so is all after a DISCONNECT. */
 static void
-qos_1_without_dup(void **state)
+what_was_seen_is_new(void **state)
 {
 	struct client *c = client_new(TN_MQTT_V5);
+	const int64_t repeated = tn_counter_read(b.m->repeated);
 
 	(void)state;
 	client_connect(c, "c", true, 100);
-	for (uint16_t id = 1; id <= 6; id++)
+	for (uint32_t i = 0; i < 12; i++) {
+		/* As one that counts from 1 at each start. */
+		for (uint16_t id = 1; id <= 1 + i % 4; id++)
+			assert_int_equal(more_rows(c, 1, id, "0"), 1);
+		if (i % 3 > 0) {
+			again(c, false);
+			continue;
+		}
+		client_cut(c);
+		client_open(c, TN_MQTT_V5);
+		assert_true(client_connect(c, "c", false, 100));
+	}
+	lost = 4 * ACK;
+	assert_int_equal(more_rows(c, 1, 1, "0"), 1);
+	again(c, true);
+	assert_int_equal(more_rows(c, 1, 1, "0"), 1);
+	assert_int_equal(tn_counter_read(b.m->repeated), repeated);
+	client_free(c);
+	run_until(is_quiet);
+}
+
+/* A connection on which so many are published, of the same payload, and the
+ * last acks of which are lost. */
+static void
+publish_unseen(struct client *c, uint16_t first, uint16_t last, uint32_t acks)
+{
+	/* Notes of commits before that say so, too. */
+	lost = acks * ACK;
+	for (uint16_t id = first; id <= last; id++)
 		assert_int_equal(more_rows(c, 1, id, "1"), 1);
-	assert_int_equal(more_rows(c, 1, 2, "2"), 1);
+}
+
+/* Goal: QoS 1 without DUP, of messages whose acks were lost: in their order,
+ * each once, they are resends, which is told; those before them are not, nor
+ * is another payload, and nothing behind a new one, after a pause or a
+ * DISCONNECT. */
+static void
+what_was_not_seen_comes_again(void **state)
+{
+	struct client *c = client_new(TN_MQTT_V5);
+	const int64_t repeated = tn_counter_read(b.m->repeated);
+
+	(void)state;
+	client_connect(c, "c", true, 100);
+	publish_unseen(c, 1, 6, 2);
 	again(c, false);
-	assert_int_equal(more_rows(c, 1, 1, "1"), 0);
-	assert_int_equal(more_rows(c, 1, 2, "1"), 1);    /* An older use. */
-	assert_int_equal(more_rows(c, 1, 4, "1"), 0);
-	assert_int_equal(more_rows(c, 1, 3, "1"), 1);    /* Not its order. */
-	assert_int_equal(more_rows(c, 1, 5, "9"), 1);    /* Another payload. */
+	assert_int_equal(more_rows(c, 1, 5, "1"), 0);
 	assert_int_equal(more_rows(c, 1, 6, "1"), 0);
 	assert_int_equal(more_rows(c, 1, 6, "1"), 1);    /* Once. */
+	assert_int_equal(tn_counter_read(b.m->repeated), repeated + 2);
+	publish_unseen(c, 1, 6, 2);
 	again(c, false);
-	assert_int_equal(more_rows(c, 1, 30, "1"), 1);
-	assert_int_equal(more_rows(c, 1, 30, "1"), 1);   /* It goes on: */
-	assert_int_equal(more_rows(c, 1, 6, "1"), 1);    /* all are new. */
+	assert_int_equal(more_rows(c, 1, 4, "1"), 1);    /* It was seen. */
+	assert_int_equal(more_rows(c, 1, 5, "1"), 1);    /* Behind a new one. */
+	publish_unseen(c, 11, 16, 3);
 	again(c, false);
-	drip(c, 6, "1");                                /* That is none. */
-	assert_int_equal(more_rows(c, 1, 7, "1"), 1);
+	again(c, false);                                /* Sent none. */
+	lost = 0;
+	assert_int_equal(more_rows(c, 1, 15, "1"), 0);
+	assert_int_equal(more_rows(c, 1, 14, "1"), 1);   /* Not its order. */
 	again(c, false);
-	clock_add_s(6);                                 /* After a pause. */
-	assert_int_equal(more_rows(c, 1, 6, "1"), 1);
-	again(c, true);
-	assert_int_equal(more_rows(c, 1, 6, "1"), 1);
+	assert_int_equal(more_rows(c, 1, 16, "1"), 1);   /* It was over. */
+	publish_unseen(c, 21, 22, 2);
+	again(c, false);
+	assert_int_equal(more_rows(c, 1, 21, "9"), 1);   /* Another payload. */
+	publish_unseen(c, 23, 23, 1);
+	again(c, false);
+	drip(c, 23, "1");                               /* That is no pause. */
+	publish_unseen(c, 24, 24, 1);
+	again(c, false);
+	clock_add_s(6);                                 /* That is one. */
+	assert_int_equal(more_rows(c, 1, 24, "1"), 1);
 	client_free(c);
+	run_until(is_quiet);
+}
+
+/* Goal: what is sent to a client behind its last ack and never comes says
+ * nothing about that ack. */
+static void
+later_bytes_are_no_acks(void **state)
+{
+	struct client *c = client_new(TN_MQTT_V5), *other;
+
+	(void)state;
+	client_connect(c, "c", true, 100);
+	client_subscribe(c, "to/c", 0);
+	assert_int_equal(more_rows(c, 1, 1, "1"), 1);
+	other = client_new(TN_MQTT_V5);
+	client_connect(other, "other", true, 0);
+	client_publish(other, "to/c", "a command, while it sleeps", 0, 0);
+	assert_non_null(client_next_of(c, TN_MQTT_PUBLISH));
+	lost = 20;
+	client_cut(c);
+	client_open(c, TN_MQTT_V5);
+	assert_true(client_connect(c, "c", false, 100));
+	lost = 0;
+	assert_int_equal(more_rows(c, 1, 1, "1"), 1);
+	client_free(c);
+	client_free(other);
 	run_until(is_quiet);
 }
 
@@ -1384,6 +1485,7 @@ drop(void **state)
 	hold(&disk.log_fails, 0);
 	hold(&disk.store_hold_at, 0);
 	disk.alloc_in = 0;
+	lost = 0;
 	return broker_drop(state);
 }
 
@@ -1398,7 +1500,8 @@ main(void)
 		TEST(quarantined_is_told), TEST(receive_maximum),
 		TEST(never_released),
 		TEST(taken_over), TEST(restart), TEST(qos_2_is_exact),
-		TEST(qos_1_without_dup), TEST(expiry), TEST(wills),
+		TEST(what_was_seen_is_new), TEST(what_was_not_seen_comes_again),
+		TEST(later_bytes_are_no_acks), TEST(expiry), TEST(wills),
 		TEST(wills_over_a_crash),
 		TEST(silence), TEST(gone_in_the_midst),
 		TEST(no_ack_before_the_disk),

@@ -223,6 +223,156 @@ listed_and_damaged(void **state)
 	forget_notes();
 }
 
+/* ---- what the client has seen ---------------------------------------- */
+
+#define SAME 7u                  /* The hash of all. */
+
+/* Of QoS 1 or 2, without DUP. */
+static bool
+has_unmarked(struct session *s, uint16_t id, uint32_t hash, bool bridge)
+{
+	struct sent x = { .packet = id, .hash = hash, .qos = 1,
+	    .bridge = bridge, .ack = id, .resends = &s->conn->resends };
+
+	return tn_mqtt_ring_has(s, route(0), &x) != 0;
+}
+
+/* Takes it up: as if it were cut, if ${unseen} are. */
+static void
+take_up(struct session *s, struct conn *c, uint32_t unseen)
+{
+	*c = (struct conn){ .m = s->m, .session = s,
+	    .resends = unseen > 0 ? MOST : 0 };
+	s->unseen = unseen;
+	s->conn = c;
+	s->opened++;
+}
+
+/* ${count} messages, one at a time, of which ${seen} acks arrive. */
+static void
+publish(struct session *s, struct conn *c, uint32_t count, uint32_t seen)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		struct taken t = { .packet = (uint16_t)(i + 1), .hash = SAME,
+		    .ack = i + 1 };
+		assert_false(has_unmarked(s, t.packet, SAME, false));
+		commit(tn_mqtt_ring_add(s, route(0), &t));
+		c->ack_sent = c->ack_first = i + 1;
+		c->ack_end = c->ack_sent * 4;
+		c->reached = (i + 1 < seen ? i + 1 : seen) * 4;
+	}
+}
+
+/* Goal: of messages that are all alike, those come again unmarked whose acks
+ * the client's system did not have as the connection ended, and no other; also
+ * after a restart. After a kill those of which that was not known yet. */
+static void
+only_unseen_come_again(void **state)
+{
+	enum { STAYS, RESTARTED, KILLED, WAYS };
+
+	(void)state;
+	for (uint32_t i = 0; i < 9 * WAYS; i++) {
+		uint32_t seen = i / WAYS, way = i % WAYS, first = seen;
+		struct tn_mqtt m;
+		struct session *s;
+		struct conn c;
+
+		broker_make(&m);
+		m.o.inflight_max = MOST;
+		s = tn_mqtt_session_new(&m, tn_slice_of("c"), 10);
+		take_up(s, &c, 0);
+		publish(s, &c, 8, seen);
+		s->unseen = UINT32_MAX;
+		if (way != KILLED) {
+			s->unseen = tn_mqtt_rings_settle(s, &c);
+			assert_int_equal(s->unseen, 8 - seen);
+		} else if (seen == 8) {
+			first = 7;      /* The last had no time to be told. */
+		}
+		s->conn = NULL;
+		if (way != STAYS) {
+			tn_mqtt_rings_free(s);
+			s->restored = true;
+		}
+		take_up(s, &c, s->unseen);
+		if (first > 0)
+			assert_false(has_unmarked(s, (uint16_t)first, SAME,
+			    false));
+		for (uint32_t k = first; k < 8; k++)
+			assert_true(has_unmarked(s, (uint16_t)(k + 1), SAME,
+			    false));
+		/* All of that was acknowledged and seen. */
+		c.ack_sent = c.ack_first = 9;
+		c.ack_end = c.reached = 36;
+		assert_int_equal(tn_mqtt_rings_settle(s, &c), first == 8 ? 0 :
+		    way == STAYS ? 0 : s->unseen);
+		c.resends = 0;
+		assert_int_equal(tn_mqtt_rings_settle(s, &c), 0);
+		s->conn = NULL;
+		broker_free(&m);
+		forget_notes();
+	}
+}
+
+/* Goal: an ack that came in part was not seen; and that of a frame or a record
+ * is longer. */
+static void
+acks_in_bytes(void **state)
+{
+	struct conn c = { .ack_sent = 100, .ack_end = 1000 };
+
+	(void)state;
+	for (uint32_t i = 0; i < 400; i++) {
+		c.reached = 1000 - i;
+		c.websocket = c.tls = false;
+		assert_int_equal(tn_mqtt_conn_unseen(&c), 100 - (i + 3) / 4);
+		c.websocket = true;
+		assert_int_equal(tn_mqtt_conn_unseen(&c), 100 - (i + 5) / 6);
+	}
+	c.websocket = false;
+	c.reached = 0;
+	assert_int_equal(tn_mqtt_conn_unseen(&c), 0);
+	c.reached = 2000;
+	assert_int_equal(tn_mqtt_conn_unseen(&c), 100);
+	c.tls = true;
+	c.reached = 1000 - 26;            /* A record with one ack. */
+	assert_int_equal(tn_mqtt_conn_unseen(&c), 99);
+}
+
+/* Goal: a bridge's broker that forgot may send again what was seen, when that
+ * is like no other; what is like others is new. */
+static void
+a_broker_that_forgot(void **state)
+{
+	struct tn_mqtt m;
+	struct session *s;
+	struct conn c;
+
+	(void)state;
+	broker_make(&m);
+	s = tn_mqtt_session_new(&m, tn_slice_of("$bridge/x"), 10);
+	take_up(s, &c, 0);
+	publish(s, &c, 8, 8);
+	(void)add(s, route(0), 20, 1);
+	(void)add(s, route(0), 21, 2);
+	c.ack_sent = c.ack_first = 10;
+	c.ack_end = c.reached = 40;
+	c.resends = 0;
+	s->unseen = tn_mqtt_rings_settle(s, &c);
+	assert_int_equal(s->unseen, 0);
+	take_up(s, &c, 0);
+	c.resends = MOST;
+	assert_false(has_unmarked(s, 1, SAME, true));
+	assert_false(has_unmarked(s, 20, 1, false));
+	assert_true(has_unmarked(s, 20, 1, true));
+	assert_false(has_unmarked(s, 21, 1, true));
+	assert_true(has_unmarked(s, 21, 2, true));
+	s->conn = NULL;
+	broker_free(&m);
+	forget_notes();
+}
+
 /* ---- sources --------------------------------------------------------- */
 
 static struct {
@@ -319,6 +469,9 @@ main(void)
 		cmocka_unit_test(the_newest_are_there),
 		cmocka_unit_test(dropped_and_new),
 		cmocka_unit_test(listed_and_damaged),
+		cmocka_unit_test(only_unseen_come_again),
+		cmocka_unit_test(acks_in_bytes),
+		cmocka_unit_test(a_broker_that_forgot),
 		cmocka_unit_test(sources_are_grouped),
 	};
 

@@ -23,6 +23,7 @@ struct end {
 	struct tn_net_stream *s;        /* NULL: not yet, or closed. */
 	const char *name;
 	uint64_t got, sent, to_send;    /* Bytes. */
+	uint64_t reached;               /* The other system, in closed(). */
 	uint32_t opened, closed, drained;
 	enum tn_status why, failed;
 	bool echo;                      /* Sends back what comes. */
@@ -144,6 +145,8 @@ end_closed(void *arg, enum tn_status why)
 	assert_int_equal(world.inside, 0);
 	assert_non_null(e->s);
 	assert_non_null(tn_net_stream_peer(e->s));
+	e->reached = tn_net_stream_reached(e->s);
+	assert_true(e->reached <= tn_net_stream_end(e->s));
 	e->s = NULL;
 	e->closed++;
 	e->why = why;

@@ -160,6 +160,8 @@ read_later(void *arg)
 		return;
 	assert_in_range(tn_net_stream_queued(e->s), 1u << 20, e->to_send);
 	assert_int_equal(e->drained, 0);
+	assert_int_equal(tn_net_stream_end(e->s), e->to_send);
+	assert_in_range(tn_net_stream_heard(e->s), 1, e->to_send - (1u << 20));
 	raw_read();
 }
 
@@ -177,9 +179,9 @@ test_slow_reader(void **state)
 	struct tn_net_timer *t;
 
 	(void)state;
-	/* Goal: what a slow reader does not take is queued; drained comes
-	 * once for the one look at the queue; nothing written after a close
-	 * goes out. */
+	/* Goal: what a slow reader does not take is queued, and is not heard;
+	 * drained comes once for the one look at the queue; nothing written
+	 * after a close goes out. */
 	turns = 0;
 	world_open();
 	assert_int_equal(world_listen(NULL, 0), TN_OK);
@@ -191,6 +193,7 @@ test_slow_reader(void **state)
 	world_run();
 	assert_int_equal(server.drained, 1);
 	assert_int_equal(server.why, TN_END);
+	assert_int_equal(server.reached, server.to_send);
 	assert_int_equal(raw.got, server.to_send);
 	assert_false(raw.bad);
 	assert_true(raw.ended);
@@ -277,6 +280,7 @@ test_close_linger(void **state)
 	world_run();
 	assert_int_equal(server.why, TN_END);
 	assert_int_equal(raw.got, 4000000);
+	assert_int_equal(server.reached, 4000000);
 	assert_int_equal(raw.error, 0);
 	assert_true(raw.ended);
 	world_close();
@@ -319,6 +323,7 @@ test_close_unread(void **state)
 		world_run();
 		assert_int_equal(server.closed, 1);
 		assert_int_equal(server.why, i == 0 ? TN_EUNREACHABLE : TN_END);
+		assert_true(server.reached < server.to_send);
 		(void)close(raw.fd);
 		world_close();
 	}
