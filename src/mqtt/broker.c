@@ -284,6 +284,8 @@ route(struct work *w)
 		/* A client's comes again, and a row of a view. */
 		if (w->conn == NULL && !w->message->derived)
 			tn_mqtt_will_failed(w->m, w->message, w->status);
+		else if (w->conn == NULL)
+			tn_mqtt_row_routed(w->m, w->message, w->status);
 		return;
 	}
 	if (w->message != NULL) {
@@ -292,6 +294,8 @@ route(struct work *w)
 		/* In one commit with them. */
 		if (w->message->will != 0)
 			tn_mqtt_keep_will_less(w->m, w->message->will);
+		if (w->message->derived != 0)
+			tn_mqtt_row_routed(w->m, w->message, TN_OK);
 	}
 	sync = keep_received(w) || sync;
 	if (!sync && !must_sync(w))
@@ -760,6 +764,19 @@ tn_mqtt_publish_release(struct conn *c, uint16_t id)
 
 /* ---- messages of Tarn itself ----------------------------------------- */
 
+/* The store knows the row's topic, or has failed: then it is for those who do
+ * not ask for it. */
+static void
+noted(void *arg, enum tn_status st)
+{
+	struct work *w = arg;
+
+	(void)st;
+	w->m->noting--;
+	w->waits--;
+	step(w);
+}
+
 void
 tn_mqtt_publish_own(struct tn_mqtt *m, struct message *msg)
 {
@@ -769,6 +786,11 @@ tn_mqtt_publish_own(struct tn_mqtt *m, struct message *msg)
 	struct fresh f = { msg->topic, msg->payload, msg->retain, false };
 
 	w->qos = msg->qos;
+	if (msg->derived != 0 && tn_mqtt_row_waits(m, msg)) {
+		w->waits++;
+		m->noting++;
+		tn_mqtt_store_sync_patient(m->store, noted, w);
+	}
 	begin(w, routes, count, &f);
 }
 

@@ -9,6 +9,7 @@
  *   'q' session                the highest such number that had its PUBREL
  *   'r' hash of the topic      a retained message
  *   'w' will                   what a client left behind, its session's number
+ *   'v' hash of the topic      what a view published there (rows.c)
  *
  * session and message are numbers given once (u64), order a u64 of the
  * session. Values of 's' and 'o' begin with a version byte; integers in them
@@ -660,6 +661,16 @@ load_will(void *arg, struct tn_slice key, struct tn_slice value)
 	return true;
 }
 
+static bool
+load_row(void *arg, struct tn_slice key, struct tn_slice value)
+{
+	struct load *l = arg;
+
+	if (!tn_mqtt_rows_load(l->m->rows, key, value))
+		drop_damaged(l, key);
+	return true;
+}
+
 /* Messages of no queue are left from a crash between two commits. */
 static void
 drop_orphans(struct load *l)
@@ -682,7 +693,7 @@ tn_mqtt_keep_load(struct tn_mqtt *m, struct tn_diag *d)
 		    struct tn_slice value);
 	} kinds[] = { { "r", load_retained }, { "m", load_message },
 	    { "s", load_session }, { "o", load_out }, { "i", load_received },
-	    { "q", load_released }, { "w", load_will } };
+	    { "q", load_released }, { "w", load_will }, { "v", load_row } };
 	struct load l = { .m = m, .now_us = tn_mqtt_now_us() };
 	enum tn_status st = TN_OK;
 
@@ -699,7 +710,7 @@ tn_mqtt_keep_load(struct tn_mqtt *m, struct tn_diag *d)
 	tn_free(l.sessions);
 	if (l.dropped > 0)
 		tn_say(TN_WARN, "mqtt", "%u damaged entries of sessions, "
-		    "wills or retained messages were dropped",
+		    "wills, retained messages or rows were dropped",
 		    (unsigned)l.dropped);
 	if (l.sessions_left > 0)
 		tn_say(TN_WARN, "mqtt", "%u sessions over mqtt_sessions_max "

@@ -220,6 +220,7 @@ tick(void *arg)
 		look_at_bucket(m, i, wall_us, mono_us);
 	tn_mqtt_retained_expire(m->retained, wall_us, forget_retained, m);
 	tn_mqtt_bridges_tick(m, mono_us);
+	tn_mqtt_publishers_tick(m->publishers);
 	tn_mqtt_works_trim(m);
 	set_gauges(m);
 	count_tick(m);
@@ -350,6 +351,7 @@ tn_mqtt_new(struct tn_mqtt **out, const struct tn_mqtt_opts *o,
 	if (m->o.new_sources)
 		m->sources = tn_mqtt_sources_new();
 	m->seen = tn_mqtt_seen_new();
+	m->rows = tn_mqtt_rows_new();
 	get_counters(m);
 	count_tick(m);
 	m->tick = tn_net_timer_new(o->loop, tick, m);
@@ -555,8 +557,7 @@ tn_mqtt_free(struct tn_mqtt *m)
 	tn_net_listener_free(m->tls);
 	tn_net_timer_free(m->tick);
 	tn_net_timer_free(m->retry);
-	tn_mqtt_publishers_free(m->publishers);
-	m->publishers = NULL;
+	tn_mqtt_publishers_end(m->publishers);
 	/* Nothing is listed or told any more; then sessions write their end,
 	 * which is the store's last. */
 	for (uint32_t i = 0; i < m->route_count; i++)
@@ -565,6 +566,9 @@ tn_mqtt_free(struct tn_mqtt *m)
 	tn_mqtt_conns_free(m);
 	tn_mqtt_bridges_end(m);
 	tn_mqtt_store_close(m->store);
+	tn_mqtt_publishers_free(m->publishers);
+	m->publishers = NULL;
+	tn_mqtt_rows_free(m->rows);
 	tn_mqtt_wills_free(m);
 	free_sessions(m);
 	tn_mqtt_works_trim(m);

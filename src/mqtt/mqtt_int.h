@@ -19,6 +19,8 @@
  *   store.c    what must survive, on its own thread, one sync for many
  *   bridge.c   connections out, to other brokers; bridge_spec.c: their setting
  *   views.c    views that publish their rows
+ *   row_text.c  from texts of the live feed to topics and payloads
+ *   rows.c     what they have published, over restarts
  *   source.c   topics that no stream takes
  *   seen.c     who sends to which stream
  *
@@ -56,6 +58,8 @@ struct message {
 	bool retain;
 	uint32_t derived;            /* From a view: its publisher's number;
 	                              * not kept, it comes again. */
+	uint32_t seen;               /* Of the view's snapshots: views.c. */
+	bool noted;                  /* The store knows the topic: rows.c. */
 	int64_t expires_us;          /* Wall clock; 0: never. */
 	uint64_t from;               /* For no-local: hash of the client's
 	                              * identifier; 0: Tarn itself. */
@@ -152,6 +156,19 @@ TN_MUST_USE enum tn_status tn_mqtt_retained_put(struct retained *r,
 struct held;
 void tn_mqtt_held_ref(struct held *h);
 void tn_mqtt_held_unref(struct held *h);
+/* What a view knows of its topic (views.c). */
+enum row_note {
+	ROW_UNNOTED,
+	ROW_OPEN,                    /* The store knows the topic, */
+	ROW_CLOSED,                  /* and the payload. */
+};
+struct row {
+	uint32_t owner;              /* The publisher's number; 0: none. */
+	uint32_t seen;               /* In the snapshot of that number. */
+	enum row_note note;
+	bool touched;                /* Since the last look. */
+};
+struct row *tn_mqtt_held_row(struct held *h);
 /* NULL: none any more, or it has expired. */
 struct message *tn_mqtt_held_message(const struct held *h, int64_t now_us);
 /* Calls back for the topics that a filter takes; how many were looked at. */
@@ -163,6 +180,11 @@ void tn_mqtt_retained_expire(struct retained *r, int64_t now_us,
 /* The topic's payload; empty when there is none. */
 struct tn_slice tn_mqtt_retained_payload(struct retained *r,
     struct tn_slice topic);
+/* NULL: the topic has none. */
+struct held *tn_mqtt_retained_held(struct retained *r, struct tn_slice topic);
+/* Is there room for a message of a new topic? */
+bool tn_mqtt_retained_takes(const struct retained *r,
+    const struct message *m);
 uint32_t tn_mqtt_retained_count(const struct retained *r);
 size_t tn_mqtt_retained_bytes(const struct retained *r);
 
@@ -634,10 +656,62 @@ bool tn_mqtt_bridge_name(struct tn_slice client_id);
 
 struct publishers;
 struct publishers *tn_mqtt_publishers_new(struct tn_mqtt *m);
+/* Nothing is read any more, and the store hears what is retained: before it
+ * closes. */
+void tn_mqtt_publishers_end(struct publishers *p);
 void tn_mqtt_publishers_free(struct publishers *p);
+/* Each second. */
+void tn_mqtt_publishers_tick(struct publishers *p);
+/* A row's message has been given to all, or to none (${st}). */
+void tn_mqtt_row_routed(struct tn_mqtt *m, const struct message *msg,
+    enum tn_status st);
 /* A topic for rows of a view, so that nobody else may write it; one that a
  * stream takes is for all. */
 bool tn_mqtt_is_view_topic(struct tn_mqtt *m, struct tn_slice topic);
+
+/* ---- texts of the live feed (row_text.c) ------------------------------- */
+
+/* Are these all rows of the view? */
+bool tn_mqtt_text_is_whole(struct tn_slice json);
+/* Where the first row would begin; NULL: it has no rows. */
+const uint8_t *tn_mqtt_text_rows(struct tn_slice json);
+/* The row at *at, which goes on behind it. False: there is none. */
+bool tn_mqtt_text_next(const uint8_t **at, const uint8_t *end,
+    struct tn_slice *row);
+struct row_of {
+	const struct tn_schema *schema;
+	const struct tn_json *row;
+};
+/* The pattern with values in its braces. */
+void tn_mqtt_row_topic(struct tn_buf *out, const struct tn_codec_topic *topic,
+    const char *pattern, const struct row_of *of);
+void tn_mqtt_row_payload(struct tn_buf *out, const struct tn_schema *s,
+    const struct tn_json *row);
+
+/* ---- what views have published, over restarts (rows.c) ---------------- */
+
+struct rows;
+struct rows *tn_mqtt_rows_new(void);
+void tn_mqtt_rows_free(struct rows *r);
+/* Of the store, in the order of keys. False: it is damaged. */
+TN_MUST_USE bool tn_mqtt_rows_load(struct rows *r, struct tn_slice key,
+    struct tn_slice value);
+/* The store knows the topic, and the payload (NULL: none, it changes). */
+void tn_mqtt_row_note(struct tn_mqtt *m, struct tn_slice topic,
+    const struct tn_slice *payload);
+/* Nobody is to hold the topic any more. */
+void tn_mqtt_row_forget(struct tn_mqtt *m, struct tn_slice topic);
+/* Before a row is published: is its message to wait for the store? */
+TN_MUST_USE bool tn_mqtt_row_waits(struct tn_mqtt *m, struct message *msg);
+/* It is a row now. True: the payload was published before this start. */
+TN_MUST_USE bool tn_mqtt_row_was(struct tn_mqtt *m, struct tn_slice topic,
+    struct tn_slice payload);
+/* Topics of before that are no rows so far, by number from 0 to _left_end;
+ * empty: it became one. Borrowed until the next call of rows.c. */
+uint32_t tn_mqtt_rows_left_end(const struct rows *r);
+struct tn_slice tn_mqtt_rows_left(const struct rows *r, uint32_t i);
+/* It is being cleared. */
+void tn_mqtt_rows_left_less(struct rows *r, uint32_t i);
 
 /* ---- topics that no stream takes (source.c) --------------------------- */
 
@@ -686,6 +760,8 @@ struct tn_mqtt {
 	struct tn_arena *arena;      /* Of the packet at hand. */
 	struct tn_buf scratch;
 	struct publishers *publishers;
+	struct rows *rows;
+	uint32_t noting;             /* Rows that wait for the store. */
 	struct sources *sources;     /* source.c; NULL: not counted. */
 	struct seen *seen;
 	/* Messages by the end of each of the last seconds, a ring. */

@@ -12,7 +12,9 @@
 struct held {
 	struct held *prev, *next;
 	struct node *node;           /* NULL: the topic has none any more. */
-	uint32_t refs;               /* One of the node, others of asks. */
+	uint32_t refs;               /* One of the node, others of asks and
+	                              * of views. */
+	struct row row;
 };
 struct retained {
 	struct node root;
@@ -85,6 +87,12 @@ tn_mqtt_held_unref(struct held *h)
 		tn_free(h);
 }
 
+struct row *
+tn_mqtt_held_row(struct held *h)
+{
+	return &h->row;
+}
+
 struct message *
 tn_mqtt_held_message(const struct held *h, int64_t now_us)
 {
@@ -141,6 +149,21 @@ tn_mqtt_retained_put(struct retained *r, struct message *m)
 	n->retained = m;
 	r->bytes += m->bytes - before;
 	return TN_OK;
+}
+
+struct held *
+tn_mqtt_retained_held(struct retained *r, struct tn_slice topic)
+{
+	const struct node *n = tn_mqtt_node_walk(&r->root, topic, false);
+
+	return n == NULL ? NULL : n->held;
+}
+
+bool
+tn_mqtt_retained_takes(const struct retained *r, const struct message *m)
+{
+	return r->count < r->max && r->bytes + m->bytes <= r->bytes_max &&
+	    !is_deep(m->topic);
 }
 
 struct tn_slice

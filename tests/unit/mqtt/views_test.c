@@ -1,6 +1,7 @@
 /* wrap: tn_net_timer_start tn_serving_live_open tn_serving_live_close */
 /* Views that publish: rows of the live feed become retained messages, by a
- * broker on sockets; the feed is the test's. */
+ * broker on sockets; the feed is the test's. What was published is known over
+ * restarts. */
 #define BROKER_MORE_SQL \
     "CREATE MATERIALIZED VIEW by_k WITH (publish = 'views/{k}/{b}/n') AS " \
     "SELECT k, n > 3 AS b, count(*) AS c, max(n) AS top FROM plain " \
@@ -300,6 +301,297 @@ streams_and_restarts(void **state)
 	run_until(is_quiet);
 }
 
+/* ---- restarts -------------------------------------------------------- */
+
+/* The client is away while Tarn starts anew. */
+static void
+restart(struct client *c)
+{
+	client_cut(c);
+	run_until(is_quiet);
+	broker_stop();
+	feed_count = 0;
+	broker_start();
+	run_until(is_quiet);
+}
+
+static void
+come_back(struct client *c)
+{
+	client_open(c, TN_MQTT_V5);
+	assert_true(client_connect(c, "away", false, 100));
+}
+
+/* All that is for it has come, up to here. */
+static void
+hear_end(struct client *c)
+{
+	const struct tn_codec_mqtt_packet *p;
+
+	client_publish(c, "end", "x", 0, 0);
+	p = client_next_of(c, TN_MQTT_PUBLISH);
+	if (!tn_slice_is(p->topic, "end"))
+		print_message("%.*s %.*s\n", (int)p->topic.n, (const char *)
+		    p->topic.p, (int)p->payload.n, (const char *)p->payload.p);
+	assert_true(tn_slice_is(p->topic, "end"));
+}
+
+static void
+hear_cleared(struct client *c, const char *topic)
+{
+	const struct tn_codec_mqtt_packet *p = client_next_of(c,
+	    TN_MQTT_PUBLISH);
+
+	assert_non_null(p);
+	assert_true(tn_slice_is(p->topic, topic));
+	assert_int_equal(p->payload.n, 0);
+}
+
+#define ROW_A "[\"a\",true,2,9]"
+#define ROW_B "[\"b\",true,2,9]"
+#define ROW_C "[\"c\",true,2,9]"
+#define TEXT_B2 "{\"k\":\"b\",\"b\":true,\"c\":3,\"top\":9}"
+
+static struct client *
+away_with_three(void)
+{
+	struct client *c = client_new(TN_MQTT_V5);
+
+	client_connect(c, "away", true, 100);
+	client_subscribe(c, "#", 1);
+	feed_on_loop("by_k", SNAPSHOT(ROW_A "," ROW_B "," ROW_C, "false"));
+	for (int i = 0; i < 3; i++)
+		assert_non_null(client_next_of(c, TN_MQTT_PUBLISH));
+	return c;
+}
+
+/* Goal: after a start a row that is as it was is retained and nobody hears of
+ * it, one that changed is published, and one that has gone is cleared, but not
+ * before all rows are known; so again after a second start. */
+static void
+only_changes_after_a_start(void **state)
+{
+	struct client *c = away_with_three();
+	struct retained *r;
+
+	(void)state;
+	restart(c);
+	r = b.m->retained;
+	assert_int_equal(tn_mqtt_rows_left_end(b.m->rows), 3);
+	assert_int_equal(tn_mqtt_retained_count(r), 0);
+	feed_on_loop("by_k", "{\"type\":\"rows\",\"rows\":[" ROW_A "]}");
+	come_back(c);
+	hear_end(c);
+	feed_on_loop("by_k", SNAPSHOT(ROW_A ",[\"b\",true,3,9]", "false"));
+	hear(c, "views/b/true/n", TEXT_B2);
+	hear_cleared(c, "views/c/true/n");
+	hear_end(c);
+	assert_int_equal(tn_mqtt_retained_count(r), 2);
+	assert_int_equal(tn_mqtt_rows_left_end(b.m->rows), 0);
+	restart(c);
+	assert_int_equal(tn_mqtt_rows_left_end(b.m->rows), 2);
+	feed_on_loop("by_k", SNAPSHOT("[\"b\",true,3,9]," ROW_A, "false"));
+	come_back(c);
+	hear_end(c);
+	/* Back to what it was before: that is a change, too. */
+	feed_on_loop("by_k", "{\"rows\":[[\"a\",true,3,9]]}");
+	feed_on_loop("by_k", "{\"rows\":[" ROW_A "]}");
+	hear(c, "views/a/true/n", "{\"k\":\"a\",\"b\":true,\"c\":3,"
+	    "\"top\":9}");
+	hear(c, "views/a/true/n", "{\"k\":\"a\",\"b\":true,\"c\":2,"
+	    "\"top\":9}");
+	client_free(c);
+	run_until(is_quiet);
+}
+
+/* Goal: a row whose payload the store does not know (a crash soon after it was
+ * published) is published once more; its topic is not forgotten. */
+static void
+open_rows_come_again(void **state)
+{
+	struct client *c = away_with_three();
+
+	(void)state;
+	client_cut(c);
+	run_until(is_quiet);
+	while (tn_mqtt_held_row(tn_mqtt_retained_held(b.m->retained,
+	    tn_slice_of("views/c/true/n")))->note != ROW_CLOSED)
+		feed_on_loop("by_k", "{}");
+	tn_mqtt_row_note(b.m, tn_slice_of("views/a/true/n"), NULL);
+	tn_mqtt_row_note(b.m, tn_slice_of("views/c/true/n"), NULL);
+	restart(c);
+	feed_on_loop("by_k", SNAPSHOT(ROW_A "," ROW_B, "false"));
+	come_back(c);
+	hear(c, "views/a/true/n", "{\"k\":\"a\",\"b\":true,\"c\":2,"
+	    "\"top\":9}");
+	hear_cleared(c, "views/c/true/n");
+	hear_end(c);
+	client_free(c);
+	run_until(is_quiet);
+}
+
+static bool
+has_begun(void)
+{
+	return tn_mqtt_retained_count(b.m->retained) > 0;
+}
+
+static bool
+is_noted(void *arg, struct tn_slice key, struct tn_slice value)
+{
+	(void)key;
+	(void)value;
+	++*(uint32_t *)arg;
+	return true;
+}
+
+/* Goal: the store knows a topic before a client hears of it: without kept
+ * sessions, and by QoS 0. */
+static void
+topics_are_known_first(void **state)
+{
+	struct client *c = client_new(TN_MQTT_V5);
+	uint32_t n = 0;
+
+	(void)state;
+	client_connect(c, "c", true, 0);
+	client_subscribe(c, "views/#", 0);
+	feed("by_k", SNAPSHOT(ROW_A, "false"));
+	run_until(has_begun);
+	/* Nothing of it is in a batch only: what is on disk is read. */
+	assert_int_equal(tn_mqtt_store_each(b.m->store, tn_slice_of("v"),
+	    is_noted, &n), TN_OK);
+	assert_int_equal(n, 1);
+	assert_non_null(client_next_of(c, TN_MQTT_PUBLISH));
+	client_free(c);
+	run_until(is_quiet);
+}
+
+/* Goal: topics that no view can have any more (another pattern, no view) are
+ * cleared at the start; those a view may still tell are not. */
+static void
+foreign_topics_are_cleared(void **state)
+{
+	const struct tn_slice payload = tn_slice_of("1");
+	struct client *c = away_with_three();
+
+	(void)state;
+	tn_mqtt_row_note(b.m, tn_slice_of("old/a"), &payload);
+	tn_mqtt_row_note(b.m, tn_slice_of("views/z/true/n"), &payload);
+	restart(c);
+	come_back(c);
+	hear_cleared(c, "old/a");
+	hear_end(c);
+	feed_on_loop("by_k", "{\"type\":\"gone\"}");
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(client_next_of(c, TN_MQTT_PUBLISH)->
+		    payload.n, 0);
+	hear_end(c);
+	restart(c);
+	assert_int_equal(tn_mqtt_rows_left_end(b.m->rows), 0);
+	client_free(c);
+}
+
+/* Goal: rows over mqtt_retained_max are published, not retained, and not in
+ * the store, which is so bounded. */
+static void
+over_the_limit(void **state)
+{
+	struct client *c = client_new(TN_MQTT_V5);
+
+	(void)state;
+	client_free(c);
+	broker_stop();
+	feed_count = 0;
+	b.o.retained_max = 2;
+	broker_start();
+	c = away_with_three();
+	assert_int_equal(tn_mqtt_retained_count(b.m->retained), 2);
+	restart(c);
+	assert_int_equal(tn_mqtt_rows_left_end(b.m->rows), 2);
+	client_free(c);
+	run_until(is_quiet);
+}
+
+/* Goal: a damaged entry is dropped, and does no harm. */
+static void
+damaged_entries(void **state)
+{
+	struct client *c = away_with_three();
+
+	(void)state;
+	tn_mqtt_store_put(b.m->store, tn_slice_of("v2345678901234567"),
+	    tn_slice_of("\1xxxxxxxxxxxxxxxxviews/a/true/n"));
+	tn_mqtt_store_put(b.m->store, tn_slice_of("v"), tn_slice_of("\1"));
+	tn_say_setup(TN_ERROR + 1, 0);
+	restart(c);
+	tn_say_setup(TN_ERROR, 0);
+	assert_int_equal(tn_mqtt_rows_left_end(b.m->rows), 3);
+	restart(c);
+	client_free(c);
+}
+
+/* ---- turns ----------------------------------------------------------- */
+
+#define MANY 3000
+
+static char *
+many_rows(char *out, size_t n, bool whole)
+{
+	size_t at = (size_t)snprintf(out, n, "{\"type\":\"%s\",\"rows\":[",
+	    whole ? "snapshot" : "rows");
+
+	for (int i = 0; i < MANY; i++)
+		at += (size_t)snprintf(out + at, n - at,
+		    "%s[\"]\\\"%d\",true,1,1]", i > 0 ? "," : "", i);
+	(void)snprintf(out + at, n - at, "],\"truncated\":false}");
+	return out;
+}
+
+/* Goal: many rows take many turns, and a newer snapshot makes the rest of an
+ * older one needless; a patch does not. */
+static void
+many_take_turns(void **state)
+{
+	static char text[MANY * 40];
+	struct retained *r = b.m->retained;
+
+	(void)state;
+	feed("by_k", many_rows(text, sizeof text, true));
+	assert_int_equal(tn_mqtt_retained_count(r), 0);
+	run_until(has_begun);
+	assert_in_range(tn_mqtt_retained_count(r), 1, MANY / 2);
+	feed_on_loop("by_k", SNAPSHOT(ROW_A, "false"));
+	assert_int_equal(tn_mqtt_retained_count(r), 1);
+	feed("by_k", many_rows(text, sizeof text, false));
+	run_until(has_begun);
+	feed_on_loop("by_k", "{\"rows\":[" ROW_B "]}");
+	assert_int_equal(tn_mqtt_retained_count(r), MANY + 2);
+	/* In the midst of it, when all of it is cleared. */
+	feed("by_k", SNAPSHOT("", "false"));
+	feed("by_k", many_rows(text, sizeof text, true));
+	feed_on_loop("by_k", SNAPSHOT("", "false"));
+	assert_int_equal(tn_mqtt_retained_count(r), 0);
+	/* And the end of the program. */
+	feed("by_k", many_rows(text, sizeof text, true));
+	run_until(has_begun);
+}
+
+/* Goal: a feed that tells more than can be read begins anew. */
+static void
+too_much_begins_anew(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 300; i++)
+		feed("by_k", "{\"rows\":[" ROW_A "]}");
+	assert_int_equal(feed_count, 3);
+	run_until(is_quiet);
+	assert_int_equal(feed_count, 4);
+	assert_true(feeds[0].closed);
+	feed_on_loop("by_k", SNAPSHOT(ROW_B, "false"));
+	assert_int_equal(tn_mqtt_retained_count(b.m->retained), 1);
+}
+
 /* Goal: a view that cannot be read is told, and the broker goes on. */
 static void
 without_a_feed(void **state)
@@ -329,6 +621,10 @@ main(void)
 		TEST(rows_are_retained), TEST(topics_differ),
 		TEST(rows_go), TEST(topics_are_the_view_s),
 		TEST(streams_and_restarts), TEST(without_a_feed),
+		TEST(only_changes_after_a_start), TEST(open_rows_come_again),
+		TEST(topics_are_known_first), TEST(foreign_topics_are_cleared),
+		TEST(over_the_limit), TEST(damaged_entries),
+		TEST(many_take_turns), TEST(too_much_begins_anew),
 	};
 
 	tn_say_setup(TN_ERROR, 0);
