@@ -169,6 +169,7 @@ say_lake(const struct tn_json *o)
 	const struct tn_json *cold = tn_codec_json_get(o, "cold");
 	const struct tn_json *folder = tn_codec_json_get(cold, "folder");
 	const struct tn_json *ready = tn_codec_json_get(cold, "ready");
+	const struct tn_json *a_day = tn_codec_json_get(o, "bytes_per_day");
 	int64_t bytes = 0, moved = 0;
 	int64_t days = tn_codec_json_i64(o, "days_left", 0);
 	int64_t room = tn_codec_json_i64(cold, "free", 0);
@@ -194,7 +195,10 @@ say_lake(const struct tn_json *o)
 	else if (folder != NULL)
 		n += (size_t)snprintf(words + n, sizeof words - n, " (%.1f "
 		    "GiB free)", (double)room / (1 << 30));
-	if (days > 0)
+	if (a_day != NULL && a_day->kind == TN_JSON_NULL)
+		(void)snprintf(words + n, sizeof words - n, "; how long the "
+		    "disk lasts is not known yet");
+	else if (days > 0)
 		(void)snprintf(words + n, sizeof words - n, "; at this rate "
 		    "the disk lasts %lld days", (long long)days);
 	return say(lost ? 2 : (folder != NULL &&

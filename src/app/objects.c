@@ -95,6 +95,18 @@ fits(const struct tn_sql_table *t)
 	return good;
 }
 
+void
+tn_app_objects_usage(void *arg, uint64_t *count, uint64_t *bytes)
+{
+	const struct app *a = arg;
+	const struct tn_objects *o = __atomic_load_n(&a->objects,
+	    __ATOMIC_ACQUIRE);
+
+	*count = *bytes = 0;
+	if (o != NULL)
+		tn_objects_usage(o, count, bytes);
+}
+
 enum tn_status
 tn_app_objects_open(struct app *a, struct tn_diag *d)
 {
@@ -115,8 +127,13 @@ tn_app_objects_open(struct app *a, struct tn_diag *d)
 
 	if (strcmp(a->set.text[TN_SET_OBJECTS], "off") == 0)
 		return TN_OK;
-	if (t != NULL && (t->builtin || fits(t)))
-		return tn_objects_open(&a->objects, &o, d);
+	if (t != NULL && (t->builtin || fits(t))) {
+		struct tn_objects *made = NULL;
+		enum tn_status st = tn_objects_open(&made, &o, d);
+		/* The batch thread runs already. */
+		__atomic_store_n(&a->objects, made, __ATOMIC_RELEASE);
+		return st;
+	}
 	tn_say(TN_INFO, "app", "no objects: the pipeline uses the name "
 	    "objects for something else (tarn help objects)");
 	return TN_OK;

@@ -150,6 +150,8 @@ void tn_app_inbox_json(void *app, struct tn_buf *out);
 
 /* ---- objects.c ------------------------------------------------------- */
 
+/* For batch: ${arg} is the app. Any thread. */
+void tn_app_objects_usage(void *arg, uint64_t *count, uint64_t *bytes);
 /* Files beside the events, after the engine stands; none when they are off or
  * the pipeline has another table of the name. */
 TN_MUST_USE enum tn_status tn_app_objects_open(struct app *a,

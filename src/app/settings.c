@@ -40,7 +40,10 @@ static const struct def defs[TN_SET_COUNT] = {
 	    MIB, 4 * GIB, "size of a lake file that is merged no more" },
 	[TN_SET_COMPACT_RATE] = { "compact_rate", BYTES, "32 MiB", MIB,
 	    16 * GIB, "lake files that merging reads in a second; a quarter "
-	    "of it while many events come in" },
+	    "of it while many events come in (compact_busy_rate)" },
+	[TN_SET_COMPACT_BUSY] = { "compact_busy_rate", BYTES, "4 MiB", KIB,
+	    16 * GIB, "growth of the log in a second beyond which merging and "
+	    "tarn apply read at a quarter of their rate" },
 	[TN_SET_PREPARE_RATE] = { "prepare_rate", BYTES, "32 MiB", MIB,
 	    16 * GIB, "bronze files that tarn apply reads in a second to make "
 	    "silver of a changed table; a quarter of it while many events "

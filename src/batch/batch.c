@@ -54,6 +54,8 @@ set_defaults(struct tn_batch_opts *o)
 		o->compact_file_bytes = UINT64_C(128) << 20;
 	if (o->compact_rate == 0)
 		o->compact_rate = UINT64_C(32) << 20;
+	if (o->busy_rate == 0)
+		o->busy_rate = UINT64_C(4) << 20;
 	if (o->prepare_rate == 0)
 		o->prepare_rate = UINT64_C(32) << 20;
 	if (o->prepare_rest == 0)
@@ -98,6 +100,9 @@ tn_batch_new(const struct tn_batch_opts *o)
 	    "Old files that could not be removed at the last try.");
 	b->skipped = tn_counter_get(TN_GAUGE, "tarn_batch_files_skipped",
 	    NULL, "Damaged files that compaction and moves leave alone.");
+	b->waits = tn_counter_get(TN_GAUGE, "tarn_batch_compact_wait_bytes",
+	    NULL, "Of the largest merge that waits for room on the disk; 0: "
+	    "none does.");
 	b->said_unknown = tn_zalloc(tn_serving_view_slots(o->model) + 1);
 	b->gold.class = TN_BUDGET_CUT_RESERVE;
 	b->standing.class = TN_BUDGET_CUT_RESERVE;

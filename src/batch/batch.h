@@ -43,10 +43,16 @@ struct tn_batch_opts {
 	 * nothing up to ${lsn} is left in the log. Both wait. NULL: not. */
 	enum tn_status (*roll)(void *arg, uint64_t *lsn);
 	bool (*trimmed)(void *arg, uint64_t lsn);
+	/* How many objects there are, and their bytes. NULL: none. */
+	void (*objects)(void *arg, uint64_t *count, uint64_t *bytes);
 	void *arg;
 	uint32_t young_files_max;   /* Of a partition; 0: 8 */
 	uint64_t compact_file_bytes;   /* A full file; 0: 128 MiB */
 	uint64_t compact_rate;      /* Bytes a second read by it; 0: 32 MiB */
+	uint64_t busy_rate;         /* A quarter of it while the log grows by
+	                             * more bytes a second; 0: 4 MiB */
+	uint64_t disk_reserve;      /* Free bytes of the lake's disk that
+	                             * merging never takes. */
 	uint64_t prepare_rate;      /* The same of prepare.c; 0: 32 MiB */
 	uint64_t prepare_rest;      /* So many rows are left; 0: 200000 */
 	uint64_t slice_rows;        /* Rows held at once; 0: 1000000 */

@@ -66,6 +66,7 @@ struct tn_batch_jobs {
 	uint8_t *said_unknown;       /* A byte a view; see gold.c. */
 	/* See retire.c. */
 	int64_t *floors;             /* One a stream. */
+	struct tn_counter *waits;    /* Bytes; see look.c. */
 	int64_t cost_us;             /* Monotonic: next note; see cost.c. */
 	int32_t cost_day;
 	struct hold snapshots, retention, keys;

@@ -14,9 +14,14 @@
  * be the ones in force, else it was in vain.
  *
  * Steps are held back to compact_rate, to a quarter of it while the log grows
- * fast, and stop while memory presses. Should a partition nevertheless have
- * OVERDUE times as many young files as it may, the cut that finds it so merges
- * them before it lets the next one come: their number is bounded.
+ * faster than compact_busy_rate, and stop while memory presses. Should a
+ * partition nevertheless have OVERDUE times as many young files as it may, the
+ * cut that finds it so merges them before it lets the next one come: their
+ * number is bounded.
+ *
+ * Room on the disk is looked at before a merge begins (look.c) and during it:
+ * when others have taken all but the reserve, it is given up, its files go, and
+ * nothing is tried again for file_retry.
  *
  * A failure leaves everything as it was; a later round tries again, not
  * before CALM_US. Files that cannot be read wait for hours, and the others go
@@ -39,7 +44,6 @@
 #define PIECE_ROWS_MIN 256
 #define ROW_BYTES 150                /* Decoded, beside what is packed. */
 #define HOLDS 3                      /* Pieces, joined, sorted. */
-#define BUSY_BYTES (UINT64_C(4) << 20)   /* Of the log, a second. */
 
 /* ---- a round --------------------------------------------------------- */
 
@@ -106,7 +110,8 @@ give_up(struct tn_batch_jobs *b, enum tn_status st)
 	else if (x->count > 0 && x->merges[0].cold)
 		x->cold_calm_us = tn_os_mono_us() + b->o.cold_retry_us;
 	else
-		x->calm_us = tn_os_mono_us() + CALM_US;
+		x->calm_us = tn_os_mono_us() + (st == TN_ENOSPC ?
+		    b->o.file_retry_us : CALM_US);
 	x->looked = 0;
 	x->damaged = false;
 	end_round(x);
@@ -431,6 +436,9 @@ step(struct tn_batch_jobs *b, bool must, bool *more)
 	if (x->chain != NULL && x->chained < x->merges[x->at].count)
 		return read_as(x, tn_batch_chain_take(x->chain,
 		    &x->merges[x->at].files[x->chained++], &x->d));
+	if (!x->merges[x->at].cold && tn_batch_room(b) == 0)
+		return tn_diag_set(&x->d, TN_ENOSPC, "no_space", "others "
+		    "have taken the disk's room: what was merged so far goes");
 	st = read_as(x, tn_lake_merge_next(x->in, &rows, &x->d));
 	if (st == TN_END)
 		return end_merge(b);
@@ -480,7 +488,7 @@ tn_batch_pace_refill(struct tn_batch_pace *p, const struct tn_batch_jobs *b,
 	if (passed > 1000000 || passed < 0)
 		passed = 1000000;
 	if (log > p->log_bytes && (double)(log - p->log_bytes) * 1e6 >
-	    (double)BUSY_BYTES * (double)(passed + 1))
+	    (double)b->o.busy_rate * (double)(passed + 1))
 		rate /= 4;
 	p->ticked_us = now;
 	p->log_bytes = log;
@@ -564,6 +572,7 @@ tn_batch_compact_now(struct tn_batch_jobs *b, struct tn_batch_report *r)
 	const struct tn_catalog_snapshot *s = tn_catalog_snapshot(
 	    b->o.catalog);
 	struct tn_batch_tiers t = tn_batch_tiers_of(b);
+	uint64_t bytes = 0, room = tn_batch_room(b);
 	uint32_t files = 0, days = 0;
 
 	for (uint32_t i = 0, end; i < s->count && s->files[i].tier <=
@@ -573,6 +582,9 @@ tn_batch_compact_now(struct tn_batch_jobs *b, struct tn_batch_report *r)
 		young = tn_batch_young(&t, &s->files[i], end - i);
 		files += young > 1 ? young : 0;
 		days += young > 1;
+		for (uint32_t k = i; young > 1 && k < end; k++)
+			bytes += s->files[k].bytes < t.full_bytes ?
+			    s->files[k].bytes : 0;
 	}
 	r->lsn = s->lsn;
 	r->files = files;
@@ -584,6 +596,10 @@ tn_batch_compact_now(struct tn_batch_jobs *b, struct tn_batch_report *r)
 	}
 	tn_buf_printf(&r->text, "%u young files of %u partitions are merged, "
 	    "a step at a time\n", (unsigned)files, (unsigned)days);
+	if (room < bytes)
+		tn_buf_printf(&r->text, "they have %.1f MiB, the disk %.1f MiB "
+		    "beside what stays free: what does not fit waits\n",
+		    (double)bytes / (1 << 20), (double)room / (1 << 20));
 	b->compaction->asked = true;
 	b->compaction->calm_us = 0;
 	tn_batch_skip_none(b->compaction);

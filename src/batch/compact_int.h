@@ -43,6 +43,8 @@ struct tn_batch_compaction {
 	uint32_t still_count;
 	int64_t calm_us;                 /* Monotonic: nothing before then. */
 	int64_t cold_calm_us;            /* Nothing to the cold folder. */
+	/* Of the largest merge that the disk has no room for; 0: none. */
+	uint64_t waits;
 	bool cold_said;                  /* That it is not there, or full. */
 	struct skip *skips;              /* In order of files. */
 	uint32_t skip_count, skip_cap;
@@ -75,6 +77,8 @@ struct tn_batch_compaction {
 /* Fills merges[] from ${base}. */
 void tn_batch_look(struct tn_batch_jobs *b,
     const struct tn_catalog_snapshot *base);
+/* Bytes of the lake's disk that merging may take: those beside its reserve. */
+uint64_t tn_batch_room(const struct tn_batch_jobs *b);
 /* Files from ${i} on that are of one partition end before this one. */
 uint32_t tn_batch_partition_end(const struct tn_catalog_snapshot *s,
     uint32_t i);

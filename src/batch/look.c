@@ -3,7 +3,13 @@
  * enough for the cold folder, what is not there yet (move.c). Several small
  * merges make one round; what does not fit is found by the next look. Merges
  * to the cold folder are rounds of their own, so that its failures are no
- * one else's, and come when there is nothing else to merge. */
+ * one else's, and come when there is nothing else to merge.
+ *
+ * The old files stay on the disk beside the new ones for snapshot_keep, so a
+ * merge needs room: at most what its files have. It is begun only where that
+ * fits beside the reserve; else the oldest of its files are left out (they
+ * are the large ones), and when not even the two newest fit, it waits. That is
+ * said once, and the metric says of how many bytes. */
 #include "batch/compact_int.h"
 
 #include <string.h>
@@ -15,7 +21,7 @@
 #define INPUT_PARTS 8                /* For unpacked row groups. */
 #define SETTLE_US INT64_C(300000000) /* Least time without new files. */
 #define SETTLE_RATE 16384            /* Bytes a second of waiting. */
-#define RETRY_US INT64_C(60000000)   /* The cold folder takes nothing now. */
+#define RETRY_US INT64_C(60000000)   /* A disk takes nothing now. */
 
 /* ---- what is to be done ---------------------------------------------- */
 
@@ -57,6 +63,8 @@ struct look {
 	uint32_t still_count, still_cap;
 	int64_t due_us;
 	uint64_t bytes;                  /* Of the round so far. */
+	uint64_t room;                   /* On the lake's disk. */
+	uint64_t waits;
 };
 
 static void
@@ -124,6 +132,39 @@ fit_memory(const struct tn_catalog_file *files, uint32_t count)
 	return count;
 }
 
+uint64_t
+tn_batch_room(const struct tn_batch_jobs *b)
+{
+	uint64_t room = 0;
+
+	/* A system that cannot say it: the writes will. */
+	if (tn_os_disk_free(tn_lake_root(b->o.lake), &room) != TN_OK)
+		return UINT64_MAX;
+	return room > b->o.disk_reserve ? room - b->o.disk_reserve : 0;
+}
+
+/* Leaves out files, oldest first, until it fits beside what the round will
+ * write. False: it waits. */
+static bool
+fit_disk(struct look *l, struct merge *m)
+{
+	uint64_t all = m->bytes;
+	uint64_t room = l->room > l->bytes ? l->room - l->bytes : 0;
+
+	while (m->count > 2 && m->bytes > room) {
+		m->bytes -= m->files->bytes;
+		m->files++;
+		m->count--;
+	}
+	if (all > room && all > l->waits)
+		l->waits = all;
+	if (m->bytes <= room)
+		return true;
+	if (l->now + RETRY_US < l->due_us)
+		l->due_us = l->now + RETRY_US;
+	return false;
+}
+
 /* One merge more of the round, unless it is full or of the other kind. */
 static void
 add_merge(struct look *l, struct merge *m)
@@ -145,6 +186,8 @@ add_merge(struct look *l, struct merge *m)
 		l->bytes = 0;
 		l->due_us = l->now;
 	}
+	if (!m->cold && !fit_disk(l, m))
+		return;
 	if (x->count == ROUND_MERGES || (x->count > 0 &&
 	    (l->bytes + m->bytes > ROUND_BYTES ||
 	    x->merges[0].cold != m->cold))) {
@@ -248,12 +291,26 @@ look_at_partition(struct look *l, uint32_t i)
 	return end;
 }
 
+/* Once, until there is room again. */
+static void
+say_waits(struct look *l)
+{
+	if (l->waits > 0 && l->x->waits == 0)
+		tn_say(TN_WARN, "batch", "files of %.1f MiB wait to be merged: "
+		    "the disk has %.1f MiB beside what stays free for events",
+		    (double)l->waits / (1 << 20),
+		    (double)l->room / (1 << 20));
+	l->x->waits = l->waits;
+	tn_counter_set(l->b->waits, (int64_t)l->waits);
+}
+
 void
 tn_batch_look(struct tn_batch_jobs *b, const struct tn_catalog_snapshot *base)
 {
 	struct tn_batch_compaction *x = b->compaction;
 	struct look l = { .b = b, .x = x, .base = base,
-	    .now = tn_os_wall_us(), .due_us = INT64_MAX };
+	    .now = tn_os_wall_us(), .due_us = INT64_MAX,
+	    .room = tn_batch_room(b) };
 	uint32_t i = 0;
 
 	x->count = x->at = 0;
@@ -266,5 +323,6 @@ tn_batch_look(struct tn_batch_jobs *b, const struct tn_catalog_snapshot *base)
 	x->still_count = l.still_count;
 	x->looked = base->sequence;
 	x->due_us = l.due_us;
+	say_waits(&l);
 }
 

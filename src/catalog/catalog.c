@@ -106,6 +106,11 @@ static const char *const schema_steps[] = {
     " lsn_min INTEGER NOT NULL, lsn_max INTEGER NOT NULL);"
     "CREATE INDEX prepared_of ON prepared_file (object, partition);"
     "PRAGMA user_version = 7;",
+
+    "ALTER TABLE cost ADD COLUMN first_us INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE cost ADD COLUMN first_bytes INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE cost ADD COLUMN first_cold INTEGER NOT NULL DEFAULT 0;"
+    "PRAGMA user_version = 8;",
 };
 #define SCHEMA_VERSION ((int)TN_COUNT(schema_steps))
 

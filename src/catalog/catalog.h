@@ -59,6 +59,7 @@ TN_MUST_USE enum tn_status tn_catalog_names(struct tn_catalog *cat,
 enum tn_catalog_tier {
 	TN_TIER_BRONZE = 1, TN_TIER_SILVER = 2, TN_TIER_GOLD = 3,
 	TN_TIER_KEYS = 4,        /* Sorted key hashes of the dedupe window. */
+	TN_TIER_OBJECTS = 5,     /* Only of cost: the room objects' contents. */
 };
 struct tn_catalog_file {
 	uint64_t id;             /* Set when published. */
@@ -254,7 +255,8 @@ TN_MUST_USE enum tn_status tn_catalog_prepared_forget(struct tn_catalog *cat,
 
 /* ---- cost ------------------------------------------------------------ */
 
-/* What an object had in a tier at the end of a day. */
+/* What an object had in a tier at the end of a day, and when it was first
+ * noted on that day. */
 struct tn_catalog_cost {
 	int32_t day;             /* UTC, since 1970-01-01. */
 	uint32_t object;
@@ -263,8 +265,13 @@ struct tn_catalog_cost {
 	uint64_t rows;
 	uint64_t bytes;
 	uint64_t cold;           /* Of them, in the cold folder. */
+	/* The day's first note; that of the oldest notes is not known (0). As
+	 * given: the time of this one, its bytes. */
+	int64_t first_us;
+	uint64_t first_bytes, first_cold;
 };
-/* Takes the place of what was noted for the same day. Kept: ten years. */
+/* Takes the place of what was noted for the same day, but for its first note,
+ * unless that one lies in the future. Kept: ten years. */
 TN_MUST_USE enum tn_status tn_catalog_cost_note(struct tn_catalog *cat,
     const struct tn_catalog_cost *list, uint32_t count);
 /* From a day on, by day, tier and object. */

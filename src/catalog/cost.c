@@ -1,12 +1,18 @@
 /* Cost: what each table had in each tier at the end of each day, so that
  * growth can be seen and told ahead. One row a day, table and tier; the day's
- * row is written anew until the day is over. A table of ten objects takes
+ * row is written anew until the day is over, but keeps what its first note said
+ * and when: growth is told from there, so it needs no whole days. A table of ten objects takes
  * about a megabyte in ten years. */
 #include "catalog/catalog_int.h"
 
 #include <string.h>
 
 #define DAYS_KEPT 3660
+
+/* The first note of the day stays, unless it was made by an older program or
+ * by a clock that was ahead. */
+#define KEEP(column) column " = CASE WHEN first_us = 0 OR first_us >" \
+	" excluded.first_us THEN excluded." column " ELSE " column " END"
 
 enum tn_status
 tn_catalog_cost_note(struct tn_catalog *c, const struct tn_catalog_cost *list,
@@ -21,12 +27,15 @@ tn_catalog_cost_note(struct tn_catalog *c, const struct tn_catalog_cost *list,
 		const struct tn_catalog_cost *x = &list[i];
 		newest = x->day > newest ? x->day : newest;
 		st = tn_catalog_run(c, "INSERT INTO cost (day, object, tier,"
-		    " files, rows, bytes, cold) VALUES (?, ?, ?, ?, ?, ?, ?)"
+		    " files, rows, bytes, cold, first_us, first_bytes,"
+		    " first_cold) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 		    " ON CONFLICT (day, object, tier) DO UPDATE SET"
 		    " files = excluded.files, rows = excluded.rows,"
-		    " bytes = excluded.bytes, cold = excluded.cold",
-		    "iiiiiii", (int64_t)x->day, (int64_t)x->object,
+		    " bytes = excluded.bytes, cold = excluded.cold, "
+		    KEEP("first_us") ", " KEEP("first_bytes") ", "
+		    KEEP("first_cold"), "iiiiiiiiii", (int64_t)x->day, (int64_t)x->object,
 		    (int64_t)x->tier, (int64_t)x->files, (int64_t)x->rows,
+		    (int64_t)x->bytes, (int64_t)x->cold, x->first_us,
 		    (int64_t)x->bytes, (int64_t)x->cold);
 	}
 	if (st == TN_OK && count > 0)
@@ -43,8 +52,8 @@ tn_catalog_costs(struct tn_catalog *c, int32_t from, struct tn_arena *a,
 	struct tn_catalog_cost x;
 	struct tn_buf all = { 0 };
 	enum tn_status st = tn_catalog_prepare(c, &stmt, "SELECT day, object,"
-	    " tier, files, rows, bytes, cold FROM cost WHERE day >= ?"
-	    " ORDER BY day, tier, object", "i", (int64_t)from);
+	    " tier, files, rows, bytes, cold, first_us, first_bytes,"
+	    " first_cold FROM cost WHERE day >= ? ORDER BY day, tier, object", "i", (int64_t)from);
 
 	while (st == TN_OK) {
 		st = tn_catalog_step(c, stmt);
@@ -58,6 +67,9 @@ tn_catalog_costs(struct tn_catalog *c, int32_t from, struct tn_arena *a,
 		x.rows = (uint64_t)sqlite3_column_int64(stmt, 4);
 		x.bytes = (uint64_t)sqlite3_column_int64(stmt, 5);
 		x.cold = (uint64_t)sqlite3_column_int64(stmt, 6);
+		x.first_us = sqlite3_column_int64(stmt, 7);
+		x.first_bytes = (uint64_t)sqlite3_column_int64(stmt, 8);
+		x.first_cold = (uint64_t)sqlite3_column_int64(stmt, 9);
 		tn_buf_add(&all, &x, sizeof x);
 	}
 	tn_catalog_finish(c, stmt);

@@ -414,6 +414,16 @@ void tn_http_run_view(struct request *r);
 void tn_http_run_view_live(struct request *r);
 void tn_http_run_corrections(struct request *r);
 void tn_http_run_storage(struct request *r);
+/* What was noted of each day (tn_catalog_costs), and what time it is. */
+struct tn_http_notes {
+	const struct tn_catalog_cost *list;
+	uint32_t count;
+	int64_t now_us;
+};
+/* Bytes a day that ${of} (object and tier; NULL: all, without cold files) has
+ * grown by, when it has ${now}. False: not known yet. */
+bool tn_http_growth(const struct tn_http_notes *n,
+    const struct tn_catalog_cost *of, uint64_t now, int64_t *a_day);
 void tn_http_run_explain(struct request *r);
 void tn_http_run_live(struct request *r);
 void tn_http_run_sql(struct request *r);

@@ -7,15 +7,18 @@
  *    "tables":[{"name":"badge","tier":"silver","files":..,"partitions":..,
  *               "rows":..,"bytes":..,"small_files":..,"cold_files":..,
  *               "cold_bytes":..,
- *               "from":..,"to":..},...],
+ *               "from":..,"to":..,"bytes_per_day":..},...],
  *    "partitions":[...],                  with ?table=badge: of that one
  *    "days":[{"day":"2026-03-01","table":"badge","tier":"silver",...},...],
  *    "bytes_per_day":..,"days_left":..}
  *
  * Days are the notes that batch makes (batch/cost.c), the last 30. Growth is
- * told from the first of them to now; null while there is none older than a
- * day, or when nothing grows. The disk's reserve is no room, and what lies in
- * the cold folder does not fill it. */
+ * what came since the first of them by the time since then: null, not known
+ * yet, while that is less than an hour. days_left is null, too, when nothing
+ * grows. The disk's reserve is no room, and what lies in the cold folder does
+ * not fill it. Objects, where there are any, are a table of the tier "objects";
+ * notes from before they were counted (without a row of them) tell no growth.
+ * A table's own growth counts its cold files, too. */
 #include "http/http_int.h"
 
 #include <stdio.h>
@@ -24,8 +27,17 @@
 #include "os/os.h"
 
 #define DAY_US INT64_C(86400000000)
+#define HOUR_US INT64_C(3600000000)
 #define DAYS_SHOWN 30
 #define SMALL_BYTES (UINT64_C(4) << 20)
+
+/* What the answer is made of. */
+struct storage {
+	const struct tn_catalog_snapshot *s;
+	struct tn_http_notes notes;
+	uint64_t objects, object_bytes;
+	uint64_t room;
+};
 
 struct totals {
 	uint32_t files, small;
@@ -41,7 +53,7 @@ static const char *
 tier_name(enum tn_catalog_tier tier)
 {
 	static const char *const names[] = { "", "bronze", "silver", "gold",
-	    "keys" };
+	    "keys", "objects" };
 
 	return names[tier];
 }
@@ -56,6 +68,44 @@ object_name(const struct tn_serving_model *m, uint32_t id)
 		if (tn_serving_view_live(m, i) && m->views[i].id == id)
 			return m->views[i].def->name;
 	return "";
+}
+
+bool
+tn_http_growth(const struct tn_http_notes *n, const struct tn_catalog_cost *of,
+    uint64_t now, int64_t *a_day)
+{
+	const struct tn_catalog_cost *x = n->list, *end = n->list + n->count;
+	const struct tn_catalog_cost *begin;
+	uint64_t then = 0;
+
+	for (begin = x; begin < end && begin->tier != TN_TIER_OBJECTS; )
+		begin++;
+	if (begin == end || begin->first_us == 0 ||
+	    n->now_us - begin->first_us < HOUR_US)
+		return false;
+	/* What came later on that day was not there at its first note. */
+	for (; x < end && x->day <= begin->day; x++)
+		if (x->day == begin->day && x->first_us == begin->first_us &&
+		    (of == NULL || (of->object == x->object &&
+		    of->tier == x->tier)))
+			then += x->first_bytes - (of == NULL ? x->first_cold :
+			    0);
+	*a_day = (int64_t)(((double)now - (double)then) * (double)DAY_US /
+	    (double)(n->now_us - begin->first_us));
+	return true;
+}
+
+static void
+put_growth(struct tn_buf *out, const struct tn_http_notes *n,
+    const struct tn_catalog_cost *of, uint64_t now)
+{
+	int64_t a_day = 0;
+
+	tn_buf_str(out, ",\"bytes_per_day\":");
+	if (tn_http_growth(n, of, now, &a_day))
+		tn_buf_printf(out, "%lld", (long long)a_day);
+	else
+		tn_buf_str(out, "null");
 }
 
 static void
@@ -94,11 +144,26 @@ put_totals(struct tn_buf *out, const struct totals *t)
 	tn_http_put_time(out, t->to);
 }
 
+static void
+put_objects(struct tn_buf *out, const struct storage *x, bool any)
+{
+	static const struct tn_catalog_cost of = { .tier = TN_TIER_OBJECTS };
+
+	tn_buf_printf(out, "%s{\"name\":\"objects\",\"tier\":\"objects\","
+	    "\"files\":%llu,\"partitions\":0,\"small_files\":0,\"rows\":0,"
+	    "\"bytes\":%llu,\"cold_files\":0,\"cold_bytes\":0,"
+	    "\"from\":null,\"to\":null", any ? "," : "",
+	    (unsigned long long)x->objects,
+	    (unsigned long long)x->object_bytes);
+	put_growth(out, &x->notes, &of, x->object_bytes);
+	tn_buf_char(out, '}');
+}
+
 /* Runs of files of one tier and object, or also of one partition. */
 static void
-put_groups(struct request *r, const struct tn_catalog_snapshot *s,
-    bool partitions)
+put_groups(struct request *r, const struct storage *x, bool partitions)
 {
+	const struct tn_catalog_snapshot *s = x->s;
 	const struct tn_serving_model *m = r->h->o.model;
 	struct tn_buf *out = &r->out;
 	bool any = false;
@@ -122,8 +187,13 @@ put_groups(struct request *r, const struct tn_catalog_snapshot *s,
 			tn_http_put_str(out, f->partition);
 		}
 		put_totals(out, &t);
+		if (!partitions)
+			put_growth(out, &x->notes, &(struct tn_catalog_cost){
+			    .object = f->object, .tier = f->tier }, t.bytes);
 		tn_buf_char(out, '}');
 	}
+	if (!partitions && x->objects > 0)
+		put_objects(out, x, any);
 }
 
 static void
@@ -171,16 +241,22 @@ put_days(struct request *r, const struct tn_catalog_cost *list,
     uint32_t count)
 {
 	struct tn_buf *out = &r->out;
+	bool any = false;
 
 	tn_buf_str(out, ",\"days\":[");
 	for (uint32_t i = 0; i < count; i++) {
 		const struct tn_catalog_cost *x = &list[i];
+		bool objects = x->tier == TN_TIER_OBJECTS;
 		int32_t y;
 		uint32_t m, d;
+		if (objects && x->files == 0)
+			continue;
 		tn_record_civil(x->day, &y, &m, &d);
 		tn_buf_printf(out, "%s{\"day\":\"%04d-%02u-%02u\",\"name\":",
-		    i > 0 ? "," : "", (int)y, (unsigned)m, (unsigned)d);
-		tn_http_put_str(out, object_name(r->h->o.model, x->object));
+		    any ? "," : "", (int)y, (unsigned)m, (unsigned)d);
+		any = true;
+		tn_http_put_str(out, objects ? "objects" :
+		    object_name(r->h->o.model, x->object));
 		tn_buf_printf(out, ",\"tier\":\"%s\",\"files\":%u,"
 		    "\"rows\":%llu,\"bytes\":%llu,\"cold_bytes\":%llu}",
 		    tier_name(x->tier), (unsigned)x->files,
@@ -192,28 +268,22 @@ put_days(struct request *r, const struct tn_catalog_cost *list,
 }
 
 static void
-put_forecast(struct request *r, const struct tn_catalog_cost *list,
-    uint32_t count, uint64_t now, uint64_t room)
+put_forecast(struct request *r, const struct storage *x, uint64_t now)
 {
-	int32_t today = (int32_t)(tn_os_wall_us() / DAY_US);
-	uint64_t then = 0, a_day;
-	uint32_t i;
+	int64_t a_day = 0;
 
-	for (i = 0; i < count && list[i].day == list[0].day; i++)
-		then += list[i].bytes - list[i].cold;
-	if (count == 0 || list[0].day >= today || now <= then) {
-		tn_buf_str(&r->out, ",\"bytes_per_day\":null,"
-		    "\"days_left\":null");
-		return;
-	}
-	a_day = (now - then) / (uint64_t)(today - list[0].day);
-	tn_buf_printf(&r->out, ",\"bytes_per_day\":%llu,\"days_left\":",
-	    (unsigned long long)a_day);
-	if (a_day == 0)
+	tn_buf_str(&r->out, ",\"bytes_per_day\":");
+	if (!tn_http_growth(&x->notes, NULL, now, &a_day))
+		tn_buf_str(&r->out, "null");
+	else
+		tn_buf_printf(&r->out, "%lld", (long long)(a_day > 0 ? a_day :
+		    0));
+	tn_buf_str(&r->out, ",\"days_left\":");
+	if (a_day <= 0)
 		tn_buf_str(&r->out, "null");
 	else
 		tn_buf_printf(&r->out, "%llu",
-		    (unsigned long long)(room / a_day));
+		    (unsigned long long)(x->room / (uint64_t)a_day));
 }
 
 static void
@@ -223,16 +293,19 @@ storage_work(struct request *r)
 	    r->h->o.catalog);
 	struct tn_arena *a = tn_arena_new(8192);
 	struct tn_catalog_cost *list = NULL;
-	int32_t from = (int32_t)(tn_os_wall_us() / DAY_US) - DAYS_SHOWN;
-	uint32_t count = 0;
-	uint64_t bytes = 0, room;
+	struct storage x = { .s = s, .notes = { .now_us = tn_os_wall_us() } };
+	int32_t from = (int32_t)(x.notes.now_us / DAY_US) - DAYS_SHOWN;
+	uint64_t bytes = 0;
 	enum tn_status st = tn_catalog_costs(r->h->o.catalog, from, a, &list,
-	    &count);
+	    &x.notes.count);
 
 	if (st != TN_OK) {
 		tn_http_catalog_failed(r, st);
 		goto out;
 	}
+	x.notes.list = list;
+	if (r->h->o.objects != NULL)
+		tn_objects_usage(r->h->o.objects, &x.objects, &x.object_bytes);
 	for (uint32_t i = 0; i < s->count; i++)
 		bytes += tn_lake_is_cold(r->h->o.lake, s->files[i].path) ? 0 :
 		    s->files[i].bytes;
@@ -240,18 +313,18 @@ storage_work(struct request *r)
 	    "\"published_at\":", (unsigned long long)s->sequence,
 	    (unsigned long long)s->lsn);
 	tn_http_put_time(&r->out, s->published_us);
-	put_disk(r, &room);
+	put_disk(r, &x.room);
 	put_cold(r);
 	tn_buf_str(&r->out, ",\"tables\":[");
-	put_groups(r, s, false);
+	put_groups(r, &x, false);
 	tn_buf_char(&r->out, ']');
 	if (r->text != NULL) {
 		tn_buf_str(&r->out, ",\"partitions\":[");
-		put_groups(r, s, true);
+		put_groups(r, &x, true);
 		tn_buf_char(&r->out, ']');
 	}
-	put_days(r, list, count);
-	put_forecast(r, list, count, bytes, room);
+	put_days(r, list, x.notes.count);
+	put_forecast(r, &x, bytes + x.object_bytes);
 	tn_buf_char(&r->out, '}');
 	tn_http_json(r, 200);
 out:

@@ -123,6 +123,16 @@ tn_objects_disk_full(const struct tn_objects *o, uint64_t more)
 	    room - o->opt.reserve_bytes < more);
 }
 
+void
+tn_objects_usage(const struct tn_objects *o, uint64_t *count, uint64_t *bytes)
+{
+	int64_t n = tn_counter_read(o->objects);
+	int64_t all = tn_counter_read(o->bytes);
+
+	*count = n > 0 ? (uint64_t)n : 0;
+	*bytes = all > 0 ? (uint64_t)all : 0;
+}
+
 uint64_t
 tn_objects_bytes_max(const struct tn_objects *o)
 {

@@ -169,6 +169,11 @@ struct tn_objects_list {
 void tn_objects_list(struct tn_objects *o, const struct tn_objects_list *q,
     tn_objects_done *done, void *arg);
 
+/* How many names there are, and the bytes behind them: a content with two
+ * names counts twice. Any thread. */
+void tn_objects_usage(const struct tn_objects *o, uint64_t *count,
+    uint64_t *bytes);
+
 /* Largest object. */
 uint64_t tn_objects_bytes_max(const struct tn_objects *o);
 

@@ -13,11 +13,17 @@
  * 1 when a bound does not hold:
  *
  *   young files of a partition after each cut      <= 8
+ *   files of a partition after each cut            <= size / file + 1, and 7
+ *       more in the hour after its newest rows
+ *   files on the disk, after each 16th cut         <= those in force, and of
+ *       each commit of the last snapshot_keep 3 for each stream and tier: what
+ *       the cut writes, what merging makes of it, and when the day is still
  *   files of a partition at the end                <= size / file + 1 + young
  *   bytes of a scan                                <= 1.2 of the copy's
  *   its time, least of 7, by turns with the copy   <= times/100 of it */
 #include "batch/batch_int.h"
 
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +38,7 @@
 #define YOUNG 8
 #define ROUNDS 7
 #define STREAMS 4
+#define KEEP (60 * MINUTE)
 
 static const char sql[] =
     "CREATE TABLE badge (id int8 PRIMARY KEY, ts timestamptz NOT NULL,"
@@ -74,6 +81,7 @@ static struct {
 	struct tn_batch_jobs *batch;
 	uint32_t most;               /* Young files of a partition. */
 	uint32_t most_all;           /* Files of all partitions. */
+	uint32_t disk, most_disk;    /* Files on the disk. */
 	double *seconds;             /* Of each cut. */
 	bool bad;
 } b = { .days = 30, .rows = 20, .file = 128, .step = 1, .times = 120 };
@@ -169,7 +177,7 @@ open_all(void)
 	    .unseal = nothing, .published = nothing },
 	    .published = trim, .young_files_max = YOUNG,
 	    .compact_file_bytes = (uint64_t)b.file << 20,
-	    .garbage_us = 60 * MINUTE };
+	    .garbage_us = KEEP };
 
 	must(tn_sql_load(&b.pipeline, sources, 1 + (b.people > 0), &d), "sql", &d);
 	(void)snprintf(path, sizeof path, "%s/catalog.db", b.dir);
@@ -279,34 +287,70 @@ same_partition(const struct tn_catalog_file *x,
 	    strcmp(x->partition, y->partition) == 0;
 }
 
-/* Young and all files of partitions of bronze and silver. At the end also
- * against their size. */
+static int
+count_one(const char *path, const struct stat *info, int kind, struct FTW *f)
+{
+	(void)path;
+	(void)info;
+	(void)f;
+	b.disk += kind == FTW_F;
+	return 0;
+}
+
+/* Old files go when their snapshots do. */
 static void
-count_files(bool at_end)
+count_disk(uint32_t in_force)
+{
+	static const char *const tiers[] = { "bronze", "silver" };
+	uint32_t commits = (uint32_t)(KEEP / (b.step * MINUTE)) + 1;
+	char path[300];
+
+	b.disk = 0;
+	for (size_t i = 0; i < TN_COUNT(tiers); i++) {
+		(void)snprintf(path, sizeof path, "%s/lake/%s", b.dir,
+		    tiers[i]);
+		if (nftw(path, count_one, 8, FTW_PHYS) != 0)
+			b.bad = true;
+	}
+	b.most_disk = b.disk > b.most_disk ? b.disk : b.most_disk;
+	if (b.disk <= in_force + commits * 3 * 2 * STREAMS)
+		return;
+	printf("%u files on the disk, %u in force\n", b.disk, in_force);
+	b.bad = true;
+}
+
+/* Young and all files of partitions of bronze and silver, against their size,
+ * and those on the disk. */
+static void
+count_files(bool disk)
 {
 	const struct tn_catalog_snapshot *s = tn_catalog_snapshot(b.catalog);
+	uint64_t hour = STREAMS * 60 / b.step;       /* LSNs. */
 	uint32_t all = 0;
 
 	for (uint32_t i = 0, end; i < s->count; i = end) {
 		uint32_t young = 0;
-		uint64_t bytes = 0, full = (uint64_t)b.file << 20;
+		uint64_t bytes = 0, full = (uint64_t)b.file << 20, newest = 0;
 		for (end = i; end < s->count && same_partition(&s->files[i],
 		    &s->files[end]); end++) {
 			young += s->files[end].bytes < full;
 			bytes += s->files[end].bytes;
+			if (s->files[end].lsn_max > newest)
+				newest = s->files[end].lsn_max;
 		}
 		if (s->files[i].tier > TN_TIER_SILVER)
 			continue;
 		all += end - i;
 		b.most = young > b.most ? young : b.most;
-		/* Days of before are settled. */
-		if (at_end && s->files[i].time_min < b.now - 7 * DAY &&
-		    end - i > bytes / full + 1) {
+		if (end - i > bytes / full + (newest + hour < s->lsn ? 1 :
+		    YOUNG)) {
 			printf("%s of %s has %u files\n",
 			    s->files[i].partition, s->files[i].path, end - i);
 			b.bad = true;
 		}
 	}
+	if (disk)
+		count_disk(all);
 	b.most_all = all > b.most_all ? all : b.most_all;
 	tn_catalog_snapshot_put(s);
 }
@@ -334,7 +378,7 @@ run_minutes(void)
 		must(tn_batch_run(b.batch, &q, &r), "cut", &r.diag);
 		b.seconds[i] = seconds_now() - begun;
 		tn_buf_fini(&r.text);
-		count_files(false);
+		count_files(i % 16 == 0);
 	}
 	tn_buf_fini(&spec);
 	tn_codec_spec_fini(&s);
@@ -554,6 +598,8 @@ main(int argc, char **argv)
 	    STREAMS, b.rows);
 	printf("young files of a partition, most\t%u\tfiles\n", b.most);
 	printf("files of bronze and silver, most\t%u\tfiles\n", b.most_all);
+	printf("files on the disk, most\t%u\tfiles with those of snapshots of "
+	    "the last hour\n", b.most_disk);
 	b.bad |= b.most > YOUNG;
 	some = b.cuts < 1000 ? b.cuts / 2 : 500;
 	show_cuts("first cuts", 0, some);

@@ -133,6 +133,10 @@ test('images tell their type, size and time, and SQL and views see them', async 
   assert.deepEqual((await t.ok('GET', '/api/v1/objects/photos?prefix=2026/&after=1')).objects.map((o) => o.key), ['2026/eingang süd/1.jpg']);
   assert.deepEqual((await t.ok('GET', '/api/v1/objects/photos?prefix=2026/&after=3')).objects, []);
   assert.deepEqual((await t.ok('GET', '/api/v1/objects')).buckets.map((b) => [b.bucket, b.objects]), [['photos', 8]]);
+  // The lake's page and forecast count them.
+  const kept = (await t.ok('GET', '/api/v1/objects')).buckets[0], lake = await t.ok('GET', '/api/v1/lake');
+  assert.deepEqual(lake.tables.filter((x) => x.tier === 'objects').map((x) => [x.name, x.files, x.bytes]), [['objects', 8, kept.bytes]]);
+  assert.ok(kept.bytes > 0 && lake.bytes_per_day === null, 'less than an hour of it');
   assert.deepEqual((await t.ok('GET', '/api/v1/objects/nothing-here')).objects, []);
   await t.restart();
   await check();

@@ -186,7 +186,7 @@ export function start({ port = 0, empty = false, root = null } = {}) {
 	const tiers = empty ? [] : [['bronze', 'readings', 21, 21, 6e6], ['silver', 'readings', 90, 40, 4e6], ...defs.map((d) => ['gold', d.name, 14, 14, 2e5])];
 	const lake = (table) => ({ sequence: 7, lsn: state.batch, published_at: iso(Date.now() - 60e3), disk: { free: 71e9, size: 270e9, reserve: 268435456 },
 		cold: empty ? null : { folder: '/srv/cold', ready: true, free: 4e12, size: 8e12 },
-		tables: tiers.map(([tier, name, files, small_files, bytes]) => ({ tier, name, files, small_files, bytes, rows: files * 1000, cold_files: 0, cold_bytes: tier === 'silver' ? Math.round(bytes / 2) : 0, from: iso(now - 21 * 24 * HOUR), to: iso(now) })),
+		tables: tiers.map(([tier, name, files, small_files, bytes]) => ({ tier, name, files, small_files, bytes, rows: files * 1000, cold_files: 0, cold_bytes: tier === 'silver' ? Math.round(bytes / 2) : 0, from: iso(now - 21 * 24 * HOUR), to: iso(now), bytes_per_day: Math.round(bytes / 21) })),
 		...(table ? { partitions: tiers.filter((t) => t[1] === table).flatMap(([tier]) => Array.from({ length: 140 }, (_, i) => ({ tier, name: table,
 			partition: iso(now - (139 - i) * 24 * HOUR).slice(0, 10), files: 1 + i % 3, rows: 900 + i * 7, bytes: 2e4 + i * i * 30 }))) } : {}),
 		days: [], bytes_per_day: empty ? null : 1.3e6, days_left: empty ? null : 54000 });

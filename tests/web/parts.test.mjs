@@ -139,14 +139,11 @@ test('small files count beyond the eight young ones of each table', () => {
 		assert.equal(pastQuery('t', bad), null, bad);
 });
 
-test('a table grows by what came since the first day that was noted', () => {
-	const d = { published_at: '2026-03-11T09:00:00Z', days: [{ day: '2026-03-01', name: 'a', tier: 'silver', bytes: 1000 },
-		{ day: '2026-03-01', name: 'a', tier: 'gold', bytes: 500 }, { day: '2026-03-05', name: 'b', tier: 'silver', bytes: 7 }] };
-	assert.equal(growth(d, { name: 'a', tier: 'silver', bytes: 3000 }), 200);
-	assert.equal(growth(d, { name: 'a', tier: 'gold', bytes: 400 }), -10);
-	assert.equal(growth(d, { name: 'b', tier: 'silver', bytes: 70 }), 7);   /* It was not there. */
-	assert.equal(growth({ ...d, published_at: '2026-03-01T23:00:00Z' }, { name: 'a', tier: 'silver', bytes: 3000 }), null);
-	assert.equal(growth({ ...d, days: [] }, { name: 'a', tier: 'silver', bytes: 1 }), null);
+test('a table grows by what the server says of it', () => {
+	assert.equal(growth({ name: 'a', bytes_per_day: -10 }), -10);
+	assert.equal(growth({ name: 'a', bytes_per_day: 0 }), 0);
+	assert.equal(growth({ name: 'a', bytes_per_day: null }), null);
+	assert.equal(growth({ name: 'a' }), null);
 });
 
 test("the lake's folder is what stands before the tier", () => {

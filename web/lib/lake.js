@@ -8,13 +8,8 @@ export const unmerged = (list) => {
 	return files === 0 ? 0 : Math.round(100 * small / files);
 };
 
-/** What a table grows by in a day, in bytes: from the first day that was noted of
- * the lake to now; null while that is today. @param {any} d @param {any} t */
-export function growth(d, t) {
-	const first = d.days[0]?.day, days = first ? Math.round((Date.parse(String(d.published_at).slice(0, 10)) - Date.parse(first)) / 864e5) : 0;
-	const then = d.days.find((/** @type {any} */ x) => x.day === first && x.name === t.name && x.tier === t.tier);
-	return days > 0 ? Math.round((t.bytes - (then ? then.bytes : 0)) / days) : null;
-}
+/** What a table grows by in a day, in bytes; null while that is not known. @param {any} t */
+export const growth = (t) => t.bytes_per_day ?? null;
 
 /** The folder of the lake, from a table's location. @param {string} location file:///var/lib/tarn/lake/silver/t */
 export function lakeFolder(location) {

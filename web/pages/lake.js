@@ -47,7 +47,7 @@ function Cost({ d }) {
 	return html`<section class="card"><header><h2>Disk</h2></header><div class="body"><dl class="facts">
 		<div><dt>Free for events</dt><dd>${bytes(room)}</dd></div>
 		<div><dt>Kept in reserve</dt><dd>${bytes(d.disk.reserve)}</dd></div>
-		<div><dt>Grows by</dt><dd class=${d.bytes_per_day === null ? 'small muted' : ''}>${d.bytes_per_day === null ? 'known after a day' : `${bytes(d.bytes_per_day)} a day`}</dd></div>
+		<div><dt>Grows by</dt><dd class=${d.bytes_per_day === null ? 'small muted' : ''}>${d.bytes_per_day === null ? 'not known yet' : `${bytes(d.bytes_per_day)} a day`}</dd></div>
 		<div><dt>Lasts</dt><dd>${d.days_left === null ? '–' : `${number(d.days_left)} days`}</dd></div>
 		${d.cold && html`<div><dt>In the cold folder</dt><dd>${bytes(cold)} <span class="small muted">${
 			d.cold.ready ? `${bytes(d.cold.free)} free in ${d.cold.folder}` : `${d.cold.folder} is not there`}</span></dd></div>`}</dl></div></section>`;
@@ -96,10 +96,10 @@ function Table({ name, tier, version, folder }) {
 /** @param {{d: any, chosen: string, choose: (key: string) => void}} p */
 function Tables({ d, chosen, choose }) {
 	const key = (/** @type {any} */ t) => `${t.tier}/${t.name}`;
-	const grows = (/** @type {any} */ t) => growth(d, t);
+	const grows = (/** @type {any} */ t) => growth(t);
 	const signed = (/** @type {number|null} */ n) => n === null ? '–' : n < 0 ? `−${bytes(-n)}` : bytes(n);
 	return html`<${Grid} label="Tables" rows=${d.tables.filter((/** @type {any} */ t) => t.tier !== 'keys' && t.name)} id=${key} columns=${[
-		{ name: 'Table', value: (/** @type {any} */ t) => t.name, cell: (/** @type {any} */ t) => html`<button class="btn tiny" aria-pressed=${String(chosen === key(t))}
+		{ name: 'Table', value: (/** @type {any} */ t) => t.name, cell: (/** @type {any} */ t) => t.tier === 'objects' ? t.name : html`<button class="btn tiny" aria-pressed=${String(chosen === key(t))}
 			onClick=${() => choose(key(t))}>${t.name}</button>` },
 		{ name: 'Tier', value: (/** @type {any} */ t) => t.tier },
 		{ name: 'Files', value: (/** @type {any} */ t) => t.files, num: true, cell: (/** @type {any} */ t) => number(t.files) },

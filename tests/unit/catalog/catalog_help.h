@@ -3,6 +3,8 @@
 #ifndef TN_CATALOG_HELP_H
 #define TN_CATALOG_HELP_H
 
+#include <sqlite3.h>
+
 #include "catalog/catalog.h"
 #include "folder.h"
 
@@ -26,6 +28,16 @@ open_catalog(const char *dir)
 		print_message("%s\n", d.message);
 	assert_int_equal(st, TN_OK);
 	return c;
+}
+
+UNUSED static void
+run_sql(const char *dir, const char *sql)
+{
+	sqlite3 *db = NULL;
+
+	assert_int_equal(sqlite3_open(db_path(dir), &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
 }
 
 /* A file whose every number comes from ${n}. */

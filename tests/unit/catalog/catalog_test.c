@@ -434,16 +434,6 @@ time_of_cut(void **state)
 /* ---- other files ----------------------------------------------------- */
 
 static void
-run_sql(const char *dir, const char *sql)
-{
-	sqlite3 *db = NULL;
-
-	assert_int_equal(sqlite3_open(db_path(dir), &db), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-	sqlite3_close(db);
-}
-
-static void
 bytes_of(const char *dir, struct tn_buf *b)
 {
 	tn_buf_clear(b);
