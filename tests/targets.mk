@@ -76,7 +76,7 @@ interop: deps
 	@[ -d tests/node_modules/icebird ] || (cd tests && npm install --no-audit --no-fund --loglevel=error)
 	@[ -d tests/tools/node-red/node_modules ] || (cd tests/tools/node-red && npm install --no-audit --no-fund --loglevel=error)
 	@tests/tools/interop.sh
-	@INTEROP=1 node --test --test-reporter=spec tests/e2e/mqtt_clients.test.mjs tests/e2e/tables.test.mjs
+	@INTEROP=1 node --test --test-reporter=spec tests/e2e/mqtt_clients.test.mjs tests/e2e/tables.test.mjs tests/e2e/lake_page.test.mjs
 # States of a real disk that a power loss can leave; needs root and loop devices.
 # STATES of each file system, FS="ext4 xfs btrfs". make test looks at 24.
 STATES ?= 200

@@ -167,6 +167,10 @@ struct tn_batch_work {
 	uint32_t paused;
 };
 void tn_batch_progress(struct tn_batch_jobs *b, struct tn_batch_work *out);
+/* Columns that silver of a stream is sorted by: sort_by, then its time. */
+#define TN_BATCH_SORT_MAX (TN_SQL_SORT_MAX + 1)
+uint32_t tn_batch_sort_columns(const struct tn_governance_stream *s,
+    uint32_t out[static TN_BATCH_SORT_MAX]);
 /* A run that is under way ends at its next step (TN_ECLOSED, "canceled"),
  * waits, or goes on. A job that waits holds up those behind it no more than
  * one that works: cuts pass it, another recompute stands in line.

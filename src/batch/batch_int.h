@@ -251,10 +251,6 @@ bool tn_batch_pick(const struct tn_batch_tiers *t,
     uint32_t *count);
 uint32_t tn_batch_young(const struct tn_batch_tiers *t,
     const struct tn_catalog_file *files, uint32_t n);
-/* Columns that silver of a stream is sorted by: sort_by, then its time. */
-#define TN_BATCH_SORT_MAX (TN_SQL_SORT_MAX + 1)
-uint32_t tn_batch_sort_columns(const struct tn_governance_stream *s,
-    uint32_t out[static TN_BATCH_SORT_MAX]);
 /* A fraction of the memory budget; SIZE_MAX without one. How the jobs' own
  * bounds come down with a small memory_max. */
 size_t tn_batch_part(uint32_t parts);

@@ -63,6 +63,7 @@ enum tn_catalog_tier {
 };
 struct tn_catalog_file {
 	uint64_t id;             /* Set when published. */
+	uint64_t added;          /* By that publication; likewise. */
 	enum tn_catalog_tier tier;
 	uint32_t object;
 	uint32_t version;        /* Of the object's definition. */

@@ -89,6 +89,6 @@ TN_MUST_USE enum tn_status tn_catalog_prepared_end(struct tn_catalog *c,
     uint32_t object);
 #define TN_CATALOG_FILE_COLUMNS \
 	"id, tier, object, version, partition, path, rows, bytes, crc, " \
-	"time_min, time_max, lsn_min, lsn_max"
+	"time_min, time_max, lsn_min, lsn_max, added"
 
 #endif

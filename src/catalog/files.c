@@ -41,6 +41,7 @@ read_file(sqlite3_stmt *stmt, struct tn_catalog_file *f)
 	f->time_max = sqlite3_column_int64(stmt, 10);
 	f->lsn_min = (uint64_t)sqlite3_column_int64(stmt, 11);
 	f->lsn_max = (uint64_t)sqlite3_column_int64(stmt, 12);
+	f->added = (uint64_t)sqlite3_column_int64(stmt, 13);
 	return copy_text(stmt, 4, f->partition, sizeof f->partition) &&
 	    copy_text(stmt, 5, f->path, sizeof f->path);
 }
@@ -263,6 +264,7 @@ add_files(struct tn_catalog *c, const struct tn_catalog_publication *p,
 		    f->time_min, f->time_max, (int64_t)f->lsn_min,
 		    (int64_t)f->lsn_max, (int64_t)sequence);
 		f->id = (uint64_t)sqlite3_last_insert_rowid(c->db);
+		f->added = sequence;
 	}
 	return st;
 }

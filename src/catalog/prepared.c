@@ -36,8 +36,8 @@ read_all(struct tn_catalog *c, uint32_t object,
 {
 	sqlite3_stmt *stmt = NULL;
 	enum tn_status st = tn_catalog_prepare(c, &stmt,
-	    "SELECT " TN_CATALOG_FILE_COLUMNS " FROM prepared_file"
-	    " WHERE object = ? ORDER BY partition, lsn_min, id", "i",
+	    "SELECT " TN_CATALOG_FILE_COLUMNS " FROM (SELECT *, 0 AS added"
+	    " FROM prepared_file WHERE object = ?) ORDER BY partition, lsn_min, id", "i",
 	    (int64_t)object);
 
 	*files = NULL;

@@ -466,9 +466,30 @@ table_of(const struct tn_serving_model *m, const struct tn_catalog_file *f)
 	return "";              /* Of a view that was taken away. */
 }
 
+/* By what the rows of a file ascend; results of views have no order. */
 static void
-put_file(struct tn_buf *out, const struct tn_catalog_file *f,
-    const char *table)
+put_order(struct tn_buf *out, const struct tn_serving_model *m,
+    const struct tn_catalog_file *f)
+{
+	int i = f->tier == TN_TIER_SILVER ?
+	    tn_serving_stream_by_id(m, f->object) : -1;
+	uint32_t by[TN_BATCH_SORT_MAX];
+	uint32_t n = i < 0 ? 0 : tn_batch_sort_columns(&m->streams[i], by);
+
+	tn_buf_str(out, f->tier == TN_TIER_BRONZE ?
+	    ",\"sort_by\":[\"_lsn\"" : ",\"sort_by\":[");
+	for (uint32_t k = 0; k < n; k++) {
+		if (k > 0)
+			tn_buf_char(out, ',');
+		tn_http_put_str(out,
+		    m->streams[i].silver->fields[by[k]].name);
+	}
+	tn_buf_char(out, ']');
+}
+
+static void
+put_file(struct tn_buf *out, const struct tn_serving_model *m,
+    const struct tn_catalog_file *f, const char *table)
 {
 	tn_buf_printf(out, "{\"id\":%llu,\"tier\":\"%s\",\"table\":",
 	    (unsigned long long)f->id, tier_names[f->tier]);
@@ -484,8 +505,11 @@ put_file(struct tn_buf *out, const struct tn_catalog_file *f,
 	tn_buf_str(out, ",\"time_max\":");
 	tn_http_put_time(out, f->time_max);
 	tn_buf_printf(out, ",\"lsn_min\":%llu,\"lsn_max\":%llu,"
-	    "\"version\":%u}", (unsigned long long)f->lsn_min,
-	    (unsigned long long)f->lsn_max, (unsigned)f->version);
+	    "\"version\":%u,\"snapshot\":%llu",
+	    (unsigned long long)f->lsn_min, (unsigned long long)f->lsn_max,
+	    (unsigned)f->version, (unsigned long long)f->added);
+	put_order(out, m, f);
+	tn_buf_char(out, '}');
 }
 
 /* number[0]: limit; number[1]: before. */
@@ -561,7 +585,7 @@ files_work(struct request *r)
 		if (!first)
 			tn_buf_char(&r->out, ',');
 		first = false;
-		put_file(&r->out, f, table);
+		put_file(&r->out, r->h->o.model, f, table);
 	}
 	tn_buf_str(&r->out, "]}");
 	tn_http_json(r, 200);

@@ -63,7 +63,8 @@ const struct tn_http_route tn_http_routes[] = {
 	    tn_http_run_runs, "Batch runs, newest first; "
 	    "changed: published rows that the run changed.", "limit,before" },
 	{ TN_HTTP_GET, "/api/v1/files", TN_NEED_READ, TN_BODY_NONE,
-	    tn_http_run_files, "Files of the lake at the present cut.",
+	    tn_http_run_files, "Files of the lake at the present cut; "
+	    "snapshot: the first that has it; sort_by: its rows ascend by.",
 	    "tier,table" },
 	{ TN_HTTP_GET, "/api/v1/snapshots", TN_NEED_READ, TN_BODY_NONE,
 	    tn_http_run_snapshots, "Snapshots that can be read (and rolled "

@@ -9,7 +9,7 @@ import { bounds, moment, rangeOf, shift } from '../../web/lib/range.js';
 import { band, offset, quantile, usual } from '../../web/lib/band.js';
 import { byRow, marks } from '../../web/lib/corrections.js';
 import { batchValues, split } from '../../web/lib/layers.js';
-import { fires, lanes } from '../../web/lib/gantt.js';
+import { collect, fires, lanes } from '../../web/lib/gantt.js';
 import { time } from '../../web/lib/format.js';
 
 const T = (h) => `2026-03-01T${String(h).padStart(2, '0')}:00:00Z`;
@@ -225,6 +225,44 @@ test('when cuts come next follows from the last one and the setting', () => {
 	for (const every of ['', 'never', '0 s', '5 moons'])
 		assert.deepEqual(fires(every, 0, 1, 5), [], every);
 	assert.deepEqual(fires('60 s', NaN, 1, 5), []);
+});
+
+test('runs of a time are collected whole, then only what may have changed; what is missing is told', async () => {
+	const now = Date.parse(T(12)), all = Array.from({ length: 4000 }, (_, i) => ({ id: 4000 - i, started_at: new Date(now - i * 60e3).toISOString(), ended_at: i === 700 ? null : T(1), state: 'done' }));
+	let asked = [];
+	const get = async (before, limit) => {
+		asked.push(limit);
+		const runs = all.filter((r) => r.id < (before ?? Infinity)).slice(0, limit).map((r) => ({ ...r }));
+		return { runs, next: runs.length === limit ? runs.at(-1).id : null };
+	};
+	const ids = (d) => d.runs.map((r) => r.id), none = { runs: [], next: null };
+	const first = await collect(get, none, now - 48 * 3600e3);
+	assert.deepEqual([first.runs.length, first.next, first.cut, asked], [3000, 1001, false, [1000, 1000, 1000]]);
+	/* Three new ones; one of long ago was under way, and ends. */
+	for (const id of [4001, 4002, 4003]) all.unshift({ id, started_at: T(12), ended_at: T(12), state: 'done' });
+	all.find((r) => r.ended_at === null).ended_at = T(2);
+	asked = [];
+	const second = await collect(get, first, now - 48 * 3600e3);
+	assert.deepEqual([second.runs.length, second.next, second.cut, asked], [3003, 1001, false, [100, 1000]]);
+	assert.deepEqual(ids(second), all.slice(0, 3003).map((r) => r.id));
+	assert.equal(second.runs.filter((r) => r.ended_at === null).length, 0);
+	asked = [];
+	assert.deepEqual(ids(await collect(get, second, now - 48 * 3600e3)), ids(second));
+	assert.deepEqual(asked, [100]);
+	const part = await collect(get, none, now - 48 * 3600e3, 2);
+	assert.deepEqual([part.runs.length, part.cut, part.next], [2000, true, 2004]);
+	const few = await collect(async () => ({ runs: all.slice(0, 3), next: null }), none, now - 48 * 3600e3);
+	assert.deepEqual([few.runs.length, few.cut], [3, false]);
+	assert.deepEqual(await collect(async () => ({ runs: [], next: null }), none, now), { runs: [], next: null, cut: false });
+});
+
+test('of more kinds of runs than there are lanes those with a failure stay, drawn last', () => {
+	const run = (kind, i, state) => ({ id: i, kind, started_at: T(10), ended_at: T(11), state });
+	const list = Array.from({ length: 20 }, (_, k) => [run(`k${k}`, k, 'done'), run(`k${k}`, k + 100, 'done')]).flat();
+	const g = lanes([run('cut', 1, 'failed'), run('cut', 2, 'done'), ...list, run('rare', 3, 'failed')], Date.parse(T(12)));
+	assert.equal(g.hidden, 5);
+	assert.deepEqual(g.lanes.filter((l) => l.failed).map((l) => l.name), ['cut', 'rare']);
+	assert.deepEqual(g.lanes.find((l) => l.name === 'cut').runs.map((r) => r.state), ['done', 'failed']);
 });
 
 test('runs fall into lanes; running ones reach to now, old ones are left out', () => {

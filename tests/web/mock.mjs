@@ -46,7 +46,7 @@ const defs = [
 
 /** root: a tree made by packaging/assets.sh; without it the sources are
  * served as they are. */
-export function start({ port = 0, empty = false, root = null } = {}) {
+export function start({ port = 0, empty = false, busy = false, root = null } = {}) {
 	const state = { lsn: 1000, batch: 900, rows: new Map(), prov: new Map(), accepted: 0,
 		quarantined: empty ? 0 : 3, duplicates: empty ? 0 : 12, tick: 0, events: [], runs: [], progress: true };
 	/* raw[room][hour] = {n, people, peak, co2} */
@@ -172,27 +172,36 @@ export function start({ port = 0, empty = false, root = null } = {}) {
 		log: { first: 1, last: state.lsn, bytes: 1e6, segments: 1, failure: null }, disk_free: 4e10, rss: 5e7,
 		streams: [{ name: 'readings', accepted: state.accepted, quarantined: state.quarantined, duplicates: state.duplicates, rate: empty ? 0 : 8, last_at: state.accepted ? iso(Date.now()) : null }],
 		loopback: true, auth: 'open', progress: !empty && state.tick < 40 ? { kind: 'demo', loaded: 800000 + state.tick * 10000, total: 1264311, text: 'Replaying sample data' } : null });
-	for (let i = 0; i < 60; i++) {
+	/* A run a minute for 50 hours; one failed 47 hours ago. */
+	for (let i = 0; busy && i < 3000; i++)
+		state.runs.push({ id: 3300 - i, kind: 'cut', reason: 'timer', object: null, state: i === 2820 ? 'failed' : 'done', started_at: iso(Date.now() - i * 60e3 - 30e3), ended_at: iso(Date.now() - i * 60e3 - 29e3),
+			seconds: 1, lsn_from: 1, lsn_to: 2, rows: 10, files: 1, changed: 0, detail: i === 2820 ? 'no space left on device' : null });
+	for (let i = 0; !busy && i < 60; i++) {
 		const begin = Date.now() - i * 47 * 60e3;
 		state.runs.push({ id: 200 - i, kind: i % 9 === 4 ? 'compact' : 'cut', reason: i % 9 === 4 ? 'small files' : i % 13 === 3 ? 'asked' : 'timer', object: i % 9 === 4 ? 'readings' : null,
 			state: i === 17 ? 'failed' : 'done', started_at: iso(begin), ended_at: iso(begin + 1400 + i * 9000), seconds: 1.4 + i * 9,
 			lsn_from: 1000 - i * 10, lsn_to: 1010 - i * 10, rows: 5200 + i * 31, files: 3, changed: i % 7 === 2 ? 4 : 0, detail: i === 17 ? 'no space left on device; tried again 5 min later' : null });
 	}
 	/* A recompute that is under way until it is canceled. */
-	const work = empty ? null : { id: 300, kind: 'recompute', reason: 'request', object: 'entries_hourly', state: 'running', started_at: iso(Date.now() - 4000), ended_at: null,
+	const work = empty || busy ? null : { id: 300, kind: 'recompute', reason: 'request', object: 'entries_hourly', state: 'running', started_at: iso(Date.now() - 4000), ended_at: null,
 		seconds: null, lsn_from: 0, lsn_to: 900, rows: 0, files: 0, changed: 0, detail: null, paused: false, rows_read: 81388, rows_total: 239004 };
 	if (work)
 		state.runs.unshift(work);
+	function runsOf(limit, before) {
+		asked.push(`/api/v1/runs ${limit} ${before}`);
+		const list = state.runs.filter((r) => r.id < before).slice(0, limit);
+		return { runs: list, next: list.length === limit ? list.at(-1).id : null };
+	}
 	const tiers = empty ? [] : [['bronze', 'readings', 21, 21, 6e6], ['silver', 'readings', 90, 40, 4e6], ...defs.map((d) => ['gold', d.name, 14, 14, 2e5])];
 	const lake = (table) => ({ sequence: 7, lsn: state.batch, published_at: iso(Date.now() - 60e3), disk: { free: 71e9, size: 270e9, reserve: 268435456 },
 		cold: empty ? null : { folder: '/srv/cold', ready: true, free: 4e12, size: 8e12 },
-		tables: tiers.map(([tier, name, files, small_files, bytes]) => ({ tier, name, files, small_files, bytes, rows: files * 1000, cold_files: 0, cold_bytes: tier === 'silver' ? Math.round(bytes / 2) : 0, from: iso(now - 21 * 24 * HOUR), to: iso(now), bytes_per_day: Math.round(bytes / 21) })),
+		tables: [...tiers, ...(empty ? [] : [['objects', 'objects', 12, 0, 3e7]])].map(([tier, name, files, small_files, bytes]) => ({ bytes_per_day: { bronze: 1234567, silver: -2048, objects: 5e6 }[tier] ?? null, tier, name, files, small_files, bytes, rows: files * 1000, cold_files: 0, cold_bytes: tier === 'silver' ? Math.round(bytes / 2) : 0, from: iso(now - 21 * 24 * HOUR), to: iso(now) })),
 		...(table ? { partitions: tiers.filter((t) => t[1] === table).flatMap(([tier]) => Array.from({ length: 140 }, (_, i) => ({ tier, name: table,
 			partition: iso(now - (139 - i) * 24 * HOUR).slice(0, 10), files: 1 + i % 3, rows: 900 + i * 7, bytes: 2e4 + i * i * 30 }))) } : {}),
 		days: [], bytes_per_day: empty ? null : 1.3e6, days_left: empty ? null : 54000 });
 	const fileList = (table, tier) => Array.from({ length: 30 }, (_, i) => ({ id: i + 1, tier, table, partition: iso(now - i * 24 * HOUR).slice(0, 10),
 		path: `${tier}/${table}/date=${iso(now - i * 24 * HOUR).slice(0, 10)}/00000000004${i % 10}-1-0.parquet`, rows: 5760, bytes: 29000 + i * 11, crc: 'cafe1234',
-		time_min: iso(now - i * 24 * HOUR), time_max: iso(now - i * 24 * HOUR + 3600e3), lsn_min: 1, lsn_max: 42, version: 1 }));
+		time_min: iso(now - i * 24 * HOUR), time_max: iso(now - i * 24 * HOUR + 3600e3), lsn_min: 1, lsn_max: 42, version: 1, snapshot: 7 - (i % 5), sort_by: ["room", "ts"] }));
 	/* Why this number: of a view, the row that the filters choose. */
 	function explain(name, q) {
 		const d = defs.find((x) => x.name === name);
@@ -323,7 +332,7 @@ export function start({ port = 0, empty = false, root = null } = {}) {
 		if (p === '/api/v1/quarantine/readings')
 			return json(res, 200, { stream: 'readings', rows: recent(true, Number(u.searchParams.get('limit'))), lsn: state.lsn, batch_lsn: state.batch });
 		if (p === '/api/v1/runs')
-			return json(res, 200, { runs: state.runs, next: null });
+			return json(res, 200, runsOf(Number(u.searchParams.get('limit') ?? 100), Number(u.searchParams.get('before') ?? 1e9)));
 		if (p === '/api/v1/batch/run') {
 			cut();
 			return json(res, 200, { run: 201, lsn: state.lsn, rows: 420, files: 4 });

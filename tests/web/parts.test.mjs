@@ -6,7 +6,7 @@ import { ago, bytes, cell, interval, number, parseTime, seconds, time } from '..
 import { csv, curl, example } from '../../web/lib/example.js';
 import { find, fit } from '../../web/lib/find.js';
 import { cellOf, explainUrl, plainView, sqlOf } from '../../web/lib/cell.js';
-import { growth, lakeFolder, pastQuery, runOf, unmerged } from '../../web/lib/lake.js';
+import { duckQuery, keptFor, lakeFolder, pastQuery, runOf, unmerged } from '../../web/lib/lake.js';
 import { unpack } from '../../web/lib/unpack.js';
 import { csvOf, markdownOf, sorted } from '../../web/ui/more.js';
 
@@ -139,11 +139,22 @@ test('small files count beyond the eight young ones of each table', () => {
 		assert.equal(pastQuery('t', bad), null, bad);
 });
 
-test('a table grows by what the server says of it', () => {
-	assert.equal(growth({ name: 'a', bytes_per_day: -10 }), -10);
-	assert.equal(growth({ name: 'a', bytes_per_day: 0 }), 0);
-	assert.equal(growth({ name: 'a', bytes_per_day: null }), null);
-	assert.equal(growth({ name: 'a' }), null);
+test('what DuckDB is asked names the files in force, or the metadata that do', () => {
+	const paths = (n) => Array.from({ length: n }, (_, i) => `silver/it's/${i}.parquet`);
+	const t = { folder: "/a'b", tier: 'silver', name: "it's", fields: ['a'] };
+	assert.equal(duckQuery({ ...t, paths: paths(2) }), "SELECT count(*) FROM read_parquet([\n  '/a''b/silver/it''s/0.parquet',\n  '/a''b/silver/it''s/1.parquet'],\n  union_by_name = true);");
+	assert.match(duckQuery({ ...t, paths: paths(13) }), /FROM iceberg_scan\('\/a''b\/silver\/it''s'\);$/);
+	assert.equal(duckQuery({ ...t, fields: [], paths: paths(13) }).match(/parquet'/g).length, 13);
+	assert.match(duckQuery({ ...t, tier: 'gold', paths: paths(1) }), / WHERE _visible;$/);
+	assert.doesNotMatch(duckQuery({ ...t, tier: 'gold', paths: paths(13) }), /_visible/);
+	assert.match(duckQuery({ ...t, tier: 'gold', fields: ['_visible'], paths: paths(13) }), / WHERE _visible;$/);
+});
+
+test('what is not kept for ever', () => {
+	const day = 864e8, s = (name, rows, raw) => ({ name, retention_us: rows * day, bronze_retention_us: raw * day });
+	assert.deepEqual(keptFor([s('a', 400, 400), s('b', 1, 500), s('c', 30, 0), s('d', 0, 0)], [{ name: 'v', options: { retention: '900 days' } }, { name: 'w', options: {} }], 'photos=30 days, *=400 days'),
+		[['rows of a', '400 days'], ['rows of b', '1 day; raw bytes 500 days'], ['rows of c', '30 days; raw bytes for ever'], ['numbers of v', '900 days'], ['objects in photos', '30 days'], ['other objects', '400 days']]);
+	assert.deepEqual(keptFor([s('d', 0, 0)], [], ''), []);
 });
 
 test("the lake's folder is what stands before the tier", () => {

@@ -1,11 +1,13 @@
 /* Runs sorted into lanes for the Gantt. Pure. */
 import { parseTime } from './format.js';
 
-const SPAN = 48 * 3600e3;
+export const SPAN = 48 * 3600e3;
+const LANES = 16;
+const isFailed = (/** @type {any} */ r) => r.state === 'failed';
 
 /** @param {any[]} runs @param {number} now
  * @returns {{from: number, to: number, count: number,
- *   lanes: {name: string, runs: any[]}[]}} */
+ *   lanes: {name: string, runs: any[]}[], hidden: number}} hidden: lanes */
 export function lanes(runs, now) {
 	const from = now - SPAN;
 	/** @type {Map<string, any[]>} */ const by = new Map();
@@ -22,9 +24,39 @@ export function lanes(runs, now) {
 		by.set(name, list);
 		count++;
 	}
-	return { from, to: now, count, lanes: [...by].map(([name, list]) =>
-		({ name, runs: list })).sort((a, b) => b.runs.length - a.runs.length ||
-		a.name.localeCompare(b.name)).slice(0, 16) };
+	/* Failures are drawn last, over the others, and their lanes always. */
+	const all = [...by].map(([name, list]) => ({ name, failed: list.some(isFailed),
+		runs: [...list.filter((r) => !isFailed(r)), ...list.filter(isFailed)] }))
+		.sort((a, b) => b.runs.length - a.runs.length || a.name.localeCompare(b.name));
+	const shown = all.filter((l, i) => i < LANES || l.failed);
+	return { from, to: now, count, lanes: shown, hidden: all.length - shown.length };
+}
+
+/** Newest first, all that began after ${begin}, and more: what was known before
+ * is asked for again only down to the oldest run that had not ended.
+ * @param {(before: number|null, limit: number) => Promise<{runs: any[], next: number|null}>} get
+ * @param {{runs: any[], next: number|null}} known @param {number} begin
+ * @param {number} [pages] at most, of a thousand
+ * @returns {Promise<{runs: any[], next: number|null, cut: boolean}>} cut: some
+ *   of that time are missing */
+export async function collect(get, known, begin, pages = 10) {
+	const open = known.runs.filter((r) => !r.ended_at);
+	const settled = open.length > 0 ? open[open.length - 1].id : known.runs[0]?.id ?? 0;
+	let runs = /** @type {any[]} */ ([]), next = /** @type {number|null} */ (null);
+	for (let i = 0; i < pages; i++) {
+		const d = await get(next, settled > 0 && i === 0 ? 100 : 1000);
+		runs = runs.concat(d.runs);
+		next = d.next ?? null;
+		const last = d.runs[d.runs.length - 1];
+		if (last && settled > 0 && last.id <= settled) {
+			runs = runs.concat(known.runs.filter((r) => r.id < last.id));
+			next = known.runs[known.runs.length - 1].id < last.id ? known.next : next;
+			break;
+		}
+		if (next === null || !last || parseTime(last.started_at) < begin)
+			break;
+	}
+	return { runs, next, cut: next !== null && parseTime(runs[runs.length - 1].started_at) >= begin };
 }
 
 const units = /** @type {Record<string, number>} */ ({ ms: 1, s: 1e3, min: 60e3, hour: 3600e3, hours: 3600e3, h: 3600e3, day: 864e5, days: 864e5 });

@@ -1,12 +1,12 @@
 /* The lake: what each tier holds and costs, a table's partitions and files,
  * snapshots to look back to, and how other tools read it. Where it lies on the
  * server's disk is told by the Iceberg catalog's warehouse "disk". */
-import { html, useMemo, useState } from '../lib/html.js';
+import { html, useState } from '../lib/html.js';
 import { api, post } from '../lib/api.js';
 import { status } from '../lib/live.js';
-import { bytes, interval, number, parseTime, time } from '../lib/format.js';
+import { bytes, number, parseTime, time } from '../lib/format.js';
 import { zoneName } from '../lib/prefs.js';
-import { growth, lakeFolder, pastQuery, runOf, unmerged } from '../lib/lake.js';
+import { duckQuery, keptFor, lakeFolder, pastQuery, runOf, unmerged } from '../lib/lake.js';
 import { PageHead, ProblemBox, Segments, Skeleton, announce } from '../ui/parts.js';
 import { Code, Grid, useLoad } from '../ui/more.js';
 import { Ask, call, quote } from '../ui/act.js';
@@ -17,11 +17,18 @@ const tiers = [['bronze', 'Bronze', 'raw, as it came'], ['silver', 'Silver', 'ty
 
 /** A table that other tools can read, and where its lake lies. @param {any[]} tables */
 async function whereIs(tables) {
-	const t = tables.find((x) => x.tier === 'silver' && x.name) || tables.find((x) => x.tier !== 'keys' && x.name);
+	const t = tables.find((x) => x.tier === 'silver' && x.name) || tables.find((x) => ['bronze', 'gold'].includes(x.tier) && x.name);
 	if (!t)
 		return { folder: '', table: '' };
 	const d = await api(`/iceberg/v1/disk/namespaces/${t.tier}/tables/${encodeURIComponent(t.name)}`).catch(() => null);
 	return { folder: lakeFolder(d?.metadata?.location || ''), table: `${t.tier}/${t.name}` };
+}
+
+/** Columns that a table shows to other tools; none where it is not written as Iceberg. @param {string} tier @param {string} name */
+async function fieldsOf(tier, name) {
+	const d = await api(`/iceberg/v1/disk/namespaces/${tier}/tables/${encodeURIComponent(name)}`).catch(() => null);
+	const m = d?.metadata;
+	return (m?.schemas?.find((/** @type {any} */ s) => s['schema-id'] === m['current-schema-id'])?.fields || []).map((/** @type {any} */ f) => f.name);
 }
 
 /** @param {{d: any}} p */
@@ -72,6 +79,7 @@ function Table({ name, tier, version, folder }) {
 	const { data, error, again } = useLoad(async () => ({
 		lake: await api(`/api/v1/lake?table=${encodeURIComponent(name)}`),
 		files: (await api(`/api/v1/files?table=${encodeURIComponent(name)}&tier=${tier}`)).files,
+		fields: await fieldsOf(tier, name),
 	}), [name, tier, version]);
 	if (error && data === null)
 		return html`<${ProblemBox} error=${error} retry=${again} />`;
@@ -80,8 +88,8 @@ function Table({ name, tier, version, folder }) {
 	const stamp = (/** @type {any} */ t) => t ? time(parseTime(t), tz, 'stamp') : '–';
 	return html`<section class="card"><header><h2>${name}, ${tier}</h2></header><div class="body stack">
 			<${Strip} list=${data.lake.partitions.filter((/** @type {any} */ x) => x.tier === tier)} />
-			<p class="small secondary">In DuckDB, on this machine:</p>
-			<${Code} label="DuckDB query" text=${`SELECT count(*) FROM read_parquet('${folder || 'LAKE'}/${tier}/${name}/**/*.parquet');`} /></div></section>
+			<p class="small secondary">In DuckDB, on the server's machine. Not by a pattern like **/*.parquet: that also counts files which compaction has replaced and older snapshots still need.</p>
+			<${Code} label="DuckDB query" text=${duckQuery({ folder, tier, name, fields: data.fields, paths: data.files.map((/** @type {any} */ f) => f.path) })} /></div></section>
 		<${Grid} label=${`Files of ${name}`} rows=${data.files.slice(0, 500)} id=${(/** @type {any} */ f) => f.id} columns=${[
 			{ name: 'Partition', value: (/** @type {any} */ f) => f.partition || 'whole' },
 			{ name: 'Rows', value: (/** @type {any} */ f) => f.rows, num: true, cell: (/** @type {any} */ f) => number(f.rows) },
@@ -89,6 +97,8 @@ function Table({ name, tier, version, folder }) {
 			{ name: 'From', value: (/** @type {any} */ f) => f.time_min, cell: (/** @type {any} */ f) => stamp(f.time_min), class: 'secondary' },
 			{ name: 'To', value: (/** @type {any} */ f) => f.time_max, cell: (/** @type {any} */ f) => stamp(f.time_max), class: 'secondary' },
 			{ name: 'Positions', value: (/** @type {any} */ f) => f.lsn_min, cell: (/** @type {any} */ f) => `${f.lsn_min}–${f.lsn_max}`, class: 'mono muted small' },
+			{ name: 'Sorted by', value: (/** @type {any} */ f) => (f.sort_by || []).join(', ') || '–', class: 'mono small' },
+			{ name: 'Snapshot', value: (/** @type {any} */ f) => f.snapshot, num: true, class: 'mono small' },
 			{ name: 'Run', value: (/** @type {any} */ f) => runOf(f.path), num: true, class: 'mono muted small' },
 			{ name: 'File', value: (/** @type {any} */ f) => f.path, cell: (/** @type {any} */ f) => html`<a href=${`/lake/${f.path}`} download=${f.path.split('/').at(-1)}>${f.path.split('/').at(-1)}</a>`, class: 'mono small' }]} />`;
 }
@@ -96,7 +106,7 @@ function Table({ name, tier, version, folder }) {
 /** @param {{d: any, chosen: string, choose: (key: string) => void}} p */
 function Tables({ d, chosen, choose }) {
 	const key = (/** @type {any} */ t) => `${t.tier}/${t.name}`;
-	const grows = (/** @type {any} */ t) => growth(t);
+	const grows = (/** @type {any} */ t) => t.bytes_per_day ?? null;
 	const signed = (/** @type {number|null} */ n) => n === null ? '–' : n < 0 ? `−${bytes(-n)}` : bytes(n);
 	return html`<${Grid} label="Tables" rows=${d.tables.filter((/** @type {any} */ t) => t.tier !== 'keys' && t.name)} id=${key} columns=${[
 		{ name: 'Table', value: (/** @type {any} */ t) => t.name, cell: (/** @type {any} */ t) => t.tier === 'objects' ? t.name : html`<button class="btn tiny" aria-pressed=${String(chosen === key(t))}
@@ -182,13 +192,20 @@ function Connect({ place }) {
 	const texts = /** @type {Record<string, string>} */ ({
 		duckdb: `INSTALL iceberg; LOAD iceberg;\nATTACH '' AS tarn (TYPE iceberg, ENDPOINT '${here}/iceberg', AUTHORIZATION_TYPE 'none');\nSELECT * FROM tarn.${tier}.${name};\n-- or on this machine, also with Tarn stopped\nSELECT * FROM iceberg_scan('${on}');`,
 		pyiceberg: `from pyiceberg.catalog import load_catalog\ncatalog = load_catalog('tarn', uri='${here}/iceberg', warehouse='disk')  # on the server's machine\ncatalog.load_table('${tier}.${name}').scan().to_arrow()`,
-		spark: `spark.sql.catalog.tarn=org.apache.iceberg.spark.SparkCatalog\nspark.sql.catalog.tarn.type=rest\nspark.sql.catalog.tarn.uri=${here}/iceberg\n\nSELECT * FROM tarn.${tier}.${name}`,
-		trino: `connector.name=iceberg\niceberg.catalog.type=rest\niceberg.rest-catalog.uri=${here}/iceberg`,
+		spark: `spark.sql.catalog.tarn=org.apache.iceberg.spark.SparkCatalog\nspark.sql.catalog.tarn.type=rest\nspark.sql.catalog.tarn.uri=${here}/iceberg\nspark.sql.catalog.tarn.warehouse=disk\nspark.sql.catalog.tarn.io-impl=org.apache.iceberg.hadoop.HadoopFileIO\n\n-- on the server's machine\nSELECT * FROM tarn.${tier}.${name}`,
 		delta: `from deltalake import DeltaTable\nDeltaTable('${on}').to_pyarrow_table()`,
 	});
 	return html`<section class="card"><header><h2>Read it with other tools</h2></header><div class="body stack">
-		<${Segments} label="Tool" value=${tool} onChange=${setTool} options=${[['duckdb', 'DuckDB'], ['pyiceberg', 'PyIceberg'], ['spark', 'Spark'], ['trino', 'Trino'], ['delta', 'Delta Lake']]} />
+		<${Segments} label="Tool" value=${tool} onChange=${setTool} options=${[['duckdb', 'DuckDB'], ['pyiceberg', 'PyIceberg'], ['spark', 'Spark'], ['delta', 'Delta Lake']]} />
 		<${Code} label=${`${tool} snippet`} text=${texts[tool]} /></div></section>`;
+}
+
+const setting = (/** @type {string} */ name) => api('/api/v1/settings').then((d) => d.settings.find((/** @type {any} */ x) => x.name === name)?.value || '');
+
+/** What is not kept for ever. */
+async function retention() {
+	const [{ streams }, { views }, objects] = await Promise.all([api('/api/v1/streams'), api('/api/v1/views'), setting('object_retention').catch(() => '')]);
+	return keptFor(streams, views, objects);
 }
 
 function Lake() {
@@ -200,10 +217,9 @@ function Lake() {
 	const [busy, setBusy] = useState(false);
 	const [answer, setAnswer] = useState(/** @type {any} */ (null));
 	const [question, setQuestion] = useState(/** @type {any} */ (null));
-	const keep = useLoad(() => api('/api/v1/settings').then((d) => d.settings.find((/** @type {any} */ x) => x.name === 'snapshot_keep')?.value || ''), []).data || '';
+	const keep = useLoad(() => setting('snapshot_keep'), []).data || '';
 	const named = (/** @type {string} */ tier) => data.tables.filter((/** @type {any} */ t) => t.tier === tier && t.name).map((/** @type {any} */ t) => t.name);
-	const kept = useMemo(() => status.value?.streams?.filter((/** @type {any} */ s) => s.retention_us > 0) || [], [batch]);
-	const numbers = useLoad(() => api('/api/v1/views').then((d) => d.views.filter((/** @type {any} */ v) => v.options?.retention)), []).data || [];
+	const kept = useLoad(retention, []).data || [];
 	const verify = async () => {
 		setBusy(true);
 		setAnswer(null);
@@ -227,8 +243,8 @@ function Lake() {
 		${question && html`<${Ask} key=${question.title} q=${question} done=${again} close=${() => setQuestion(null)} />`}
 		${error && data === null ? html`<${ProblemBox} error=${error} retry=${again} />` : data === null ? html`<${Skeleton} height=${320} />` : html`
 			<${Tiers} d=${data} /><${Cost} d=${data} />
-			${kept.length + numbers.length > 0 && html`<p class="secondary small">Kept: ${[...kept.map((/** @type {any} */ s) => `${s.name} ${interval(s.retention_us)}`),
-				...numbers.map((/** @type {any} */ v) => `numbers of ${v.name} ${v.options.retention}`)].join(', ')}.</p>`}
+			${kept.length > 0 && html`<section class="card"><header><h2>Kept for</h2><span class="muted small">everything else for ever</span></header>
+				<div class="body"><dl class="facts">${kept.map((/** @type {string[]} */ [what, how]) => html`<div key=${what}><dt>${what}</dt><dd class="small">${how}</dd></div>`)}</dl></div></section>`}
 			<${Segments} label="Show" value=${view} onChange=${setView} options=${[['tables', 'Tables'], ['snapshots', 'Snapshots']]} />
 			${view === 'snapshots' ? html`<${Snapshots} version=${data.sequence} keep=${keep} ask=${(/** @type {any} */ q) => { setQuestion(q); scrollTo(0, 0); }}
 				views=${named('gold')} streams=${named('silver')} />` : data.tables.length === 0 ?

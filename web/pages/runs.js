@@ -6,18 +6,18 @@ import { now, status } from '../lib/live.js';
 import { cell as shown, number, parseTime, seconds, time } from '../lib/format.js';
 import { load } from '../lib/corrections.js';
 import { zoneName } from '../lib/prefs.js';
-import { PageHead, ProblemBox, Skeleton, announce } from '../ui/parts.js';
+import { PageHead, ProblemBox, Segments, Skeleton, announce } from '../ui/parts.js';
 import { Grid, Mark, useLoad } from '../ui/more.js';
 import { Icon } from '../ui/icons.js';
-import { fires, lanes } from '../lib/gantt.js';
+import { SPAN, collect, fires, lanes } from '../lib/gantt.js';
 
 const marks = /** @type {Record<string, [string, string]>} */ ({ done: ['ok', 'done'],
 	running: ['late', 'running'], failed: ['failing', 'failed'] });
 const fills = /** @type {Record<string, string>} */ ({ done: 'var(--cat-1)',
 	running: 'var(--late)', failed: 'var(--failing)' });
 
-/** @param {{runs: any[], schedule: string}} p */
-function Gantt({ runs, schedule }) {
+/** @param {{runs: any[], cut: boolean, schedule: string}} p   cut: there were more */
+function Gantt({ runs, cut, schedule }) {
 	const ref = useRef(/** @type {any} */ (null));
 	const [width, setWidth] = useState(0);
 	const [tip, setTip] = useState(/** @type {any} */ (null));
@@ -37,27 +37,30 @@ function Gantt({ runs, schedule }) {
 	const ticks = [];
 	for (let t = Math.ceil(g.from / (hours * 3600e3)) * hours * 3600e3; t < g.to; t += hours * 3600e3)
 		ticks.push(t);
+	/* Thousands of marks, drawn only when they change. */
+	const drawn = useMemo(() => html`${ticks.map((t) => html`<g key=${t}><line class="grid" x1=${x(t)} x2=${x(t)} y1="0" y2=${height - 20} />
+			<text x=${x(t)} y=${height - 5} text-anchor="middle">${time(t, tz, 'hour') === '00' ?
+				time(t, tz, 'day') : time(t, tz, 'time')}</text></g>`)}
+		${g.lanes.map((l, i) => html`<g key=${l.name}>
+			<text x=${left - 10} y=${i * lane + 17} text-anchor="end">${l.name.length > most ? `${l.name.slice(0, most - 1)}…` : l.name}</text>
+			${l.runs.map((r) => html`<rect key=${r.id} x=${x(r.begin)} y=${i * lane + 5} height="16" rx="2"
+				width=${Math.max(2, x(r.end) - x(r.begin))} style=${{ fill: fills[r.state] || fills.done }}
+				onPointerEnter=${() => setTip({ r, x: x(r.begin), y: i * lane + 26 })} />`)}
+			${l.runs.filter((r) => r.changed > 0).map((r) => html`<text key=${`c${r.id}`} class="corrected" x=${x(r.begin) + 1} y=${i * lane + 6}
+				text-anchor="middle">▲</text>`)}</g>`)}`, [g, width, tz]);
 	const failed = g.lanes.flatMap((l) => l.runs).filter((r) => r.state === 'failed').length;
 	return html`<section class="card"><header><h2>Last 48 hours</h2></header><div class="body">
 		<div class="chart" ref=${ref} style=${{ height: `${height}px` }} role="img"
 			aria-label=${`${g.count} runs in the last 48 hours, ${failed} failed. The table below lists them.`}>
 		${width > 0 && html`<svg class="gantt" width=${width} height=${height}
-				onPointerLeave=${() => setTip(null)}>
-			${ticks.map((t) => html`<g key=${t}><line class="grid" x1=${x(t)} x2=${x(t)} y1="0" y2=${height - 20} />
-				<text x=${x(t)} y=${height - 5} text-anchor="middle">${time(t, tz, 'hour') === '00' ?
-					time(t, tz, 'day') : time(t, tz, 'time')}</text></g>`)}
-			${g.lanes.map((l, i) => html`<g key=${l.name}>
-				<text x=${left - 10} y=${i * lane + 17} text-anchor="end">${l.name.length > most ? `${l.name.slice(0, most - 1)}…` : l.name}</text>
-				${l.runs.map((r) => html`<rect key=${r.id} x=${x(r.begin)} y=${i * lane + 5} height="16" rx="2"
-					width=${Math.max(2, x(r.end) - x(r.begin))} style=${{ fill: fills[r.state] || fills.done }}
-					onPointerEnter=${() => setTip({ r, x: x(r.begin), y: i * lane + 26 })} />`)}
-				${l.runs.filter((r) => r.changed > 0).map((r) => html`<text key=${`c${r.id}`} class="corrected" x=${x(r.begin) + 1} y=${i * lane + 6}
-					text-anchor="middle">▲</text>`)}</g>`)}</svg>`}
+				onPointerLeave=${() => setTip(null)}>${drawn}</svg>`}
 		${tip && html`<div class="tip" style=${{ top: `${tip.y}px`, left: `${Math.max(0, Math.min(tip.x, width - 230))}px` }}>
 			<div class="head"><span>${time(tip.r.begin, tz, 'stamp')}</span><span>${tip.r.state}</span></div>
 			<div>${tip.r.kind} ${tip.r.object || ''}: ${number(tip.r.rows)} rows in ${seconds(tip.r.seconds)}${
 				tip.r.changed > 0 ? `, ${number(tip.r.changed)} changed` : ''}</div></div>`}
 		</div>${g.lanes.some((l) => l.runs.some((r) => r.changed > 0)) && html`<p class="small secondary"><span class="mark" aria-hidden="true">▲</span> changed numbers that had been published; the table says which.</p>`}
+		${cut && html`<p class="small secondary">The newest ${number(runs.length)} runs, since ${time(parseTime(runs[runs.length - 1].started_at), tz, 'stamp')}; “Older runs” below the table leads to those before.</p>`}
+		${g.hidden > 0 && html`<p class="small secondary">${number(g.hidden)} kinds with fewer runs, none failed, stand only in the table.</p>`}
 		${schedule && html`<p class="small secondary">${schedule}</p>`}</div></section>`;
 }
 
@@ -182,28 +185,21 @@ function Backfill({ again }) {
 			${answer && (answer.error ? html`<${ProblemBox} error=${answer.error} />` : html`<p class="good" role="status">${answer.text}</p>`)}</div></details>`;
 }
 
-/** Enough runs for 48 hours, within reason. */
-async function recentRuns() {
-	const begin = Date.now() - 48 * 3600e3;
-	let runs = /** @type {any[]} */ ([]), next = null;
-	for (let i = 0; i < 5; i++) {
-		const d = await api(`/api/v1/runs?limit=200${next === null ? '' : `&before=${next}`}`);
-		runs = runs.concat(d.runs);
-		next = d.next;
-		if (next === null || next === undefined || d.runs.length === 0 ||
-		    parseTime(d.runs.at(-1).started_at) < begin)
-			break;
-	}
-	return { runs, next };
-}
+const page = (/** @type {number|null} */ before, /** @type {number} */ limit) =>
+	api(`/api/v1/runs?limit=${limit}${before === null ? '' : `&before=${before}`}`);
 
 function Runs() {
 	const batch = status.value?.batch_lsn;
-	const { data, error, again } = useLoad(recentRuns, [batch]);
+	const known = useRef(/** @type {any} */ ({ runs: [], next: null }));
+	const { data, error, again } = useLoad(async () => {
+		known.current = await collect(page, known.current, Date.now() - SPAN);
+		return known.current;
+	}, [batch]);
 	const [busy, setBusy] = useState(false);
 	const [answer, setAnswer] = useState(/** @type {any} */ (null));
 	const [most, setMost] = useState(100);
 	const [older, setOlder] = useState(/** @type {any} */ ({ runs: [], next: undefined }));
+	const [only, setOnly] = useState('');
 	const [changes, setChanges] = useState(/** @type {any} */ (null));
 	const every = useLoad(() => api('/api/v1/settings').then((d) => d.settings.find((/** @type {any} */ x) => x.name === 'cut_interval')?.value || ''), []).data || '';
 	const cut = async () => {
@@ -223,13 +219,14 @@ function Runs() {
 	/* A newer first page may reach into what was read before. */
 	const last = data?.runs.at(-1)?.id ?? 0;
 	const runs = data ? [...data.runs, ...older.runs.filter((/** @type {any} */ r) => r.id < last)] : [];
+	const failures = useMemo(() => runs.filter((/** @type {any} */ r) => r.state === 'failed'), [data, older]);
 	const next = older.next === undefined ? data?.next : older.next;
 	const more = async () => {
 		setMost(most + 200);
-		if (runs.length > most || (next ?? null) === null)
+		if ((only ? failures : runs).length > most || (next ?? null) === null)
 			return;
 		try {
-			const d = await api(`/api/v1/runs?limit=200&before=${next}`);
+			const d = await page(next, 200);
 			setOlder({ runs: [...older.runs, ...d.runs], next: d.next ?? null });
 		} catch (e) {
 			setAnswer({ error: e });
@@ -253,10 +250,11 @@ function Runs() {
 		data.runs.length === 0 ? html`<section class="card state"><h2>No runs yet</h2>
 			<p class="secondary">A batch run moves events from the log to the lake and makes the views final. It starts by itself; “Cut now” starts one at once.</p></section>` :
 		html`<${UnderWay} runs=${data.runs} again=${again} fail=${(/** @type {any} */ e) => setAnswer({ error: e })} />
-			<${Gantt} runs=${data.runs} schedule=${scheduleOf(every, s, zoneName())} /><${Backfill} again=${again} />
+			<${Gantt} runs=${data.runs} cut=${data.cut} schedule=${scheduleOf(every, s, zoneName())} /><${Backfill} again=${again} />
 			${changes && html`<${Changes} key=${changes.id} run=${changes} close=${() => setChanges(null)} />`}
-			<${Table} runs=${runs.slice(0, most)} show=${setChanges} />
-			${(runs.length > most || (next ?? null) !== null) && html`<div><button class="btn"
+			${failures.length > 0 && html`<${Segments} label="Runs shown" value=${only} onChange=${setOnly} options=${[['', 'All runs'], ['failed', `Failed: ${number(failures.length)}`]]} />`}
+			<${Table} runs=${(only ? failures : runs).slice(0, most)} show=${setChanges} />
+			${((only ? failures : runs).length > most || (next ?? null) !== null) && html`<div><button class="btn"
 				onClick=${more}>Older runs</button></div>`}`}`;
 }
 

@@ -52,6 +52,7 @@ check_snapshot(const struct model *m, const struct tn_catalog_snapshot *s)
 		struct tn_catalog_file f = make_file(s->files[i].version);
 		assert_true(sees(m, s->sequence, s->files[i].version));
 		f.id = s->files[i].id;
+		f.added = m->added[s->files[i].version];
 		assert_memory_equal(&f, &s->files[i], sizeof f);
 	}
 }

@@ -230,6 +230,12 @@ batch(void **state)
 	    "{\"run\":");
 	expect_call(&rig, "GET", "/api/v1/files?tier=silver&table=badge",
 	    NULL, NULL, 200, "\"tier\":\"silver\"");
+	expect_call(&rig, "GET", "/api/v1/files?tier=silver&table=badge",
+	    NULL, NULL, 200, "\"snapshot\":1,\"sort_by\":[\"ts\"]}");
+	expect_call(&rig, "GET", "/api/v1/files?tier=bronze&table=badge",
+	    NULL, NULL, 200, "\"snapshot\":1,\"sort_by\":[\"_lsn\"]}");
+	expect_call(&rig, "GET", "/api/v1/files?tier=gold", NULL, NULL, 200,
+	    "\"snapshot\":1,\"sort_by\":[]}");
 	expect_call(&rig, "GET", "/api/v1/runs?limit=1", NULL, NULL, 200,
 	    "\"kind\":\"cut\"");
 	expect_call(&rig, "GET", "/api/v1/views/visits?layer=batch", NULL,
