@@ -117,7 +117,7 @@ static const struct def defs[TN_SET_COUNT] = {
 	    "leapt by days" },
 	[TN_SET_DISK_RESERVE] = { "disk_reserve", BYTES, "256 MiB", 0,
 	    1024 * GIB, "free space of DATA's disk that events never take "
-	    "(507); at most 1/16 of the disk" },
+	    "(507), and merging files leaves twice; at most 1/16 of the disk" },
 	[TN_SET_HOLISTIC_BYTES] = { "holistic_state_bytes", BYTES, "1 MiB",
 	    4 * KIB, GIB, "values that count(DISTINCT) and percentile_cont "
 	    "keep of a group; larger ones are computed from rows anew" },

@@ -380,19 +380,6 @@ note_take(const struct work *w, uint64_t take)
 		x->take = take;
 }
 
-static void
-tell_repeated(struct work *w, const struct route *r)
-{
-	struct tn_ingest_outcome o = { .duplicates = 1,
-	    .now_us = tn_mqtt_now_us() };
-
-	tn_counter_add(w->m->repeated, 1);
-	tn_mqtt_saw(w->m->seen, w->conn, w->session,
-	    tn_ingest_route_stream(r->ingest), &o);
-	if (w->why == NULL)
-		w->why = tn_strdup("a repetition: the stream has it");
-}
-
 /* What ring.c remembers, for a message that may come again. False: it came
  * before and is committed. */
 static bool
@@ -415,7 +402,11 @@ look_back(struct part *part, const struct fresh *f,
 	    .hash = part->hash, .ack = x.ack, .packet = w->packet };
 	if (t.take != 0) {
 		note_take(w, t.take);
-		tell_repeated(w, r);
+		tn_mqtt_saw_again(s->m->seen, w->conn, s,
+		    tn_ingest_route_stream(r->ingest));
+		tn_counter_add(s->m->repeated, 1);
+		if (w->why == NULL)
+			w->why = tn_strdup("a repetition: the stream has it");
 		return false;
 	}
 	if (w->qos == 2)

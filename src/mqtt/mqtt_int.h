@@ -588,8 +588,7 @@ void tn_mqtt_ws_send(struct conn *c, struct tn_slice bytes);
 void tn_mqtt_will_begin(struct session *s, bool wanted);
 /* Is it due? The session may be used afterwards. */
 void tn_mqtt_will_tick(struct session *s, int64_t mono_us);
-/* It is not to be published. */
-void tn_mqtt_will_drop(struct session *s);
+void tn_mqtt_will_drop(struct session *s);   /* Not to be published. */
 /* The same without the store: at the end of the program. */
 void tn_mqtt_will_free(struct session *s);
 /* Found in the store at the start, of a session that is there or of one that
@@ -660,8 +659,7 @@ struct publishers *tn_mqtt_publishers_new(struct tn_mqtt *m);
  * closes. */
 void tn_mqtt_publishers_end(struct publishers *p);
 void tn_mqtt_publishers_free(struct publishers *p);
-/* Each second. */
-void tn_mqtt_publishers_tick(struct publishers *p);
+void tn_mqtt_publishers_tick(struct publishers *p);   /* Each second. */
 /* A row's message has been given to all, or to none (${st}). */
 void tn_mqtt_row_routed(struct tn_mqtt *m, const struct message *msg,
     enum tn_status st);
@@ -729,6 +727,9 @@ void tn_mqtt_seen_free(struct seen *s);
 void tn_mqtt_saw(struct seen *s, const struct conn *c,
     const struct session *from, uint32_t stream,
     const struct tn_ingest_outcome *o);
+/* A repetition, which the stream has. */
+void tn_mqtt_saw_again(struct seen *s, const struct conn *c,
+    const struct session *from, uint32_t stream);
 
 /* ---- the whole (mqtt.c) ---------------------------------------------- */
 

@@ -97,6 +97,16 @@ tn_mqtt_saw(struct seen *s, const struct conn *c, const struct session *from,
 	p->window_n++;
 }
 
+void
+tn_mqtt_saw_again(struct seen *s, const struct conn *c,
+    const struct session *from, uint32_t stream)
+{
+	const struct tn_ingest_outcome o = { .duplicates = 1,
+	    .now_us = tn_mqtt_now_us() };
+
+	tn_mqtt_saw(s, c, from, stream, &o);
+}
+
 /* Of the last whole window; of the first one so far; none after a silence of
  * two windows. */
 static double
