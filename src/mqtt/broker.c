@@ -397,7 +397,7 @@ look_back(struct part *part, const struct fresh *f,
 	part->hash = hash_of(f);
 	x = (struct sent){ .packet = w->packet, .qos = w->qos, .dup = f->dup,
 	    .bridge = w->conn->out != NULL, .hash = part->hash,
-	    .ack = (uint32_t)(w->ack + 1), .resends = &w->conn->resends };
+	    .ack = w->ack + 1, .resends = &w->conn->resends };
 	t = (struct taken){ .take = tn_mqtt_ring_has(s, r->ingest, &x),
 	    .hash = part->hash, .ack = x.ack, .packet = w->packet };
 	if (t.take != 0) {

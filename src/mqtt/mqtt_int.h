@@ -263,7 +263,7 @@ struct will {
 struct taken {
 	uint64_t take;               /* QoS 2: its number; 0: QoS 1. */
 	uint32_t hash;
-	uint32_t ack;                /* Number of its ack over this connection,
+	uint64_t ack;                /* Number of its ack over this connection,
 	                              * and one; 0: it came over another. */
 	uint16_t packet;             /* 0: not committed after all. */
 };
@@ -273,8 +273,8 @@ struct ring {
 	struct session *session;
 	struct tn_ingest_route *route;
 	uint16_t *packets;
-	uint32_t *hashes, *acks;
-	uint64_t *takes;             /* NULL: all of QoS 1. */
+	uint32_t *hashes;
+	uint64_t *acks, *takes;      /* No takes: all of QoS 1. */
 	uint32_t count, cap, at;     /* at: the oldest, when full. */
 	uint64_t total;              /* Ever added. */
 	uint64_t unseen;             /* The first whose ack the client may not
@@ -438,7 +438,7 @@ struct sent {
 	bool dup;
 	bool bridge;                 /* Another broker sends it. */
 	uint32_t hash;
-	uint32_t ack;                /* As of struct taken. */
+	uint64_t ack;                /* As of struct taken. */
 	uint32_t *resends;           /* Of its connection. */
 };
 /* Was this very message of the session committed to the route's stream? 0: no;
@@ -638,8 +638,7 @@ TN_MUST_USE enum tn_status tn_mqtt_bridges_new(struct tn_mqtt *m,
 void tn_mqtt_bridges_tick(struct tn_mqtt *m, int64_t mono_us);
 /* Say DISCONNECT; nothing is begun any more. */
 void tn_mqtt_bridges_drain(struct tn_mqtt *m);
-/* After tn_mqtt_conns_free. */
-void tn_mqtt_bridges_end(struct tn_mqtt *m);
+void tn_mqtt_bridges_end(struct tn_mqtt *m);  /* After tn_mqtt_conns_free. */
 /* Its connection got a packet that is neither PUBLISH nor PUBREL, */
 void tn_mqtt_bridge_packet(struct conn *c,
     const struct tn_codec_mqtt_packet *p);
@@ -653,7 +652,6 @@ bool tn_mqtt_bridge_name(struct tn_slice client_id);
 
 /* ---- views that publish (views.c) ------------------------------------- */
 
-struct publishers;
 struct publishers *tn_mqtt_publishers_new(struct tn_mqtt *m);
 /* Nothing is read any more, and the store hears what is retained: before it
  * closes. */
@@ -669,6 +667,9 @@ bool tn_mqtt_is_view_topic(struct tn_mqtt *m, struct tn_slice topic);
 
 /* ---- texts of the live feed (row_text.c) ------------------------------- */
 
+/* A row's message, of a publisher and its snapshot; NULL: memory is out. */
+struct message *tn_mqtt_row_message(uint32_t number, uint32_t seen,
+    struct tn_slice topic, struct tn_slice payload);
 /* Are these all rows of the view? */
 bool tn_mqtt_text_is_whole(struct tn_slice json);
 /* Where the first row would begin; NULL: it has no rows. */
@@ -721,7 +722,6 @@ void tn_mqtt_source_saw(struct sources *s, struct tn_slice topic,
 
 /* ---- who sends to which stream (seen.c) ------------------------------- */
 
-struct seen;
 struct seen *tn_mqtt_seen_new(void);
 void tn_mqtt_seen_free(struct seen *s);
 void tn_mqtt_saw(struct seen *s, const struct conn *c,

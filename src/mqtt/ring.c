@@ -93,19 +93,19 @@ static void
 settle(struct ring *r, const struct conn *c)
 {
 	const uint64_t first = r->total - r->count;
-	uint32_t unseen;
+	uint64_t unseen;
 
 	begin(r);
 	if (r->unseen < first)
 		r->unseen = first;
 	if (c == NULL || r->unseen == r->total)
 		return;
-	unseen = (uint32_t)tn_mqtt_conn_unseen(c) + 1;
+	unseen = tn_mqtt_conn_unseen(c) + 1;
 	for (; r->unseen < r->total; r->unseen++) {
-		const uint32_t ack = r->acks[place(r,
+		const uint64_t ack = r->acks[place(r,
 		    (uint32_t)(r->unseen - first))];
 		if (ack == 0 ? c->resends > 0 && r->unseen >= r->next_again :
-		    (int32_t)(ack - unseen) >= 0)
+		    ack >= unseen)
 			return;
 	}
 }

@@ -187,3 +187,22 @@ tn_mqtt_row_topic(struct tn_buf *out, const struct tn_codec_topic *topic,
 		at = strchr(at, '}');
 	}
 }
+
+struct message *
+tn_mqtt_row_message(uint32_t number, uint32_t seen, struct tn_slice topic,
+    struct tn_slice payload)
+{
+	struct tn_codec_mqtt_packet x = { .type = TN_MQTT_PUBLISH,
+	    .version = TN_MQTT_V5, .qos = 1, .retain = true, .topic = topic,
+	    .payload = payload };
+	struct message *msg;
+
+	x.props.present = UINT64_C(1) << TN_MQTT_P_CONTENT_TYPE;
+	x.props.content_type = tn_slice_of("application/json");
+	msg = tn_mqtt_message_new(&x, tn_mqtt_now_us());
+	if (msg == NULL)
+		return NULL;
+	msg->derived = number;
+	msg->seen = seen;
+	return msg;
+}

@@ -123,6 +123,10 @@ tn_mqtt_rows_load(struct rows *r, struct tn_slice key, struct tn_slice value)
 	memcpy(w.key, key.p, sizeof w.key);
 	w.topic_bytes = (uint32_t)topic.n;
 	tn_buf_add(&r->topics, topic.p, topic.n);
+	if (r->topics.failed) {          /* They wait for a start with memory. */
+		r->count = r->left = 0;
+		return true;
+	}
 	if (r->count == r->cap) {
 		r->cap = r->cap == 0 ? 64 : r->cap * 2;
 		r->list = tn_realloc(r->list, r->cap * sizeof *r->list);

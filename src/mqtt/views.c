@@ -10,9 +10,8 @@
  * ROWS_A_TURN rows or TURN_US, of all views together, and no more than
  * UNROUTED_MAX messages of a view are on their way to the broker's queues. The
  * next text waits until the last one is all there, so nothing old overtakes. A
- * snapshot of all rows makes the texts before it useless: they are dropped, also
- * in the midst. Should texts gather faster than they are read, all go, and the
- * feed begins anew with a snapshot.
+ * snapshot of all rows makes the texts before it useless: they are dropped.
+ * Should texts gather faster than they are read, all go, and the feed begins anew.
  *
  * A row that leaves the view (HAVING, retention) is cleared, by an empty message:
  * what the view published (its list of topics) and a snapshot of all its rows
@@ -121,30 +120,12 @@ option_of(const struct tn_sql_view *v)
 
 /* ---- messages -------------------------------------------------------- */
 
-static struct message *
-message_of(const struct publisher *p, struct tn_slice topic,
-    struct tn_slice payload)
-{
-	struct tn_codec_mqtt_packet x = { .type = TN_MQTT_PUBLISH,
-	    .version = TN_MQTT_V5, .qos = 1, .retain = true, .topic = topic,
-	    .payload = payload };
-	struct message *msg;
-
-	x.props.present = UINT64_C(1) << TN_MQTT_P_CONTENT_TYPE;
-	x.props.content_type = tn_slice_of("application/json");
-	msg = tn_mqtt_message_new(&x, tn_mqtt_now_us());
-	if (msg == NULL)
-		return NULL;
-	msg->derived = p->number;
-	msg->seen = p->seen;
-	return msg;
-}
-
 /* No payload: the topic has none any more. */
 static void
 publish(struct publisher *p, struct tn_slice topic, struct tn_slice payload)
 {
-	struct message *msg = message_of(p, topic, payload);
+	struct message *msg = tn_mqtt_row_message(p->number, p->seen,
+	    topic, payload);
 
 	if (msg == NULL)
 		return;
@@ -182,22 +163,38 @@ let_go(struct publisher *p, struct held *h)
 	tn_mqtt_held_unref(h);
 }
 
+/* Without those that are others' by now, and each once. */
 static void
-add_own(struct publisher *p, struct held *h)
+compact_own(struct publisher *p)
 {
 	uint32_t n = 0;
 
-	if (p->own_count == p->own_cap && p->step != STEP_SWEEP) {
-		for (uint32_t i = 0; i < p->own_count; i++)
-			if (own_message(p, p->own[i]) != NULL)
-				p->own[n++] = p->own[i];
-			else
-				let_go(p, p->own[i]);
-		p->own_count = n;
+	for (uint32_t i = 0; i < p->own_count; i++) {
+		struct held *h = p->own[i];
+		if (own_message(p, h) == NULL) {
+			let_go(p, h);
+			continue;
+		}
+		tn_mqtt_held_row(h)->owner = 0;  /* Should it come again. */
+		p->own[n++] = h;
 	}
+	for (uint32_t i = 0; i < n; i++)
+		tn_mqtt_held_row(p->own[i])->owner = p->number;
+	p->own_count = n;
+	p->close_at = 0;
+}
+
+static void
+add_own(struct publisher *p, struct held *h)
+{
 	if (p->own_count >= p->own_cap / 2 + p->own_cap / 4) {
-		p->own_cap = p->own_cap == 0 ? 64 : p->own_cap * 2;
-		p->own = tn_realloc(p->own, p->own_cap * sizeof(struct held *));
+		if (p->step != STEP_SWEEP)
+			compact_own(p);
+		if (p->own_count >= p->own_cap / 2) {
+			p->own_cap = p->own_cap == 0 ? 64 : p->own_cap * 2;
+			p->own = tn_realloc(p->own,
+			    p->own_cap * sizeof(struct held *));
+		}
 	}
 	tn_mqtt_held_ref(h);
 	p->own[p->own_count++] = h;
@@ -210,8 +207,8 @@ mark(struct publisher *p, struct held *h, const struct message *msg,
 	struct row *row = tn_mqtt_held_row(h);
 
 	if (row->owner != p->number) {
-		row->owner = p->number;
 		add_own(p, h);
+		row->owner = p->number;
 	}
 	if (note == ROW_OPEN && row->note != ROW_OPEN)
 		tn_mqtt_row_note(p->m, msg->topic, NULL);
@@ -323,6 +320,26 @@ tn_mqtt_publishers_tick(struct publishers *all)
 
 /* ---- rows ------------------------------------------------------------ */
 
+static struct held *
+held_of(const struct tn_mqtt *m, struct tn_slice topic,
+    const struct message **msg)
+{
+	struct held *h = tn_mqtt_retained_held(m->retained, topic);
+
+	*msg = h == NULL ? NULL : tn_mqtt_held_message(h, INT64_MIN);
+	return h;
+}
+
+/* On a topic that a stream takes, too. */
+static bool
+is_of_client(const struct tn_mqtt *m, struct tn_slice topic)
+{
+	const struct message *msg;
+
+	(void)held_of(m, topic, &msg);
+	return msg != NULL && msg->derived == 0;
+}
+
 /* True: it is retained as it was before this start, and nobody need know. */
 static bool
 restore(struct publisher *p, struct tn_slice topic, struct tn_slice payload)
@@ -330,9 +347,11 @@ restore(struct publisher *p, struct tn_slice topic, struct tn_slice payload)
 	struct message *msg;
 	bool done = false;
 
-	if (!tn_mqtt_row_was(p->m, topic, payload))
+	if (!tn_mqtt_row_was(p->m, topic, payload) ||
+	    is_of_client(p->m, topic))
 		return false;
-	msg = message_of(p, topic, payload);
+	msg = tn_mqtt_row_message(p->number, p->seen,
+	    topic, payload);
 	if (msg != NULL && tn_mqtt_retained_put(p->m->retained, msg) == TN_OK)
 		mark(p, tn_mqtt_retained_held(p->m->retained, topic), msg,
 		    ROW_CLOSED);
@@ -347,16 +366,15 @@ static bool
 is_retained(struct publisher *p, struct tn_slice topic,
     struct tn_slice payload)
 {
-	struct held *h = tn_mqtt_retained_held(p->m->retained, topic);
-	const struct message *msg = h == NULL ? NULL :
-	    tn_mqtt_held_message(h, INT64_MIN);
+	const struct message *msg;
+	struct held *h = held_of(p->m, topic, &msg);
 
-	if (msg == NULL || msg->derived == 0 ||
-	    !tn_slice_eq(msg->payload, payload))
+	if (msg == NULL || msg->derived == 0)
 		return false;
+	/* Also when it is another one by now, which may fail to get there. */
 	if (tn_mqtt_held_row(h)->owner == p->number)
 		tn_mqtt_held_row(h)->seen = p->seen;
-	return true;
+	return tn_slice_eq(msg->payload, payload);
 }
 
 static void
@@ -435,8 +453,10 @@ heard(void *arg, struct tn_slice json)
 	if (p->lost || (!whole && tn_mqtt_text_rows(json) == NULL))
 		return;
 	if (whole) {
+		/* One at work that has all rows, too, is read to its end: else
+		 * its last rows never came where new ones always do. */
 		drop_waiting(p);
-		if (p->text != NULL && p->step == STEP_ROWS)
+		if (p->text != NULL && p->step == STEP_ROWS && !p->text->whole)
 			end_text(p);
 	}
 	add_text(p, json, whole);
@@ -598,20 +618,15 @@ take_step(struct publisher *p, struct budget *b)
 	return true;
 }
 
-static bool
-matches(const struct publisher *p, struct tn_slice topic)
-{
-	struct tn_slice values[TN_CODEC_CAPTURES_MAX];
-
-	return tn_codec_topic_match(&p->topic, topic, values);
-}
-
 /* May a view that has not told all its rows yet have it? */
 static bool
 may_come(const struct publishers *all, struct tn_slice topic)
 {
+	struct tn_slice values[TN_CODEC_CAPTURES_MAX];
+
 	for (uint32_t i = 0; i < all->count; i++)
-		if (!all->list[i].had_whole && matches(&all->list[i], topic))
+		if (!all->list[i].had_whole && tn_codec_topic_match(
+		    &all->list[i].topic, topic, values))
 			return true;
 	return false;
 }
@@ -634,9 +649,16 @@ clear_left(struct publishers *all, struct budget *b)
 		all->left_at++;
 		if (topic.n == 0 || may_come(all, topic))
 			continue;
-		msg = message_of(nobody, topic, (struct tn_slice){ NULL, 0 });
-		if (msg == NULL)
+		if (is_of_client(all->m, topic)) {
+			tn_mqtt_row_forget(all->m, topic);
+			continue;
+		}
+		msg = tn_mqtt_row_message(nobody->number, 0, topic,
+		    (struct tn_slice){ NULL, 0 });
+		if (msg == NULL) {
+			all->left_at--;
 			return false;
+		}
 		tn_mqtt_rows_left_less(rows, all->left_at - 1);
 		nobody->unrouted++;
 		tn_arena_reset(all->m->arena);
@@ -649,7 +671,7 @@ static void
 next_turn(struct tn_net_job *job)
 {
 	struct publishers *all = (struct publishers *)job;
-	struct budget b = { .begun_us = tn_os_mono_us() };
+	struct budget b = { .begun_us = tn_os_mono_us() }, own;
 	bool more = false;
 
 	all->posted = false;
@@ -664,10 +686,12 @@ next_turn(struct tn_net_job *job)
 		more = more || !p->stuck;
 	}
 	all->turn++;
-	/* Behind them: one may just have told all its rows. */
-	more = clear_left(all, &b) || more;
+	/* Behind them (one may just have told all its rows), in a time of
+	 * their own: some views have always something to say. */
+	own = (struct budget){ .begun_us = tn_os_mono_us() };
+	more = clear_left(all, &own) || more;
 	for (uint32_t i = 0; i < all->count; i++)
-		more = close_some(&all->list[i], &b) || more;
+		more = close_some(&all->list[i], &own) || more;
 	if (more)
 		go(all);
 }
@@ -754,25 +778,21 @@ tn_mqtt_publishers_end(struct publishers *all)
 	}
 }
 
-static void
-publisher_fini(struct publisher *p)
-{
-	for (uint32_t i = 0; i < p->own_count; i++)
-		tn_mqtt_held_unref(p->own[i]);
-	tn_free(p->own);
-	drop_waiting(p);
-	end_text(p);
-	tn_codec_topic_fini(&p->topic);
-}
-
 void
 tn_mqtt_publishers_free(struct publishers *all)
 {
 	if (all == NULL)
 		return;
 	tn_assert(!all->posted && all->ended);
-	for (uint32_t i = 0; i <= all->count; i++)
-		publisher_fini(&all->list[i]);
+	for (uint32_t i = 0; i <= all->count; i++) {
+		struct publisher *p = &all->list[i];
+		for (uint32_t k = 0; k < p->own_count; k++)
+			tn_mqtt_held_unref(p->own[k]);
+		tn_free(p->own);
+		drop_waiting(p);
+		end_text(p);
+		tn_codec_topic_fini(&p->topic);
+	}
 	tn_arena_free(all->arena);
 	tn_free(all->list);
 	tn_free(all);

@@ -198,12 +198,12 @@ export class Tarn {
 }
 
 /** Run a tarn command to its end. */
-export function command(args, { input, env } = {}) {
+export function command(args, { input, env, on } = {}) {
   return new Promise((done) => {
     const c = spawn(tarnBin, args, { env: { ...process.env, ...env } });
     let out = '', err = '';
     c.stdout.on('data', (d) => { out += d; });
-    c.stderr.on('data', (d) => { err += d; });
+    c.stderr.on('data', (d) => { err += d; on?.(d); });
     c.on('exit', (code) => done({ code, out, err }));
     c.stdin.end(input);
   });
