@@ -131,3 +131,23 @@ test('rows over mqtt_retained_max: the log names view and setting, once', async 
   assert.equal(said.length, 1, t.err);
   assert.match(said[0], /view calm: .*mqtt_retained_max/);
 });
+
+test("what a client retained on a topic that a stream takes, too, is the client's when the view is gone", async () => {
+  const notes = "CREATE TABLE notes (office text NOT NULL, note text) WITH (mqtt = 'views/a/{office}');";
+  const t = await new Tarn({ sql: sql() + notes, mqtt: true }).start();
+  const s = await display(t).ready();
+  for (const o of ['x', 'y']) visit(t, o, 1);
+  await s.got(2);
+  pubOk(t, 'views/a/x', '{"note":"mine"}', ['-r']);
+  await s.got(3);
+  await s.end();
+  await until(async () => !(await clientOf(t, 'display')).connected);
+  await t.kill();                            // Nobody forgets in time that the view had it.
+  writeFileSync(join(t.config, 'pipeline.sql'), sql().replace(/WITH \(publish = '[^']*'\)/, '') + notes);
+  for (let i = 0; i < 2; i++) {
+    await t.start();
+    await until(async () => (await t.ok('GET', '/api/v1/mqtt')).retained === 1);
+    assert.deepEqual(await shown(t, 1), ['views/a/x {"note":"mine"}']);
+    await t.stop();
+  }
+});
