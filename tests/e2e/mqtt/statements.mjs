@@ -301,8 +301,8 @@ const v5 = `
 3.2.2-9 | S | a server without QoS 1 or 2 says its maximum | connack
 3.2.2-10 | S | such a server takes subscriptions of any QoS | lower
 3.2.2-11 | C | a client publishes at no QoS over that maximum | - the server has QoS 2
-3.2.2-12 | S | a will over the server's QoS is refused | will
-3.2.2-13 | S | a will with retain is refused where there is no retaining | will
+3.2.2-12 | S | a will over the server's QoS is refused | - the server has QoS 2
+3.2.2-13 | S | a will with retain is refused where there is no retaining | - the server has retained messages
 3.2.2-14 | C | a client does not retain where there is no retaining | - the server has retained messages
 3.2.2-15 | C | a client sends nothing larger than the server's maximum | large
 3.2.2-16 | S | a given client identifier is of no other session | client
@@ -382,7 +382,7 @@ const v5 = `
 3.8.4-6 | S | SUBACK has a code for each filter | subscribe
 3.8.4-7 | S | it is the granted QoS, or a failure | told
 3.8.4-8 | S | messages go out at the lower one of published and granted QoS | lower
-3.9.2-1 | S | a reason string that makes SUBACK too large is left out | small
+3.9.2-1 | S | a reason string that makes SUBACK too large is left out | - no SUBACK of ours has one
 3.9.2-2 | S | a user property that makes SUBACK too large is left out | small
 3.9.3-1 | S | codes of SUBACK are in the order of the filters | subscribe
 3.9.3-2 | S | SUBACK has codes of its own for each filter | told
@@ -395,7 +395,7 @@ const v5 = `
 3.10.4-4 | S | UNSUBSCRIBE is answered by UNSUBACK | unsubscribe
 3.10.4-5 | S | with its identifier, also where nothing was dropped | id
 3.10.4-6 | S | several filters are as several UNSUBSCRIBEs with one answer | unsubscribe
-3.11.2-1 | S | a reason string that makes UNSUBACK too large is left out | small
+3.11.2-1 | S | a reason string that makes UNSUBACK too large is left out | - no UNSUBACK of ours has one
 3.11.2-2 | S | a user property that makes UNSUBACK too large is left out | small
 3.11.3-1 | S | codes of UNSUBACK are in the order of the filters | unsubscribe
 3.11.3-2 | S | UNSUBACK has codes of its own for each filter | unsubscribe

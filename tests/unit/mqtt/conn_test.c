@@ -19,27 +19,17 @@ static struct {
 /* So many of the last bytes have not come to the client's system. */
 static uint64_t lost;
 
-uint64_t __real_tn_net_stream_heard(const struct tn_net_stream *s);
-uint64_t __wrap_tn_net_stream_heard(const struct tn_net_stream *s);
-uint64_t
-__wrap_tn_net_stream_heard(const struct tn_net_stream *s)
-{
-	const uint64_t end = tn_net_stream_end(s);
-
-	return lost == 0 ? __real_tn_net_stream_heard(s) :
-	    lost < end ? end - lost : 0;
-}
-
-uint64_t __real_tn_net_stream_reached(const struct tn_net_stream *s);
-uint64_t __wrap_tn_net_stream_reached(const struct tn_net_stream *s);
-uint64_t
-__wrap_tn_net_stream_reached(const struct tn_net_stream *s)
-{
-	const uint64_t end = tn_net_stream_end(s);
-
-	return lost == 0 ? __real_tn_net_stream_reached(s) :
-	    lost < end ? end - lost : 0;
-}
+#define SEEN(name) \
+	uint64_t __real_##name(const struct tn_net_stream *s); \
+	uint64_t __wrap_##name(const struct tn_net_stream *s); \
+	uint64_t __wrap_##name(const struct tn_net_stream *s) \
+	{ \
+		const uint64_t end = tn_net_stream_end(s); \
+		return lost == 0 ? __real_##name(s) : \
+		    lost < end ? end - lost : 0; \
+	}
+SEEN(tn_net_stream_heard)
+SEEN(tn_net_stream_reached)
 
 static void
 wait_while(const int *held)
