@@ -153,28 +153,35 @@ ask_snapshot(struct tn_serving_live *l)
 	tn_serving_view_get(l->s, &l->q, snapshot_ready, l);
 }
 
+/* Deep, into ${a}. */
+static const struct tn_serving_param *
+copy_params(struct tn_arena *a, const struct tn_serving_view_request *r)
+{
+	struct tn_serving_param *p = tn_arena_alloc(a,
+	    (r->param_count + 1ul) * sizeof *p);
+
+	for (uint32_t i = 0; i < r->param_count; i++) {
+		p[i].name.n = r->params[i].name.n;
+		p[i].name.p = (const uint8_t *)tn_arena_strndup(a,
+		    (const char *)r->params[i].name.p, r->params[i].name.n);
+		p[i].value.n = r->params[i].value.n;
+		p[i].value.p = (const uint8_t *)tn_arena_strndup(a,
+		    (const char *)r->params[i].value.p,
+		    r->params[i].value.n);
+	}
+	return p;
+}
+
 static void
 copy_request(struct tn_serving_live *l,
     const struct tn_serving_view_request *r)
 {
-	struct tn_serving_param *p = tn_arena_alloc(l->arena,
-	    (r->param_count + 1) * sizeof *p);
-
 	l->q = *r;
 	l->q.format = TN_FORMAT_JSON;
 	l->q.layer = TN_LAYER_MERGED;
 	l->q.view = tn_slice_of(
 	    l->s->o.model->views[l->view].def->name);
-	for (uint32_t i = 0; i < r->param_count; i++) {
-		p[i].name.n = r->params[i].name.n;
-		p[i].name.p = (const uint8_t *)tn_arena_strndup(l->arena,
-		    (const char *)r->params[i].name.p, r->params[i].name.n);
-		p[i].value.n = r->params[i].value.n;
-		p[i].value.p = (const uint8_t *)tn_arena_strndup(l->arena,
-		    (const char *)r->params[i].value.p,
-		    r->params[i].value.n);
-	}
-	l->q.params = p;
+	l->q.params = copy_params(l->arena, r);
 }
 
 /* Would the filters be taken? Checked before anything is kept. */
@@ -276,6 +283,17 @@ tn_serving_live_close(struct tn_serving_live *l)
 
 /* ---- patches --------------------------------------------------------- */
 
+/* What the subscribers of one set of filters are told. Its text is made on the
+ * pool: it may be of a hundred thousand rows. */
+struct patch {
+	struct patch *next;
+	const struct tn_serving_param *params;
+	uint32_t param_count;
+	struct tn_exec_bound *bounds;
+	uint32_t bound_count;
+	struct tn_buf text;             /* Empty: no row of theirs changed. */
+};
+
 /* Rows alone do not tell what changed. */
 static bool
 by_snapshot(const struct request *r)
@@ -284,7 +302,108 @@ by_snapshot(const struct request *r)
 	    r->s->o.model->views[r->view].def->select->having != NULL;
 }
 
-/* On the pool: changed groups with their whole merged states. */
+static bool
+same_params(const struct patch *p, const struct tn_serving_view_request *q)
+{
+	if (p->param_count != q->param_count)
+		return false;
+	for (uint32_t i = 0; i < q->param_count; i++)
+		if (!tn_slice_eq(p->params[i].name, q->params[i].name) ||
+		    !tn_slice_eq(p->params[i].value, q->params[i].value))
+			return false;
+	return true;
+}
+
+static struct patch *
+patch_of(const struct request *r, const struct tn_serving_view_request *q)
+{
+	struct patch *p = r->patches;
+
+	while (p != NULL && !same_params(p, q))
+		p = p->next;
+	return p;
+}
+
+/* On the loop: the filters of those who listen now. Who comes later has a
+ * snapshot to wait for. */
+static void
+note_filters(struct request *r, const struct tn_serving_live *l)
+{
+	struct tn_diag d = { .line = 0 };
+	struct patch *p;
+	enum tn_status st;
+
+	for (; l != NULL; l = l->next) {
+		if (patch_of(r, &l->q) != NULL)
+			continue;
+		p = tn_arena_zalloc(r->arena, sizeof *p);
+		p->params = copy_params(r->arena, &l->q);
+		p->param_count = l->q.param_count;
+		r->bound_count = 0;
+		st = tn_serving_bounds(r, p->params, p->param_count, &d);
+		tn_assert(st == TN_OK);     /* Checked when it was opened. */
+		p->bound_count = r->bound_count;
+		p->bounds = tn_arena_alloc(r->arena,
+		    (p->bound_count + 1ul) * sizeof *p->bounds);
+		memcpy(p->bounds, r->bounds,
+		    p->bound_count * sizeof *p->bounds);
+		p->next = r->patches;
+		r->patches = p;
+	}
+	r->bound_count = 0;
+}
+
+static void
+encode_patch(struct request *r, struct patch *p)
+{
+	static const char head[] = "{\"type\":\"rows\"";
+	struct tn_buf *out = &p->text;
+	struct tn_exec_fold *part;
+	struct tn_batch *b;
+	bool first = true;
+
+	memcpy(r->bounds, p->bounds, p->bound_count * sizeof *p->bounds);
+	r->bound_count = p->bound_count;
+	r->kept = NULL;
+	tn_serving_keep(r, r->ask.base);
+	part = tn_exec_fold_clone(r->ask.fold, r->bounds, r->bound_count);
+	if (tn_exec_fold_groups(part) > 0) {
+		b = tn_exec_fold_finish(part, NULL);
+		tn_buf_str(out, head);
+		tn_serving_encode_begin(out,
+		    r->s->o.model->views[r->view].def->name, b->schema);
+		/* {"type":"rows"{"view" becomes {"type":"rows","view". */
+		if (out->n >= sizeof head)
+			out->p[sizeof head - 1] = ',';
+		tn_codec_json_rows(out, b, &first);
+		tn_buf_printf(out, "],\"lsn\":%llu,\"batch_lsn\":%llu}",
+		    (unsigned long long)r->answer->lsn,
+		    (unsigned long long)r->answer->batch_lsn);
+		tn_record_batch_unref(b);
+	}
+	tn_exec_fold_free(part);
+}
+
+/* A text that memory has no room for is left out: see missed(). */
+static void
+encode_patches(struct request *r)
+{
+	size_t bytes = r->held.bytes;
+
+	for (struct patch *p = r->patches; p != NULL; p = p->next) {
+		encode_patch(r, p);
+		bytes += p->text.cap;
+		if (!p->text.failed && !tn_budget_try(&r->held, bytes))
+			p->text.failed = true;
+		if (!p->text.failed)
+			continue;
+		bytes -= p->text.cap;
+		tn_buf_fini(&p->text);
+		p->text.failed = true;
+	}
+}
+
+/* On the pool: changed groups with their whole merged states, and the texts. */
 static void
 work_patch(struct request *r)
 {
@@ -299,74 +418,37 @@ work_patch(struct request *r)
 		if (a->status == TN_OK)
 			a->status = tn_serving_settle_request(r,
 			    r->ask.fold, &a->diag);
+		if (a->status == TN_OK)
+			encode_patches(r);
 	}
 	tn_serving_request_end(r);
 }
 
-/* One subscriber's patch: its filters over the changed groups. They are few;
- * most subscribers have no filters and share one text. */
-static void
-encode_patch(struct request *r, const struct tn_serving_live *l,
-    struct tn_buf *out)
-{
-	struct request *f = tn_serving_request_new(r->s);
-	struct tn_exec_fold *part;
-	struct tn_batch *b;
-	bool first = true;
-	enum tn_status st;
-
-	f->view = r->view;
-	st = tn_serving_bounds(f, l->q.params, l->q.param_count,
-	    &f->answer->diag);
-	tn_assert(st == TN_OK);         /* Checked when it was opened. */
-	tn_serving_keep(f, r->ask.base);
-	part = tn_exec_fold_clone(r->ask.fold, f->bounds, f->bound_count);
-	tn_serving_request_free(f);
-	if (tn_exec_fold_groups(part) > 0) {
-		b = tn_exec_fold_finish(part, NULL);
-		tn_serving_encode_begin(out,
-		    r->s->o.model->views[r->view].def->name, b->schema);
-		/* {"view" becomes {"type":"rows","view". */
-		tn_codec_json_rows(out, b, &first);
-		tn_buf_printf(out, "],\"lsn\":%llu,\"batch_lsn\":%llu}",
-		    (unsigned long long)r->answer->lsn,
-		    (unsigned long long)r->answer->batch_lsn);
-		tn_record_batch_unref(b);
-	}
-	tn_exec_fold_free(part);
-}
-
-/* False when memory is out for its text. */
-static bool
-send_patch(struct request *r, struct tn_serving_live *l,
-    struct tn_buf *shared)
-{
-	struct tn_buf own = { 0 }, message = { 0 };
-	struct tn_buf *text = l->q.param_count == 0 ? shared : &own;
-	bool good;
-
-	if (text->n == 0)
-		encode_patch(r, l, text);
-	if (text->n > 0) {
-		tn_buf_str(&message, "{\"type\":\"rows\",");
-		tn_buf_add(&message, text->p + 1, text->n - 1);
-	}
-	good = !text->failed && !message.failed;
-	if (good && message.n > 0)
-		l->message(l->arg, (struct tn_slice){ message.p,
-		    message.n });
-	tn_buf_fini(&own);
-	tn_buf_fini(&message);
-	return good;
-}
-
-/* A patch that could not be put into words: a snapshot brings it later. */
+/* A patch that could not be put into words, or not for them: a snapshot brings
+ * it later. */
 static void
 missed(struct tn_serving_live *l, uint64_t lsn)
 {
 	l->need = lsn;
 	if (l->retry_us == 0)
 		l->retry_us = tn_os_mono_us() + RETRY_US;
+}
+
+/* Who came while it was made, with filters of their own, has a snapshot. */
+static void
+send_patch(struct request *r, struct tn_serving_live *l)
+{
+	const struct patch *p = patch_of(r, &l->q);
+
+	if (p == NULL) {
+		l->need = r->answer->lsn;
+		if (l->retry_us == 0 && l->have < l->need)
+			want_snapshot(l);
+	} else if (p->text.failed) {
+		missed(l, r->answer->lsn);
+	} else if (p->text.n > 0) {
+		l->message(l->arg, (struct tn_slice){ p->text.p, p->text.n });
+	}
 }
 
 static void
@@ -377,7 +459,6 @@ patch_ready(struct request *r)
 	bool good = a->status == TN_OK && !by_snapshot(r);
 	bool any = a->status != TN_OK || r->ask.lost ||
 	    tn_exec_fold_groups(r->ask.touched) > 0;
-	struct tn_buf shared = { 0 };
 	struct tn_serving_live *next;
 
 	v->asking = false;
@@ -390,13 +471,13 @@ patch_ready(struct request *r)
 		if (!good || l->waiting)
 			l->need = a->status == TN_OK ? a->lsn :
 			    tn_serving_lsn(r->s);
-		if (good && !l->waiting) {
-			if (!send_patch(r, l, &shared))
-				missed(l, a->lsn);
-		} else if (!l->waiting && l->retry_us == 0 && l->have < l->need)
+		if (good && !l->waiting)
+			send_patch(r, l);
+		else if (!l->waiting && l->retry_us == 0 && l->have < l->need)
 			want_snapshot(l);
 	}
-	tn_buf_fini(&shared);
+	for (struct patch *p = r->patches; p != NULL; p = p->next)
+		tn_buf_fini(&p->text);
 	tn_serving_request_free(r);
 }
 
@@ -412,6 +493,7 @@ ask_patch(struct tn_serving *s, uint32_t view)
 	r->ask.changed_only = true;
 	r->work = work_patch;
 	r->finished = patch_ready;
+	note_filters(r, s->live[view].subscribers);
 	tn_serving_request_ask(r);
 }
 

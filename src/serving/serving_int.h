@@ -9,6 +9,7 @@
 struct cached;
 struct gold_entry;
 struct live_view;
+struct patch;
 
 struct tn_serving {
 	struct tn_serving_opts o;
@@ -87,7 +88,7 @@ struct request {
 	struct tn_serving_answer *answer;
 	void (*done)(void *arg, struct tn_serving_answer *a);
 	void *arg;
-	struct live_view *live;
+	struct patch *patches;       /* Of the live feed: one a set of filters. */
 	struct tn_budget_share held; /* Merged states, file reads. */
 	struct past past;
 	struct tn_serving_sink sink; /* COPY ... TO; else rows is NULL. */

@@ -1,4 +1,4 @@
-/* wrap: tn_serving_view_find */
+/* wrap: tn_serving_view_find tn_serving_encode_begin */
 /* Answers and their cache before a speed layer that the test plays: when it is
  * asked again and when not, and what is said when it has stopped. The loop
  * runs on the main thread, a driver thread asks. */
@@ -34,7 +34,12 @@ struct rig {
 	struct tn_net_latch *done;
 	struct tn_net_latch *patched;    /* Opened when a patch is asked for, */
 	int patch_view;                  /* of that view. */
+	bool feeds;                      /* Speed has rows, all new ones. */
+	struct listener *late;           /* Opened while a patch is made. */
 };
+
+static void feed(const struct rig *g, struct tn_exec_fold *f);
+static void listen_to(struct rig *g, struct listener *l);
 
 /* The speed layer: nothing is folded; it only says how far it is. */
 static void
@@ -47,7 +52,7 @@ play_speed(void *speed, struct tn_serving_ask *ask)
 	ask->base = NULL;
 	ask->fold = NULL;
 	ask->touched = NULL;
-	ask->lost = ask->changed_only;
+	ask->lost = ask->changed_only && !g->feeds;
 	if (ask->changed_only && g->patched != NULL) {
 		struct tn_net_latch *latch = g->patched;
 		g->patched = NULL;
@@ -65,6 +70,20 @@ play_speed(void *speed, struct tn_serving_ask *ask)
 		if (ask->want_fold && ask->view >= 0)
 			ask->fold = tn_exec_fold_new(
 			    g->model->views[ask->view].program);
+	}
+	if (g->feeds && ask->fold != NULL) {
+		struct tn_exec_fold *all = ask->fold;
+		feed(g, all);
+		ask->fold = tn_exec_fold_clone(all, ask->bounds,
+		    ask->bound_count);
+		tn_exec_fold_free(all);
+	}
+	if (g->feeds && ask->touched != NULL)
+		feed(g, ask->touched);
+	if (ask->changed_only && g->late != NULL) {
+		struct listener *l = g->late;
+		g->late = NULL;
+		listen_to(g, l);
 	}
 	ask->done(ask);
 }
@@ -363,12 +382,182 @@ test_live_swap(void **state)
 	rig_close(&g);
 }
 
+/* ---- patches of a live feed ------------------------------------------- */
+
+/* One subscriber of "groups", and what it hears. */
+struct listener {
+	const char *only;                /* g = that; NULL: all. */
+	struct tn_serving_live *live;
+	char snapshot[200], rows[200];
+	int snapshots, patches;
+	struct tn_net_latch *heard;      /* Opened by the first of the kind */
+	bool patch;                      /* that is waited for. */
+};
+static uint32_t on_loop_texts, texts;
+
+void __real_tn_serving_encode_begin(struct tn_buf *out, const char *view,
+    const struct tn_schema *s);
+void __wrap_tn_serving_encode_begin(struct tn_buf *out, const char *view,
+    const struct tn_schema *s);
+void
+__wrap_tn_serving_encode_begin(struct tn_buf *out, const char *view,
+    const struct tn_schema *s)
+{
+	__atomic_add_fetch(tn_net_on_loop() ? &on_loop_texts : &texts, 1,
+	    __ATOMIC_SEQ_CST);
+	__real_tn_serving_encode_begin(out, view, s);
+}
+
+/* a, b, c; b twice. */
+static void
+feed(const struct rig *g, struct tn_exec_fold *f)
+{
+	const struct tn_sql_table *t = g->model->streams[0].table;
+	struct tn_builder *b = tn_record_builder_new(t->schema, 4);
+	struct tn_exec_rows rows = { .lsn = 1 };
+
+	for (int i = 0; i < 4; i++) {
+		tn_record_builder_text(b, 0, (const uint8_t *)&"abcb"[i], 1);
+		tn_record_builder_i64(b, 1, i);
+		tn_record_builder_row_end(b);
+	}
+	rows.batch = tn_record_builder_take(b);
+	tn_exec_fold_apply(f, &rows, NULL, NULL);
+	tn_record_batch_unref((struct tn_batch *)rows.batch);
+	tn_record_builder_free(b);
+}
+
+static void
+listened(void *arg, struct tn_slice json)
+{
+	struct listener *l = arg;
+	bool patch = strncmp((const char *)json.p, "{\"type\":\"rows\"", 14)
+	    == 0;
+	char *to = patch ? l->rows : l->snapshot;
+
+	(void)snprintf(to, sizeof l->rows, "%.*s", (int)json.n, json.p);
+	*(patch ? &l->patches : &l->snapshots) += 1;
+	if (l->heard != NULL && l->patch == patch) {
+		tn_net_latch_open(l->heard);
+		l->heard = NULL;
+	}
+}
+
+static void
+listen_to(struct rig *g, struct listener *l)
+{
+	struct tn_serving_param only = { .name = tn_slice_of("g") };
+	struct tn_serving_view_request q = { .view = tn_slice_of("groups"),
+	    .params = &only, .param_count = l->only != NULL };
+	struct tn_diag d;
+
+	if (l->only != NULL)
+		only.value = tn_slice_of(l->only);
+	l->live = tn_serving_live_open(g->serving, &q, listened, l, &d);
+	assert_non_null(l->live);
+}
+
+struct listen_job {
+	struct tn_net_job job;
+	struct rig *g;
+	struct listener *l;
+	struct tn_net_latch *over;
+};
+
+static void
+run_listen(struct tn_net_job *job)
+{
+	struct listen_job *x = (struct listen_job *)job;
+
+	listen_to(x->g, x->l);
+}
+
+static void
+run_unlisten(struct tn_net_job *job)
+{
+	struct listen_job *x = (struct listen_job *)job;
+
+	for (int i = 0; i < 5; i++)
+		tn_serving_live_close(x->l[i].live);
+	tn_net_latch_open(x->over);
+}
+
+static void *
+drive_patches(void *arg)
+{
+	static const char *const only[] = { NULL, "b", "b", "z", "c" };
+	struct rig *g = arg;
+	struct listener l[5] = { { .only = NULL } };
+	struct tn_net_latch *heard = tn_net_latch_new(),
+	    *late = tn_net_latch_new();
+	struct listen_job close = { .job.run = run_unlisten, .l = l,
+	    .over = tn_net_latch_new() };
+
+	for (int i = 0; i < 5; i++)
+		l[i].only = only[i];
+	for (int i = 0; i < 4; i++) {
+		struct listen_job open = { .job.run = run_listen, .g = g,
+		    .l = &l[i] };
+		l[i].heard = tn_net_latch_new();
+		struct tn_net_latch *there = l[i].heard;
+		tn_net_loop_post(g->loop, &open.job);
+		tn_net_latch_wait(there);
+		tn_net_latch_free(there);
+	}
+	assert_non_null(strstr(l[1].snapshot, "\"rows\":[[\"b\",2]]"));
+	l[0].heard = heard;             /* The last to be told. */
+	l[0].patch = true;
+	l[4].heard = late;
+	texts = on_loop_texts = 0;
+	g->late = &l[4];
+	advance(g);
+	tn_net_latch_wait(heard);
+	tn_net_latch_wait(late);
+	tn_net_loop_post(g->loop, &close.job);
+	tn_net_latch_wait(close.over);
+	assert_string_equal(l[0].rows, "{\"type\":\"rows\",\"view\":"
+	    "\"groups\",\"columns\":[\"g\",\"n\"],\"types\":[\"text\","
+	    "\"bigint\"],\"rows\":[[\"a\",1],[\"b\",2],[\"c\",1]],"
+	    "\"lsn\":1,\"batch_lsn\":0}");
+	assert_non_null(strstr(l[1].rows, "\"rows\":[[\"b\",2]],"));
+	assert_string_equal(l[1].rows, l[2].rows);
+	assert_int_equal(l[3].patches, 0);
+	assert_non_null(strstr(l[4].snapshot, "\"rows\":[[\"c\",1]]"));
+	assert_int_equal(l[4].patches, 0);
+	/* One for all, one for the two of b; snapshots make theirs without. */
+	assert_int_equal(texts, 2);
+	assert_int_equal(on_loop_texts, 0);
+	tn_net_latch_free(heard);
+	tn_net_latch_free(late);
+	tn_net_latch_free(close.over);
+	tn_net_loop_stop(g->loop);
+	return NULL;
+}
+
+/* Goal: a patch is put into words once for each set of filters, not on the
+ * loop; nobody is told of rows that the filters leave out; who comes while it
+ * is made has a snapshot. */
+static void
+test_live_patches(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_open(&g);
+	g.feeds = true;
+	assert_int_equal(pthread_create(&g.driver, NULL, drive_patches, &g), 0);
+	tn_net_loop_run(g.loop);
+	pthread_join(g.driver, NULL);
+	rig_close(&g);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cache),
 		cmocka_unit_test(test_live_swap),
+		cmocka_unit_test(test_live_patches),
 	};
 
 	setvbuf(stdout, NULL, _IONBF, 0);
