@@ -326,7 +326,7 @@ struct sse {
 	uint32_t live_count;
 	struct tn_buf queue;
 	size_t queue_from;       /* Sent up to here. */
-	size_t snapshot_bytes;   /* Of snapshots in the queue. */
+	size_t whole_bytes;      /* Of snapshots, and what found it empty. */
 	bool want_status;
 	bool ended;
 	bool lost;

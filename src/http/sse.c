@@ -4,8 +4,9 @@
  *
  * With an empty queue the connection is suspended. A reader that is slower
  * than what happens is disconnected when its queue passes QUEUE_MAX; a
- * snapshot may be larger than that, so snapshots have a bound of their own. So
- * is one whose queue the memory budget does not grant.
+ * snapshot, or one patch of many rows, may be larger than that: snapshots and
+ * what finds the queue empty are not counted against it, but have a bound of
+ * their own. So is one whose queue the memory budget does not grant.
  * A suspended connection cannot see that its client went away; the heartbeat
  * every 10 s does. */
 #include "http/http_int.h"
@@ -59,10 +60,10 @@ make_room(struct sse *s, size_t n, bool snapshot)
 		s->queue_from = 0;
 	}
 	if (unsent == 0)
-		s->snapshot_bytes = 0;
-	if (snapshot)
-		s->snapshot_bytes += n;
-	if (unsent + n > TN_HTTP_QUEUE_MAX + s->snapshot_bytes ||
+		s->whole_bytes = 0;
+	if (snapshot || unsent == 0)
+		s->whole_bytes += n;
+	if (unsent + n > TN_HTTP_QUEUE_MAX + s->whole_bytes ||
 	    unsent + n > TN_HTTP_QUEUE_HARD) {
 		lose(s);
 		return false;
@@ -120,7 +121,7 @@ read_queue(void *arg, uint64_t at, char *out, size_t max)
 	if (s->queue_from == s->queue.n) {
 		s->queue_from = 0;
 		tn_buf_clear(&s->queue);
-		s->snapshot_bytes = 0;
+		s->whole_bytes = 0;
 	}
 	return (ssize_t)n;
 }
