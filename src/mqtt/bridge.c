@@ -688,8 +688,9 @@ tn_mqtt_bridges_new(struct tn_mqtt *m, struct tn_diag *d)
 	enum tn_status st = tn_mqtt_bridges_parse(&m->bridge_specs,
 	    m->o.bridge != NULL ? m->o.bridge : "", d);
 
-	for (uint32_t i = 0; st == TN_OK && i < m->bridge_specs->count; i++)
-		st = make(m, &m->bridge_specs->items[i], d);
+	/* Each becomes the head: so they are listed as the setting has them. */
+	for (uint32_t i = m->bridge_specs->count; st == TN_OK && i > 0; i--)
+		st = make(m, &m->bridge_specs->items[i - 1], d);
 	if (st != TN_OK)
 		return st;
 	for (uint32_t i = 0; i < m->bucket_count; i++)

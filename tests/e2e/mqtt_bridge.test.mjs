@@ -61,7 +61,7 @@ const isUp = (t) => until(async () => { const b = await bridgeOf(t); return b.co
 
 /** Publishes k = m0, m1, .. of each kind. */
 class Sender {
-  constructor(m) { this.m = m; this.n = 0; this.sent = []; }
+  constructor(m, prefix = 'm') { Object.assign(this, { m, prefix, n: 0, sent: [] }); }
 
   /** ${count} messages to each of plain and keyed, by QoS, at once; settled when mosquitto has acknowledged all. */
   burst(count) {
@@ -70,7 +70,7 @@ class Sender {
       for (const q of [1, 2]) {
         const c = start(['mosquitto_pub', '-p', String(this.m.port), '-t', `${table}/x`, '-q', String(q), '-l']);
         for (let i = 0; i < count; i++) {
-          const k = `m${this.n++}`;
+          const k = `${this.prefix}${this.n++}`;
           this.sent.push({ table, k });
           c.stdin.write(`${JSON.stringify({ k, q })}\n`);
         }
@@ -251,6 +251,39 @@ test('a session that the other broker lost begins anew; changed topics are subsc
   assert.ok(!/Received SUBSCRIBE from tarn-1\n.*keyed/.test(m.log.slice(m.log.indexOf('UNSUBSCRIBE'))));
   await stop(t);
   await m.end('SIGTERM');
+});
+
+test('two bridges of one name at once: a message of either is one row, and one stands while the other is away', async () => {
+  const m = [], at = (i, version) => `mqtt://127.0.0.1:${m[i].port} client=twin topics=plain/#,keyed/# qos=2 version=${version}`;
+  for (let i = 0; i < 2; i++) m.push(await new Mosquitto(await lowPort()).start());
+  const t = new Tarn({ mqtt: true, sql: sql(`${at(0, '5')}; ${at(1, '3.1.1')}`) });
+  const s = [new Sender(m[0], 'a'), new Sender(m[1], 'b')];
+  const sent = () => s.flatMap((x) => x.sent);
+  const up = (want) => until(async () => {
+    const all = (await t.ok('GET', '/api/v1/mqtt')).bridges;
+    return JSON.stringify(all.map((b) => b.connected)) === JSON.stringify(want) && all;
+  });
+  await t.start();
+  assert.deepEqual((await up([true, true])).map((b) => b.protocol), ['5.0', '3.1.1']);
+  for (const x of m) await until(() => /Sending SUBACK to twin/.test(x.log));
+  // Identifiers are the same on both, from 1 on.
+  await Promise.all(s.map((x) => x.burst(20)));
+  await check(t, sent(), 'both');
+  for (const away of [0, 1]) {
+    await m[away].end('SIGKILL');
+    await up([away !== 0, away !== 1]);
+    await s[1 - away].burst(20);
+    await check(t, sent(), `${away} is away`);
+    await t.kill();
+    await s[1 - away].burst(20);
+    await t.start();
+    await m[away].start();
+    await up([true, true]);
+    await s[away].burst(20);
+    await check(t, sent(), `${away} is back`);
+  }
+  await stop(t);
+  for (const x of m) await x.end('SIGTERM');
 });
 
 test('a broker that speaks only 3.1.1 is spoken to in 3.1.1', async () => {
