@@ -46,7 +46,7 @@ web-size:
 check-asan:
 	@$(MAKE) -s -j$(JOBS) VARIANT=asan unit
 check-tsan:
-	@TARN_STRIDE=2003 $(MAKE) -s -j$(JOBS) VARIANT=tsan unit ROOM="base net log exec ingest speed serving batch mqtt app"
+	@TARN_STRIDE=2003 $(MAKE) -s -j$(JOBS) VARIANT=tsan unit ROOM="base net log exec ingest speed serving batch http mqtt app"
 check: deps
 	@packaging/deps.sh test
 	@$(MAKE) -s layers symbols sizes tidy web-size

@@ -410,7 +410,7 @@ get_exactly(int fd, struct tn_buf *b, size_t n, int64_t until)
 UNUSED static const char *
 header(const struct reply *r, const char *name)
 {
-	static char value[4096];
+	static _Thread_local char value[4096];
 	const char *p = r->head;
 	size_t n = strlen(name);
 

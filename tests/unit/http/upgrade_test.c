@@ -202,6 +202,7 @@ bytes(void **state)
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&own, &n), 0);
 	snprintf(peer, sizeof peer, "127.0.0.1:%u",
 	    (unsigned)ntohs(own.sin_port));
+	wait_for(&seen.adopted, before + 1);
 	assert_string_equal(seen.peer, peer);
 	/* HTTP's deadlines are not for it any more. */
 	assert_true(is_silent(fd, 1500));
