@@ -10,9 +10,12 @@
  * Freeing refuses new jobs, runs what is queued, and joins. */
 #include "net/net_int.h"
 
+#include "os/os.h"
+
 struct tn_net_actor {
 	struct tn_net_queue queue;
 	struct tn_net_list batch;   /* Owned by the thread. */
+	bool background;
 	pthread_t thread;
 };
 
@@ -57,6 +60,8 @@ work(void *arg)
 	struct tn_net_job *job;
 
 	here = a;
+	if (a->background)
+		tn_os_thread_background();
 	for (job = next_job(a); job != NULL; job = next_job(a)) {
 		began(a, 1);
 		job->run(job);
@@ -65,14 +70,27 @@ work(void *arg)
 	return NULL;
 }
 
-struct tn_net_actor *
-tn_net_actor_new(const char *name, uint32_t jobs_max)
+static struct tn_net_actor *
+make(const char *name, uint32_t jobs_max, bool background)
 {
 	struct tn_net_actor *a = tn_zalloc(sizeof *a);
 
 	tn_net_queue_init(&a->queue, jobs_max);
+	a->background = background;
 	a->thread = tn_net_thread_new(name, 0, work, a);
 	return a;
+}
+
+struct tn_net_actor *
+tn_net_actor_new(const char *name, uint32_t jobs_max)
+{
+	return make(name, jobs_max, false);
+}
+
+struct tn_net_actor *
+tn_net_actor_background(const char *name, uint32_t jobs_max)
+{
+	return make(name, jobs_max, true);
 }
 
 enum tn_status

@@ -192,6 +192,10 @@ void tn_net_tls_free(struct tn_net_tls *t);
 /* A named thread that runs posted jobs one after the other. */
 struct tn_net_actor;
 struct tn_net_actor *tn_net_actor_new(const char *name, uint32_t jobs_max);
+/* The same, whose thread runs after others that want the processor or the disk:
+ * nothing that others wait for is to be its job. */
+struct tn_net_actor *tn_net_actor_background(const char *name,
+    uint32_t jobs_max);
 /* TN_EFULL: the queue is full, the caller keeps the job. TN_ECLOSED: the
  * actor is stopping. Any thread. */
 TN_MUST_USE enum tn_status tn_net_actor_post(struct tn_net_actor *a,
@@ -218,7 +222,8 @@ struct tn_net_pool *tn_net_pool_new(const char *name, uint32_t threads,
     uint32_t jobs_max);
 TN_MUST_USE enum tn_status tn_net_pool_post(struct tn_net_pool *p,
     struct tn_net_job *job);
-/* The same, whose threads run after others that want the processor. */
+/* The same, whose threads run after others that want the processor or the
+ * disk. */
 struct tn_net_pool *tn_net_pool_background(const char *name,
     uint32_t threads, uint32_t jobs_max);
 /* Run ${count} tasks task(arg, i) on the pool's threads and this one; return

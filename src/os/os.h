@@ -28,6 +28,10 @@ struct tn_os_table {
 	int64_t (*mono_us)(void);        /* Never steps back. */
 	int64_t (*boot_us)(void);        /* The same, also while it sleeps. */
 	int (*random)(void *p, size_t n);
+	/* Of the calling thread: its nice value; its level of best-effort IO, 0
+	 * (first) to 7. */
+	int (*nice)(int value);
+	int (*io_level)(int level);
 };
 /* The real table; tests copy it and change members. */
 extern const struct tn_os_table tn_os_real;
@@ -144,7 +148,8 @@ void tn_os_memory_huge(void *p, size_t n);
 /* Give pages that the allocator keeps unused back to the system. Takes
  * milliseconds; not on the loop. */
 void tn_os_memory_trim(void);
-/* The calling thread runs after others that want the processor; for good. */
+/* The calling thread runs after others that want the processor or the disk; for
+ * good: without a privilege it cannot be raised again. */
 void tn_os_thread_background(void);
 
 /* How many files may be open at once, after raising that as far as this

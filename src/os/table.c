@@ -18,7 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -142,6 +144,34 @@ real_random(void *p, size_t n)
 	return 0;
 }
 
+static int
+real_nice(int value)
+{
+#ifdef __linux__
+	/* There a "process" of setpriority is a thread. Elsewhere it would be
+	 * all of them: better none. */
+	return setpriority(PRIO_PROCESS, 0, value) != 0 ? -errno : 0;
+#else
+	(void)value;
+	return -ENOSYS;
+#endif
+}
+
+/* glibc has no name for it; the numbers are the kernel's (linux/ioprio.h). */
+static int
+real_io_level(int level)
+{
+#ifdef SYS_ioprio_set
+	enum { WHO_THREAD = 1, BEST_EFFORT = 2, CLASS_SHIFT = 13 };
+
+	return syscall(SYS_ioprio_set, WHO_THREAD, 0, BEST_EFFORT <<
+	    CLASS_SHIFT | level) != 0 ? -errno : 0;
+#else
+	(void)level;
+	return -ENOSYS;
+#endif
+}
+
 const struct tn_os_table tn_os_real = {
 	.open = real_open,
 	.close = real_close,
@@ -155,6 +185,8 @@ const struct tn_os_table tn_os_real = {
 	.mono_us = real_mono_us,
 	.boot_us = real_boot_us,
 	.random = real_random,
+	.nice = real_nice,
+	.io_level = real_io_level,
 };
 
 static const struct tn_os_table *in_force = &tn_os_real;

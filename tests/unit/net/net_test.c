@@ -603,6 +603,44 @@ test_pool_background(void **state)
 	tn_net_pool_free(p);
 }
 
+struct low {
+	struct tn_net_job job;
+	struct tn_net_latch *latch;
+	int nice;
+};
+
+static void
+say_nice(struct tn_net_job *job)
+{
+	struct low *l = (struct low *)job;
+
+	l->nice = getpriority(PRIO_PROCESS, 0);
+	tn_net_latch_open(l->latch);
+}
+
+/* Goal: the thread of a background actor leaves the processor to others, those
+ * of others do not. */
+static void
+test_actor_background(void **state)
+{
+	int before = getpriority(PRIO_PROCESS, 0);
+
+	(void)state;
+	for (int low = 0; low < 2; low++) {
+		struct low l = { .job.run = say_nice };
+		struct tn_net_actor *a = low ?
+		    tn_net_actor_background("low", 1) :
+		    tn_net_actor_new("plain", 1);
+		l.latch = tn_net_latch_new();
+		assert_int_equal(tn_net_actor_post(a, &l.job), TN_OK);
+		tn_net_latch_wait(l.latch);
+		tn_net_latch_free(l.latch);
+		tn_net_actor_free(a);
+		assert_int_equal(l.nice, low ? 10 : before);
+	}
+	assert_int_equal(getpriority(PRIO_PROCESS, 0), before);
+}
+
 struct meeting {
 	_Atomic uint32_t inside;
 	_Atomic uint32_t left;
@@ -876,6 +914,7 @@ main(void)
 		cmocka_unit_test(test_actor_closing),
 		cmocka_unit_test(test_pool_each),
 		cmocka_unit_test(test_pool_background),
+		cmocka_unit_test(test_actor_background),
 		cmocka_unit_test(test_pool_waits),
 		cmocka_unit_test(test_pool_busy),
 		cmocka_unit_test(test_pool_each_in_jobs),

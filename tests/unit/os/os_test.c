@@ -3,9 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -589,6 +592,67 @@ test_facts(void **state)
 	assert_int_equal(tn_os_leap(&leap), -1000);
 }
 
+/* ---- a thread of low priority ---------------------------------------- */
+
+static int nice_was, level_was, refusal;
+
+static int
+note_nice(int value)
+{
+	nice_was = value;
+	return refusal;
+}
+
+static int
+note_level(int level)
+{
+	level_was = level;
+	return refusal;
+}
+
+/* What the kernel says of this thread. */
+static void *
+be_low(void *arg)
+{
+	int *seen = arg;
+
+	tn_os_thread_background();
+	seen[0] = getpriority(PRIO_PROCESS, 0);
+	seen[1] = (int)syscall(SYS_ioprio_get, 1, 0);
+	return NULL;
+}
+
+static void
+test_background(void **state)
+{
+	struct tn_os_table t = tn_os_real;
+	int nice = getpriority(PRIO_PROCESS, 0);
+	long level = syscall(SYS_ioprio_get, 1, 0);
+	int seen[2] = { 0, 0 };
+	pthread_t thread;
+
+	(void)state;
+	/* Goal: that thread alone is of low priority (best-effort is class 2),
+	 * and what the system refuses stops neither the thread nor the other
+	 * of the two. */
+	assert_int_equal(pthread_create(&thread, NULL, be_low, seen), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(seen[0], 10);
+	assert_int_equal(seen[1], 2 << 13 | 7);
+	assert_int_equal(getpriority(PRIO_PROCESS, 0), nice);
+	assert_int_equal(syscall(SYS_ioprio_get, 1, 0), level);
+	t.nice = note_nice;
+	t.io_level = note_level;
+	tn_os_use(&t);
+	for (refusal = 0; refusal >= -EPERM; refusal -= EPERM) {
+		nice_was = level_was = 0;
+		tn_os_thread_background();
+		assert_int_equal(nice_was, 10);
+		assert_int_equal(level_was, 7);
+	}
+	assert_int_equal(getpriority(PRIO_PROCESS, 0), nice);
+}
+
 enum { KILLED = 100 };
 
 /* Passages of point "here", of three, that a child with TARN_CRASH=${crash}
@@ -657,6 +721,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_list, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lock, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_facts, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_background, setup,
+		    teardown),
 		cmocka_unit_test(test_crash_point),
 	};
 
