@@ -131,6 +131,7 @@ tn_batch_free(struct tn_batch_jobs *b)
 	if (b == NULL)
 		return;
 	tn_batch_stop(b);
+	tn_batch_turns_end(b);
 	tn_net_actor_free(b->actor);
 	tn_net_lock_free(b->lock);
 	tn_batch_tables_free(b);

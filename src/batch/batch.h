@@ -179,7 +179,8 @@ TN_MUST_USE enum tn_status tn_batch_cancel(struct tn_batch_jobs *b,
     uint64_t run);
 TN_MUST_USE enum tn_status tn_batch_pause(struct tn_batch_jobs *b,
     uint64_t run, bool on);
-/* Compaction goes on for some milliseconds, on the batch thread when it is free.
+/* Compaction goes on until the next one, on a thread of low priority and, for what is
+ * short, on the batch thread when it is free.
  * From the first call on it runs only so, but for what is overdue; before, a
  * cut does all of it at its end. Any thread. */
 void tn_batch_tick(struct tn_batch_jobs *b);

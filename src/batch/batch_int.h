@@ -233,6 +233,8 @@ struct tn_batch_pace {
 void tn_batch_pace_refill(struct tn_batch_pace *p,
     const struct tn_batch_jobs *b, uint64_t rate);
 void tn_batch_compaction_new(struct tn_batch_jobs *b);
+/* Before the batch thread ends: the one that merges ends. */
+void tn_batch_turns_end(struct tn_batch_jobs *b);
 /* A round under way is given up. */
 void tn_batch_compaction_stop(struct tn_batch_jobs *b, const char *why);
 /* A round under way is given up. After the actor has ended. */

@@ -7,8 +7,10 @@
  *   publish the new files in, the old ones out, as one snapshot of the same
  *           rows
  *
- * All of it on the batch thread in steps of some milliseconds, between which
- * cuts and other jobs have their turn (tn_batch_tick). A round reads the files
+ * All of it in steps of some milliseconds. Those that read, merge, pack and
+ * write have a thread of low priority (turns.c); those that begin and end a
+ * round, or give a file its name, are the batch thread's, between cuts and other
+ * jobs. Whoever steps has the round alone. A round reads the files
  * of the snapshot it began with and holds it, so they stay; what cuts add
  * meanwhile is left for the next round. When it is done the files must still
  * be the ones in force, else it was in vain.
@@ -34,7 +36,6 @@
 
 #include "os/os.h"
 
-#define STEP_US 20000                /* One turn of the batch thread. */
 #define OVERDUE 4
 #define CALM_US INT64_C(10000000)    /* After a failure. */
 #define COLD_GROUPS 4                /* Packed harder: in smaller steps. */
@@ -54,6 +55,7 @@ close_merge(struct tn_batch_compaction *x)
 	tn_lake_abandon(x->out);
 	tn_batch_chain_free(x->chain);
 	tn_free(x->paths);
+	x->piece = NULL;
 	x->chain = NULL;
 	x->in = NULL;
 	x->out = NULL;
@@ -83,8 +85,8 @@ read_as(struct tn_batch_compaction *x, enum tn_status st)
 
 /* Files of the round that are written, but for publications that have seen to
  * them themselves, go. */
-static void
-give_up(struct tn_batch_jobs *b, enum tn_status st)
+void
+tn_batch_compaction_fails(struct tn_batch_jobs *b, enum tn_status st)
 {
 	struct tn_batch_compaction *x = b->compaction;
 	bool lasting = x->damaged && st != TN_EIO;
@@ -147,7 +149,7 @@ begin_round(struct tn_batch_jobs *b)
 	x->change.same_rows = true;
 	x->change.cold = x->merges[0].cold;
 	if (st != TN_OK)
-		give_up(b, st);
+		tn_batch_compaction_fails(b, st);
 	return st == TN_OK;
 }
 
@@ -200,6 +202,7 @@ open_output(struct tn_batch_jobs *b, const struct merge *m)
 
 	snprintf(x->label, sizeof x->label, "%s-%u", x->change.label,
 	    (unsigned)x->files++);
+	x->written = 0;
 	return tn_lake_create(b->o.lake, &w, raw ? &tn_governance_bronze :
 	    m->s->silver, &x->out);
 }
@@ -325,37 +328,95 @@ lsn_at(const struct tn_batch *b, uint32_t row)
 	    b->columns[TN_BRONZE_LSN].values)[row];
 }
 
-/* Into the file under way; a full one is followed by another, but the rows of
- * one block stay in one bronze file. */
 static enum tn_status
-add_rows(struct tn_batch_jobs *b, const struct tn_batch *rows)
+write_rows(struct tn_batch_compaction *x, uint32_t from, uint32_t count)
+{
+	x->written += count;
+	return count == 0 ? TN_OK :
+	    tn_lake_add_rows(x->out, x->piece, from, count);
+}
+
+/* The piece into the file under way. A full one is finished, and what is left
+ * of the piece waits for the next; but the rows of one block stay in one bronze
+ * file. */
+static enum tn_status
+add_piece(struct tn_batch_jobs *b)
 {
 	struct tn_batch_compaction *x = b->compaction;
 	const struct merge *m = &x->merges[x->at];
+	const struct tn_batch *rows = x->piece;
 	bool raw = m->files[0].tier == TN_TIER_BRONZE;
-	uint32_t from = 0;
-	enum tn_status st = TN_OK;
+	uint32_t from = x->piece_at;
+	enum tn_status st;
 
-	x->rows += rows->rows;
-	if (x->out != NULL && tn_lake_writer_size(x->out) >=
+	if (x->written > 0 && tn_lake_writer_size(x->out) >=
 	    b->o.compact_file_bytes) {
 		while (raw && from < rows->rows &&
 		    lsn_at(rows, from) == x->lsn_last)
 			from++;
-		if (from > 0)
-			st = tn_lake_add_rows(x->out, rows, 0, from);
+		st = write_rows(x, x->piece_at, from - x->piece_at);
+		x->piece_at = from;
 		if (from == rows->rows)
-			return st;
-		if (st == TN_OK)
+			x->piece = NULL;
+		else if (st == TN_OK)
 			st = finish_output(b, m, false);
+		return st;
 	}
-	if (st == TN_OK && x->out == NULL)
-		st = open_output(b, m);
-	if (st == TN_OK)
-		st = tn_lake_add_rows(x->out, rows, from, rows->rows - from);
+	st = write_rows(x, from, rows->rows - from);
 	if (raw && rows->rows > 0)
 		x->lsn_last = lsn_at(rows, rows->rows - 1);
+	x->piece = NULL;
 	return st;
+}
+
+/* The next piece of the files, which is borrowed until the one behind it. */
+static enum tn_status
+next_piece(struct tn_batch_jobs *b)
+{
+	struct tn_batch_compaction *x = b->compaction;
+	const struct merge *m = &x->merges[x->at];
+	uint64_t all = 0;
+	enum tn_status st;
+
+	if (!m->cold && tn_batch_room(b) == 0)
+		return tn_diag_set(&x->d, TN_ENOSPC, "no_space", "others "
+		    "have taken the disk's room: what was merged so far goes");
+	st = read_as(x, tn_lake_merge_next(x->in, &x->piece, &x->d));
+	if (st != TN_OK) {
+		x->piece = NULL;
+		return st == TN_END ? end_merge(b) : st;
+	}
+	x->piece_at = 0;
+	x->rows += x->piece->rows;
+	for (uint32_t i = 0; i < m->count; i++)
+		all += m->files[i].rows;
+	x->left -= (int64_t)(m->bytes * x->piece->rows / (all > 0 ? all : 1));
+	return TN_OK;
+}
+
+bool
+tn_batch_is_merging(const struct tn_batch_compaction *x)
+{
+	return x->base != NULL && x->at < x->count &&
+	    (x->piece == NULL || x->out != NULL);
+}
+
+enum tn_status
+tn_batch_merge_step(struct tn_batch_jobs *b, bool must)
+{
+	struct tn_batch_compaction *x = b->compaction;
+	struct tn_lake_piece piece = { .rows = 0 };
+
+	tn_assert(tn_batch_is_merging(x));
+	if (x->in == NULL) {
+		if (!take_memory(b, &x->merges[x->at], must, &piece))
+			return tn_budget_refuse(&x->d);
+		return begin_merge(b, &piece);
+	}
+	if (x->chain != NULL && x->chained < x->merges[x->at].count)
+		return read_as(x, tn_batch_chain_take(x->chain,
+		    &x->merges[x->at].files[x->chained++], &x->d));
+	return x->piece == NULL ? next_piece(b) : add_piece(b);
 }
 
 /* ---- publishing ------------------------------------------------------ */
@@ -414,8 +475,6 @@ static enum tn_status
 step(struct tn_batch_jobs *b, bool must, bool *more)
 {
 	struct tn_batch_compaction *x = b->compaction;
-	const struct tn_batch *rows = NULL;
-	struct tn_lake_piece piece = { .rows = 0 };
 	enum tn_status st;
 
 	*more = x->base != NULL || ((must || tn_budget_level() ==
@@ -428,46 +487,27 @@ step(struct tn_batch_jobs *b, bool must, bool *more)
 			end_round(x);
 		return st;
 	}
-	if (x->in == NULL) {
-		if (!take_memory(b, &x->merges[x->at], must, &piece))
-			return tn_budget_refuse(&x->d);
-		return begin_merge(b, &piece);
-	}
-	if (x->chain != NULL && x->chained < x->merges[x->at].count)
-		return read_as(x, tn_batch_chain_take(x->chain,
-		    &x->merges[x->at].files[x->chained++], &x->d));
-	if (!x->merges[x->at].cold && tn_batch_room(b) == 0)
-		return tn_diag_set(&x->d, TN_ENOSPC, "no_space", "others "
-		    "have taken the disk's room: what was merged so far goes");
-	st = read_as(x, tn_lake_merge_next(x->in, &rows, &x->d));
-	if (st == TN_END)
-		return end_merge(b);
-	if (st == TN_OK)
-		st = add_rows(b, rows);
-	if (st == TN_OK && x->merges[x->at].bytes > 0) {
-		const struct merge *m = &x->merges[x->at];
-		uint64_t all = 0;
-		for (uint32_t i = 0; i < m->count; i++)
-			all += m->files[i].rows;
-		x->pace.allowance -= (int64_t)(m->bytes * rows->rows /
-		    (all > 0 ? all : 1));
-	}
+	if (!tn_batch_is_merging(x))
+		return open_output(b, &x->merges[x->at]);
+	st = tn_batch_merge_step(b, must);
+	x->pace.allowance += x->left;    /* Less than nothing. */
+	x->left = 0;
 	return st;
 }
 
-/* True while there is more to do now. */
-static bool
-step_on(struct tn_batch_jobs *b, bool must)
+bool
+tn_batch_compact_step(struct tn_batch_jobs *b, bool must)
 {
 	bool more = false;
 	enum tn_status st;
 
+	tn_assert(!tn_batch_is_lent(b->compaction));
 	if (tn_os_mono_us() < b->compaction->calm_us && !must)
 		return false;
 	st = step(b, must, &more);
 	if (st == TN_OK)
 		return more;
-	give_up(b, st);
+	tn_batch_compaction_fails(b, st);
 	return false;
 }
 
@@ -475,53 +515,6 @@ static bool
 is_stopping(const struct tn_batch_jobs *b)
 {
 	return __atomic_load_n(&b->stopping, __ATOMIC_RELAXED) != 0;
-}
-
-void
-tn_batch_pace_refill(struct tn_batch_pace *p, const struct tn_batch_jobs *b,
-    uint64_t bytes)
-{
-	int64_t now = tn_os_mono_us(), passed = now - p->ticked_us;
-	int64_t rate = (int64_t)bytes;
-	uint64_t log = tn_log_bytes(b->o.log);
-
-	if (passed > 1000000 || passed < 0)
-		passed = 1000000;
-	if (log > p->log_bytes && (double)(log - p->log_bytes) * 1e6 >
-	    (double)b->o.busy_rate * (double)(passed + 1))
-		rate /= 4;
-	p->ticked_us = now;
-	p->log_bytes = log;
-	p->allowance += rate * passed / 1000000;
-	if (p->allowance > rate)
-		p->allowance = rate;
-}
-
-static void
-run_tick(struct tn_net_job *job)
-{
-	struct tn_batch_jobs *b = ((struct tn_batch_tick *)job)->b;
-	struct tn_batch_pace *pace = &b->compaction->pace;
-	int64_t until = tn_os_mono_us() + STEP_US;
-
-	tn_batch_preparing_wake(b);
-	tn_batch_pace_refill(pace, b, b->o.compact_rate);
-	while (!is_stopping(b) && pace->allowance > 0 && step_on(b, false) &&
-	    tn_os_mono_us() < until)
-		continue;
-	__atomic_store_n(&b->tick.waiting, 0, __ATOMIC_RELEASE);
-}
-
-void
-tn_batch_tick(struct tn_batch_jobs *b)
-{
-	if (__atomic_exchange_n(&b->tick.waiting, 1, __ATOMIC_ACQ_REL) != 0)
-		return;
-	__atomic_store_n(&b->ticking, 1, __ATOMIC_RELAXED);
-	b->tick.job.run = run_tick;
-	b->tick.b = b;
-	if (!tn_net_actor_post_internal(b->actor, &b->tick.job))
-		__atomic_store_n(&b->tick.waiting, 0, __ATOMIC_RELEASE);
 }
 
 static bool
@@ -553,15 +546,19 @@ tn_batch_compact(struct tn_batch_jobs *b)
 		return;
 	if (__atomic_load_n(&b->ticking, __ATOMIC_RELAXED) == 0) {
 		x->calm_us = 0;
-		while (!is_stopping(b) && step_on(b, false))
+		while (!is_stopping(b) && tn_batch_compact_step(b, false))
 			continue;
 		return;
 	}
-	/* A round that is under way, then others. */
-	while (more && is_overdue(b))
+	/* A round that is under way, then others. The cut is published, the next
+	 * one is to wait: at the cut's priority. */
+	while (more && is_overdue(b)) {
+		tn_batch_take_back(b);
 		do
-			more = !is_stopping(b) && step_on(b, true);
+			more = !is_stopping(b) &&
+			    tn_batch_compact_step(b, true);
 		while (more && x->base != NULL);
+	}
 }
 
 /* A person does not want to wait until a day is quiet: the ticks do the work,
@@ -611,6 +608,7 @@ tn_batch_compaction_new(struct tn_batch_jobs *b)
 {
 	b->compaction = tn_zalloc(sizeof *b->compaction);
 	b->compaction->due_us = INT64_MAX;
+	tn_batch_turns_new(b);
 }
 
 void
@@ -618,10 +616,11 @@ tn_batch_compaction_stop(struct tn_batch_jobs *b, const char *why)
 {
 	struct tn_batch_compaction *x = b->compaction;
 
+	tn_batch_take_back(b);
 	if (x->base == NULL)
 		return;
 	tn_diag_set(&x->d, TN_ECLOSED, "stopping", "%s", why);
-	give_up(b, TN_ECLOSED);
+	tn_batch_compaction_fails(b, TN_ECLOSED);
 }
 
 void

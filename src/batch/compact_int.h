@@ -35,6 +35,27 @@ struct skip {
 	bool there;                      /* Of skip.c. */
 };
 
+/* A job and who it is for. */
+struct tn_batch_hand {
+	struct tn_net_job job;
+	struct tn_batch_jobs *b;
+};
+
+/* The round lent to the thread that merges. The batch thread has what is not
+ * atomic, unless it is the other's while lent. */
+struct tn_batch_turn {
+	struct tn_net_actor *thread;
+	struct tn_batch_hand there, back;
+	struct tn_net_latch *done;       /* It steps no more. */
+	uint32_t lent;                   /* Atomic: ${back} has not run. */
+	bool taken;                      /* The batch thread has it again. */
+	bool over;                       /* Nothing is lent any more. */
+	uint32_t hold;                   /* Atomic: the batch thread waits. */
+	int64_t until_us;                /* Atomic: monotonic, of the turn. */
+	int64_t given;                   /* Of pace.allowance. */
+	enum tn_status st;               /* Of the last step; theirs. */
+};
+
 struct tn_batch_compaction {
 	/* What the last look found. */
 	uint64_t looked;                 /* Sequence of the snapshot. */
@@ -49,8 +70,10 @@ struct tn_batch_compaction {
 	struct skip *skips;              /* In order of files. */
 	uint32_t skip_count, skip_cap;
 	bool asked;                      /* By a person: all is settled. */
-	/* How fast. */
+	/* How fast, and who steps; see turns.c. */
 	struct tn_batch_pace pace;
+	int64_t left;                    /* Bytes it may read in this turn. */
+	struct tn_batch_turn turn;
 	/* The round. */
 	const struct tn_catalog_snapshot *base;  /* NULL: none. */
 	struct merge merges[ROUND_MERGES];
@@ -69,6 +92,9 @@ struct tn_batch_compaction {
 	char label[64], partition[40];
 	uint32_t files;                  /* Of the round, to name them. */
 	uint64_t rows;                   /* Of the merge. */
+	uint64_t written;                /* Of the file under way. */
+	const struct tn_batch *piece;    /* Of it, rows from piece_at on are ... */
+	uint32_t piece_at;               /* ... to be written. NULL: none. */
 	uint64_t lsn_from, lsn_last;     /* Of the bronze file under way. */
 	struct tn_batch_chain *chain;    /* Of bronze; NULL. */
 	uint32_t chained;                /* Files that it has taken. */
@@ -82,6 +108,23 @@ uint64_t tn_batch_room(const struct tn_batch_jobs *b);
 /* Files from ${i} on that are of one partition end before this one. */
 uint32_t tn_batch_partition_end(const struct tn_catalog_snapshot *s,
     uint32_t i);
+
+/* ---- steps; see compact.c and turns.c ----------------------------------- */
+
+/* The next step only reads, merges, packs and writes the files of a round: it is
+ * for any thread that has the round alone. */
+bool tn_batch_is_merging(const struct tn_batch_compaction *x);
+/* That step. What fails is for the batch thread to say. */
+TN_MUST_USE enum tn_status tn_batch_merge_step(struct tn_batch_jobs *b,
+    bool must);
+/* What follows is for the batch thread. Any step; true: there is more to do now. */
+bool tn_batch_compact_step(struct tn_batch_jobs *b, bool must);
+/* The round has failed: its files go, and it is said. */
+void tn_batch_compaction_fails(struct tn_batch_jobs *b, enum tn_status st);
+void tn_batch_turns_new(struct tn_batch_jobs *b);
+/* The round is the batch thread's again, at the end of the step under way. */
+void tn_batch_take_back(struct tn_batch_jobs *b);
+bool tn_batch_is_lent(const struct tn_batch_compaction *x);
 
 /* ---- damaged files; see skip.c ------------------------------------------ */
 

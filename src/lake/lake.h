@@ -14,8 +14,9 @@
  * Every writer syncs its file; the caller syncs folders once with
  * tn_lake_sync before it publishes.
  *
- * Threads: one thread at a time writes, syncs, removes and sweeps; reading
- * and checking files is for any thread at any time. */
+ * Threads: one thread at a time creates, syncs folders, removes and sweeps. A
+ * writer may be fed, finished or abandoned on another thread that has it alone;
+ * reading and checking files is for any thread at any time. */
 #ifndef TN_LAKE_LAKE_H
 #define TN_LAKE_LAKE_H
 

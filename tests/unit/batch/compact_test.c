@@ -4,6 +4,8 @@
  * and with readers of old snapshots. */
 #include "test.h"
 
+#include <sys/resource.h>
+
 #include "batch/compact_int.h"
 #include "batch_help.h"
 #include "fail_help.h"
@@ -24,11 +26,7 @@ WRAP(tn_lake_create, (struct tn_lake *l, const struct tn_lake_write *w,
     const struct tn_schema *s, struct tn_lake_writer **out), (l, w, s, out))
 WRAP(tn_lake_add, (struct tn_lake_writer *w, const struct tn_batch *b),
     (w, b))
-WRAP(tn_lake_merge_next, (struct tn_lake_merge *m,
-    const struct tn_batch **out, struct tn_diag *d), (m, out, d))
 WRAP(tn_lake_sync, (struct tn_lake *l, bool cold), (l, cold))
-WRAP(tn_catalog_publish, (struct tn_catalog *c,
-    struct tn_catalog_publication *p), (c, p))
 WRAP(tn_catalog_run_begin, (struct tn_catalog *c,
     const struct tn_catalog_run *r, uint64_t *id), (c, r, id))
 
@@ -58,6 +56,42 @@ __wrap_tn_lake_merge_open(struct tn_lake *l,
 {
 	*out = NULL;
 	return fails_now() ? TN_EIO : __real_tn_lake_merge_open(l, o, out, d);
+}
+
+/* Whoever merges waits here, once, where a test has set the gate. */
+static struct {
+	struct tn_net_latch *inside, *open;
+	uint32_t set;            /* Atomic. */
+	int merge_nice;          /* Of who merges ... */
+	int cut_nice;            /* ... and who publishes. */
+} gate;
+
+enum tn_status __real_tn_lake_merge_next(struct tn_lake_merge *m,
+    const struct tn_batch **out, struct tn_diag *d);
+enum tn_status __wrap_tn_lake_merge_next(struct tn_lake_merge *m,
+    const struct tn_batch **out, struct tn_diag *d);
+enum tn_status
+__wrap_tn_lake_merge_next(struct tn_lake_merge *m,
+    const struct tn_batch **out, struct tn_diag *d)
+{
+	if (__atomic_exchange_n(&gate.set, 0, __ATOMIC_ACQ_REL) != 0) {
+		gate.merge_nice = getpriority(PRIO_PROCESS, 0);
+		tn_net_latch_open(gate.inside);
+		tn_net_latch_wait(gate.open);
+	}
+	return fails_now() ? TN_EIO : __real_tn_lake_merge_next(m, out, d);
+}
+
+enum tn_status __real_tn_catalog_publish(struct tn_catalog *c,
+    struct tn_catalog_publication *p);
+enum tn_status __wrap_tn_catalog_publish(struct tn_catalog *c,
+    struct tn_catalog_publication *p);
+enum tn_status
+__wrap_tn_catalog_publish(struct tn_catalog *c,
+    struct tn_catalog_publication *p)
+{
+	gate.cut_nice = getpriority(PRIO_PROCESS, 0);
+	return fails_now() ? TN_EIO : __real_tn_catalog_publish(c, p);
 }
 
 /* ---- the clock: each look at it is a second --------------------------- */
@@ -258,18 +292,34 @@ check_folder(struct rig *g)
 	tn_arena_free(a);
 }
 
-/* One step, and wait for it. */
+/* What the batch thread was asked before is done. */
 static void
-tick(struct rig *g)
+pass_by(struct rig *g)
 {
 	struct tn_batch_request q = { .kind = TN_BATCH_VERIFY,
 	    .view = "none such", .reason = "request" };
 	struct tn_batch_report r;
 
-	tn_batch_tick(g->batch);
 	memset(&r, 0, sizeof r);
 	assert_int_not_equal(tn_batch_run(g->batch, &q, &r), TN_OK);
 	tn_buf_fini(&r.text);
+}
+
+static bool
+is_lent(struct rig *g)
+{
+	return __atomic_load_n(&g->batch->compaction->turn.lent,
+	    __ATOMIC_RELAXED) != 0;
+}
+
+/* One step, on whichever thread, and wait for it. */
+static void
+tick(struct rig *g)
+{
+	tn_batch_tick(g->batch);
+	do
+		pass_by(g);
+	while (is_lent(g));
 }
 
 /* Bronze files that go on in another one: of neighbours of one publication,
@@ -361,6 +411,72 @@ test_steps(void **state)
 	rig_drop(&g);
 }
 
+static void
+cut_done(void *arg, const struct tn_batch_report *r)
+{
+	assert_int_equal(r->status, TN_OK);
+	tn_net_latch_open(arg);
+}
+
+/* Goal: a thread of low priority merges, and a cut does not wait for it: it is
+ * published, at the priority of the process, while the merge stands still. Of
+ * the round nothing is lost. One that finds too many files waits for the merge,
+ * and then does it itself. */
+static void
+test_cut_beside(void **state)
+{
+	struct tn_batch_request q = { .kind = TN_BATCH_CUT,
+	    .reason = "request", .done = cut_done };
+	struct rig g;
+	int nice = getpriority(PRIO_PROCESS, 0), cuts = 0;
+
+	(void)state;
+	(void)alarm(120);                /* Where it does wait. */
+	for (int round = 0; round < 2; round++) {
+		make(&g, 20000);
+		gate.inside = tn_net_latch_new();
+		gate.open = tn_net_latch_new();
+		tick(&g);
+		for (int i = 0; i < 3; i++) {
+			append(&g, 40);
+			assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+		}
+		__atomic_store_n(&gate.set, 1, __ATOMIC_RELEASE);
+		tn_batch_tick(g.batch);
+		tn_net_latch_wait(gate.inside);
+		assert_int_equal(gate.merge_nice, 10);
+		for (cuts = 0; most_young(&g) <= 7; cuts++) {
+			append(&g, 20);
+			assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+			assert_int_equal(gate.cut_nice, nice);
+			tn_batch_tick(g.batch);
+		}
+		assert_true(cuts >= 4);
+		assert_true(is_lent(&g));
+		if (round == 1) {
+			struct tn_net_latch *done = tn_net_latch_new();
+			append(&g, 20);
+			q.arg = done;
+			assert_int_equal(tn_batch_post(g.batch, &q), TN_OK);
+			tn_net_latch_open(gate.open);
+			tn_net_latch_wait(done);
+			tn_net_latch_free(done);
+			assert_true(most_young(&g) <= 8);
+		} else {
+			tn_net_latch_open(gate.open);
+		}
+		while (most_young(&g) > 2)
+			tick(&g);
+		check_rows(&g);
+		check_folder(&g);
+		assert_int_equal(run(&g, TN_BATCH_VERIFY), TN_OK);
+		rig_drop(&g);
+		tn_net_latch_free(gate.inside);
+		tn_net_latch_free(gate.open);
+	}
+	(void)alarm(0);
+}
+
 /* Goal: where the program stops in the middle of a round, after any number of
  * steps, nothing of it stays, and the next start does it. */
 static void
@@ -369,7 +485,7 @@ test_stopped(void **state)
 	(void)state;
 	slow = quick;
 	slow.mono_us = slow_mono;
-	for (int steps = 0; steps < 40; steps += 1 + steps / 6) {
+	for (int steps = 0; steps < 60; steps += 1 + steps / 6) {
 		struct rig g;
 		make(&g, 6000);
 		tn_os_use(&slow);
@@ -577,6 +693,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_steps),
+		cmocka_unit_test(test_cut_beside),
 		cmocka_unit_test(test_stopped),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_overtaken),
