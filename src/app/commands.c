@@ -276,6 +276,21 @@ print_text(const struct tn_json *o)
 		fwrite(t->text.p, 1, t->text.n, stdout);
 }
 
+/* What verify says of time buckets, where the words say nothing of it: all, for
+ * another program; runs of equal ones as one, for a person. A program that reads
+ * JSON asks for what it wants. */
+static const char *
+choose_details(const struct tn_app_args *a)
+{
+	if (strcmp(a->command, "verify") != 0 || a->json)
+		return NULL;
+	for (uint32_t i = 0; i < a->word_count + a->option_count; i++)
+		if (strncmp(i < a->word_count ? a->words[i] :
+		    a->options[i - a->word_count], "details=", 8) == 0)
+			return NULL;
+	return isatty(1) == 1 ? "folded" : "true";
+}
+
 int
 tn_app_batch(const struct tn_app_args *a)
 {
@@ -285,6 +300,7 @@ tn_app_batch(const struct tn_app_args *a)
 	struct tn_app_reply r;
 	struct tn_json *o = NULL;
 	const struct tn_json *equal;
+	const char *details = choose_details(a);
 	bool cut = strcmp(a->command, "cut") == 0;
 	int rc;
 
@@ -302,6 +318,9 @@ tn_app_batch(const struct tn_app_args *a)
 		else if (word[name] == '=')
 			tn_app_escape(&path, word + name + 1);
 	}
+	if (details != NULL)
+		tn_buf_printf(&path, "%cdetails=%s", a->word_count +
+		    a->option_count == 0 ? '?' : '&', details);
 	rc = ask(a, &c, tn_buf_cstr(&path), &r);
 	if (rc == TN_EXIT_OK && tn_codec_json_parse(arena,
 	    (struct tn_slice){ r.body.p, r.body.n }, &o, NULL) == TN_OK) {

@@ -27,9 +27,11 @@ static const char overview[] =
     "  cut        log to lake now\n"
     "  recompute  VIEW [--from T] [--to T] [--dry-run]   its states anew "
     "from silver\n"
-    "  verify     [VIEW] [--sample [0.1]] [--seed N] [--details]  compare with the "
-    "raw bytes,\n"
-    "                                            1 when different\n"
+    "  verify     [VIEW] [--sample [0.1]] [--seed N]   compare with the raw "
+    "bytes: a line\n"
+    "             for each time bucket, on a terminal for each run of equal "
+    "ones\n"
+    "             (--details: all; --summary: one a view); 1 when different\n"
     "  plan       what --config would change of --data or --url; 2: "
     "something\n"
     "  apply      changed definitions into a running tarn (--url)\n"
@@ -122,6 +124,7 @@ static const struct query_option {
 	const char *without;         /* Value when there is none; NULL: needed. */
 } query_options[] = {
 	{ "--sample", "sample", "0.1" }, { "--details", "details", "true" },
+	{ "--summary", "details", "false" },
 	{ "--dry-run", "dry_run", "true" }, { "--seed", "seed", NULL },
 	{ "--from", "from", NULL }, { "--to", "to", NULL },
 };

@@ -117,6 +117,12 @@ struct tn_batch_prepare {
 	const struct tn_governance_stream *streams;
 	uint32_t count;
 };
+enum tn_batch_details {
+	TN_BATCH_SUMMARY,
+	TN_BATCH_BUCKETS,
+	TN_BATCH_FOLDED,
+};
+
 struct tn_batch_request {
 	enum tn_batch_kind kind;
 	const char *reason;         /* "timer", "rows", "memory", "request" */
@@ -127,10 +133,11 @@ struct tn_batch_request {
 	int64_t from_us, to_us;
 	bool dry_run;
 	/* VERIFY: a share (0 < sample < 1; else all) of the days of each view,
-	 * chosen by seed (0: any); and a line for every time bucket. */
+	 * chosen by seed (0: any); and a line for every time bucket, or for
+	 * each run of equal ones. */
 	double sample;
 	uint64_t seed;
-	bool details;
+	enum tn_batch_details details;
 	/* EXPIRE: snapshots that others had followed before this time, or,
 	 * where not 0, those with a smaller lsn. The newest stays. ROLLBACK: to
 	 * this snapshot, or to the newest with an lsn up to this. */

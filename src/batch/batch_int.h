@@ -455,6 +455,22 @@ void tn_batch_check_files(const struct tn_batch_check *x);
 /* Whether it belongs to the share. */
 bool tn_batch_sampled(const struct tn_batch_check *x, const char *what);
 
+/* Time buckets of a view, counted and said; see buckets.c. Free all. */
+struct tn_batch_buckets {
+	const char *view;
+	int column;                  /* The bucket; -1: none is kept. */
+	bool folded;
+	uint32_t lines_max;
+	struct bucket *all;          /* In order of time. */
+	uint32_t count, cap;
+};
+/* A row of the view; borrowed until they are said. */
+void tn_batch_bucket_add(struct tn_batch_buckets *t,
+    const struct tn_batch *b, uint32_t row, bool same);
+/* *said: lines so far. */
+void tn_batch_buckets_say(const struct tn_batch_buckets *t,
+    struct tn_buf *out, uint32_t *said);
+
 /* A sample of a view: some of its gold partitions, as the event times of the
  * rows that they are made of; see sample.c. Free all. */
 struct tn_batch_picks {

@@ -27,7 +27,7 @@
 #include "os/os.h"
 
 #define LINES_MAX 50
-#define DETAILS_MAX 100000           /* Lines about time buckets. */
+#define BUCKET_LINES 100000
 
 struct verify {
 	struct tn_batch_jobs *b;
@@ -45,6 +45,7 @@ struct verify {
 	/* Bronze read again for some groups of one view; or NULL. */
 	struct tn_exec_fold *exact;
 	uint32_t not_compared;
+	uint32_t bucket_lines;
 	struct tn_budget_share held;
 	const struct tn_batch_request *q;
 	struct tn_batch_check check;
@@ -374,79 +375,6 @@ settle_both(struct verify *v, const struct tn_serving_view *w,
 	return st;
 }
 
-/* What was found in one time bucket; in order of time. */
-struct tally {
-	int64_t us;
-	struct at at;                    /* A row of it. */
-	uint32_t rows, differences;
-};
-struct tallies {
-	struct tally *all;
-	uint32_t count, cap;
-	int column;                      /* The bucket; -1: none is kept. */
-};
-
-static int64_t
-bucket_us(const struct tn_column *c, uint32_t row)
-{
-	if (!tn_column_valid(c, row))
-		return INT64_MIN;
-	return c->type.id == TN_T_DATE ? ((const int32_t *)c->values)[row] *
-	    INT64_C(86400000000) : ((const int64_t *)c->values)[row];
-}
-
-static void
-count_bucket(struct tallies *t, struct at at, bool same)
-{
-	uint32_t lo = 0, hi = t->count;
-	int64_t us;
-
-	if (t->column < 0)
-		return;
-	us = bucket_us(&at.b->columns[t->column], at.row);
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-		if (t->all[mid].us < us)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	if (lo == t->count || t->all[lo].us != us) {
-		if (t->count == t->cap) {
-			t->cap = t->cap == 0 ? 64 : t->cap * 2;
-			t->all = tn_realloc(t->all, t->cap * sizeof *t->all);
-		}
-		memmove(t->all + lo + 1, t->all + lo, (t->count - lo) *
-		    sizeof *t->all);
-		t->all[lo] = (struct tally){ us, at, 0, 0 };
-		t->count++;
-	}
-	t->all[lo].rows++;
-	t->all[lo].differences += !same;
-}
-
-static void
-say_buckets(struct verify *v, const char *view, const struct tallies *t)
-{
-	struct tn_buf *out = &v->r->text;
-
-	for (uint32_t i = 0; i < t->count && i < DETAILS_MAX; i++) {
-		const struct tally *x = &t->all[i];
-		tn_buf_printf(out, "%s  view %s: ", x->differences == 0 ?
-		    "equal    " : "DIFFERENT", view);
-		if (x->us == INT64_MIN)
-			tn_buf_str(out, "null");
-		else
-			tn_record_print(out, &x->at.b->columns[t->column],
-			    x->at.row);
-		tn_buf_printf(out, ": %u rows", (unsigned)x->rows);
-		if (x->differences > 0)
-			tn_buf_printf(out, ", %u of them different",
-			    (unsigned)x->differences);
-		tn_buf_char(out, '\n');
-	}
-}
-
 static bool
 shows_keys(const struct tn_serving_view *w)
 {
@@ -488,7 +416,8 @@ same_rows(struct at a, struct at b)
 /* Both are in order of their keys. */
 static void
 compare_rows(struct verify *v, const struct tn_serving_view *w,
-    const struct tn_batch *a, const struct tn_batch *b, struct tallies *t)
+    const struct tn_batch *a, const struct tn_batch *b,
+    struct tn_batch_buckets *t)
 {
 	uint32_t i = 0, k = 0;
 
@@ -503,7 +432,9 @@ compare_rows(struct verify *v, const struct tn_serving_view *w,
 			y.b = NULL;
 		if (!same)
 			differ_row(v, w->def->name, x, y);
-		count_bucket(t, x.b != NULL ? x : y, same);
+		if (t->column >= 0)
+			tn_batch_bucket_add(t, x.b != NULL ? a : b,
+			    x.b != NULL ? i : k, same);
 		i += c <= 0;
 		k += c >= 0;
 	}
@@ -516,12 +447,15 @@ compare_view(struct verify *v, const struct tn_serving_view *w,
 	struct tn_batch *a = tn_exec_fold_finish(gold, NULL);
 	struct tn_batch *b = tn_exec_fold_finish(raw, NULL);
 	int bucket = w->def->select->bucket_group;
-	struct tallies t = { .column = v->q->details && bucket >= 0 ?
-	    w->def->group_output[bucket] : -1 };
+	struct tn_batch_buckets t = { .view = w->def->name,
+	    .lines_max = BUCKET_LINES,
+	    .folded = v->q->details == TN_BATCH_FOLDED, .column = bucket < 0 ||
+	    v->q->details == TN_BATCH_SUMMARY ? -1 :
+	    w->def->group_output[bucket] };
 	uint64_t before = v->r->differences;
 
 	compare_rows(v, w, a, b, &t);
-	say_buckets(v, w->def->name, &t);
+	tn_batch_buckets_say(&t, &v->r->text, &v->bucket_lines);
 	if (v->r->differences == before)
 		tn_buf_printf(&v->r->text, "equal      view %s: %u rows\n",
 		    w->def->name, (unsigned)a->rows);

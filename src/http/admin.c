@@ -208,6 +208,22 @@ take_sample(struct request *r, struct tn_batch_request *q)
 	return false;
 }
 
+/* details=folded, or as take_bool. */
+static bool
+take_details(struct request *r, enum tn_batch_details *details)
+{
+	bool yes = false;
+
+	if (tn_slice_is(tn_http_param(r, "details"), "folded")) {
+		*details = TN_BATCH_FOLDED;
+		return true;
+	}
+	if (!take_bool(r, "details", &yes))
+		return false;
+	*details = yes ? TN_BATCH_BUCKETS : TN_BATCH_SUMMARY;
+	return true;
+}
+
 void
 tn_http_run_verify(struct request *r)
 {
@@ -216,7 +232,7 @@ tn_http_run_verify(struct request *r)
 	struct tn_batch_request q = { .kind = TN_BATCH_VERIFY };
 
 	if (tn_http_only_params(r, known) && take_view(r, false) &&
-	    take_bool(r, "details", &q.details) && take_sample(r, &q))
+	    take_details(r, &q.details) && take_sample(r, &q))
 		post_request(r, &q);
 	else
 		tn_http_ready(r);

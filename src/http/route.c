@@ -114,7 +114,8 @@ const struct tn_http_route tn_http_routes[] = {
 	    tn_http_run_verify, "Check every file and the chain of bronze; "
 	    "derive views again from bronze and compare. sample=0.1: a share "
 	    "of the files and of a view's days, chosen by seed; details: a "
-	    "line for every time bucket.", "view,sample,seed,details" },
+	    "line for every time bucket; details=folded: for each run of equal "
+	    "ones.", "view,sample,seed,details" },
 	{ TN_HTTP_POST, "/api/v1/plan", TN_NEED_ADMIN, TN_BODY_COLLECT,
 	    tn_http_run_plan, "What the server's configuration folder, or "
 	    "{\"files\":[{\"name\":..,\"text\":..}]}, would change of what "

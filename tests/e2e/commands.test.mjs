@@ -108,7 +108,15 @@ test('load, sql, cut, recompute, verify, token, doctor against a running tarn', 
     assert.match(some.out, /visits_hourly/);
     if (words.length > 3) assert.match(some.out, /seed=7|"seed":7/);
   }
-  assert.match((await command(['verify', 'visits_hourly', '--details', ...url])).out, /equal/);
+  // A line for each time bucket in a pipe; runs of equal ones on a terminal; one a view when asked; JSON as it was.
+  const line = /^equal {6}view visits_hourly: .*$/gm, said = async (...words) => (await command(['verify', 'visits_hourly', ...words, ...url])).out.match(line);
+  assert.deepEqual(await said(), ['equal      view visits_hourly: 2026-03-01 08:00:00+00: 1 row', 'equal      view visits_hourly: 2026-03-01 09:00:00+00: 1 row', 'equal      view visits_hourly: 2 rows']);
+  assert.deepEqual(await said('--details'), await said());
+  assert.deepEqual(await said('--summary'), ['equal      view visits_hourly: 2 rows']);
+  assert.doesNotMatch((await command(['verify', 'visits_hourly', '--json', ...url])).out, /08:00/);
+  const screen = spawnSync('script', ['-qec', `${tarnBin} verify visits_hourly --url ${t.url}`, '/dev/null'], { encoding: 'utf8' });
+  assert.equal(screen.status, 0, screen.stdout);
+  assert.deepEqual(screen.stdout.replaceAll('\r', '').match(line), ['equal      view visits_hourly: 2026-03-01 08:00:00+00 .. 2026-03-01 09:00:00+00: 2 buckets, 2 rows', 'equal      view visits_hourly: 2 rows']);
   assert.equal((await command(['recompute', 'visits_hourly', '--from', '2026-03-01T00:00:00Z', '--to', '2026-04-01T00:00:00Z', '--dry-run', ...url])).code, 0);
   const lacks = await command(['verify', 'visits_hourly', '--seed']);
   assert.deepEqual([lacks.code, /--seed/.test(lacks.err)], [2, true]);

@@ -392,7 +392,7 @@ static void
 a_share_is_compared(void **state)
 {
 	struct rig g;
-	struct tn_batch_request q = { .details = true };
+	struct tn_batch_request q = { .details = TN_BATCH_BUCKETS };
 	struct tn_buf text = { 0 }, again = { 0 };
 	const struct tn_catalog_snapshot *s;
 	struct tn_catalog_file gold = { .id = 0 };
