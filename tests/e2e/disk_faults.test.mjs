@@ -1,7 +1,8 @@
 // A disk that fails at each single call (tests/tools/preload/faulty.c) that a
-// backup, the drop folder, or a move to the cold folder makes: EIO once, or
-// ENOSPC from there on. A backup that was whole stays whole; a dropped file is
-// loaded once; a move leaves what was in force, and nothing is left over.
+// backup, the drop folder, a move to the cold folder, or an expiry makes: EIO once,
+// or ENOSPC from there on. A backup that was whole stays whole; a dropped file is
+// loaded once; a move leaves what was in force, and nothing is left over; so does an
+// expiry, which may also be interrupted (EINTR).
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, renameSync, rmSync, writeFileSync, readFileSync } from 'node:fs';
@@ -11,7 +12,7 @@ import { Tarn, baseSeed, command, rng, tarnBin, tempDir, until } from './lib.mjs
 const seed = baseSeed, dice = rng(seed);
 console.log(`seed ${seed}`);
 process.setMaxListeners(0);
-const EIO = 5, ENOSPC = 28, preload = (n) => join(dirname(tarnBin), `tests/tools/preload/${n}.so`);
+const EINTR = 4, EIO = 5, ENOSPC = 28, preload = (n) => join(dirname(tarnBin), `tests/tools/preload/${n}.so`);
 // All calls with SOAK; else the first ones, then some.
 const step = (n, far = 6) => (process.env.SOAK ? 1 : n < 4 ? 1 : 1 + dice.below(far));
 
@@ -26,9 +27,9 @@ class Faulty extends Tarn {
     this.set(-1);
   }
   /** The call after ${left} others fails. */
-  set(left, full = false) {
+  set(left, full = false, error = full ? ENOSPC : EIO) {
     const b = Buffer.alloc(128);
-    [left, full ? ENOSPC : EIO, full ? 1 : 0, 0].forEach((v, i) => b.writeBigInt64LE(BigInt(v), i * 8));
+    [left, error, full ? 1 : 0, 0].forEach((v, i) => b.writeBigInt64LE(BigInt(v), i * 8));
     b.write(this.part, 32);
     writeFileSync(this.file, b, { flag: 'r+' });
   }
@@ -164,4 +165,43 @@ test('a disk that fails at any call in the cold folder', { timeout: 600000 }, as
   await t.stop();
   console.log(`${tried} calls failed: ${[...calls].join(', ')}`);
   assert.ok(tried >= 4 && ['open', 'fsync'].every((c) => [...calls].some((x) => x.endsWith(c))), [...calls].join());
+});
+
+test('a disk that fails at any call of an expiry', { timeout: 600000 }, async () => {
+  const sql = `ALTER SYSTEM SET cut_interval = '1 hour'; ALTER SYSTEM SET young_files_max = 1000; ${table}`, data = tempDir('expiry');
+  const t = await new Faulty({ sql, data }, data).start(), calls = new Set(), ends = {};
+  const expire = () => t.call('POST', '/api/v1/sql', "CALL expire_snapshots('0 s')", { 'content-type': 'application/sql' });
+  const parquet = () => readdirSync(join(data, 'lake'), { recursive: true }).filter((f) => f.endsWith('.parquet') && !/_delta_log/.test(f)).sort();
+  const named = async () => (await t.ok('GET', '/api/v1/files')).files.filter((f) => f.path.endsWith('.parquet')).map((f) => f.path).sort();
+  let sent = 0, tried = 0;
+  for (let n = 0; ; n += step(n, 8)) {
+    for (let cut = 0; cut < 2; cut++) { await t.post('ev', rows(`r${sent}`, 10)); sent += 10; await t.cut(); }
+    const force = await named();
+    assert.ok(parquet().length > force.length, 'older snapshots have files of their own');
+    const how = dice.pick(['EIO', 'ENOSPC', 'EINTR']);
+    t.set(n, how === 'ENOSPC', { EIO, ENOSPC, EINTR }[how]);
+    const r = await expire(), what = t.fired();
+    t.set(-1);
+    ends[`${how} ${r.status}`] = (ends[`${how} ${r.status}`] ?? 0) + (what ? 1 : 0);
+    const where = `${n} ${how} ${what} ${r.status} ${JSON.stringify(r.body)}`;
+    if (r.status !== 200) assert.ok(what && r.status >= 500 && r.body.detail.length > 10, where);
+    if (what) {
+      calls.add(what);
+      tried++;
+      // What is in force is there, whatever failed; also in the next process.
+      for (const f of force) assert.ok(existsSync(join(data, 'lake', f)), `${where}: ${f}`);
+      if (r.status !== 200 || dice.chance(0.7)) await t.restart(dice.pick(['stop', 'kill']));
+    }
+    assert.equal(await count(t), sent, where);
+    assert.deepEqual(await named(), force, where);
+    // On a good disk the next one ends it, and no file is left over.
+    assert.equal((await expire()).status, 200, where);
+    assert.equal((await t.ok('GET', '/api/v1/snapshots')).snapshots.length, 1, where);
+    assert.deepEqual(parquet(), await named(), where);
+    if (dice.chance(0.2) || !what) { const v = await t.verify(); assert.equal(v.equal, true, `${where} ${v.text}`); }
+    if (!what) break;
+  }
+  await t.stop();
+  console.log(`${tried} calls failed: ${[...calls].join(', ')}; ${JSON.stringify(ends)}`);
+  assert.ok(tried > 10 && ['unlink', 'fsync', 'pwrite64'].every((c) => [...calls].some((x) => x.includes(c.slice(0, 5)))), [...calls].join());
 });
