@@ -174,7 +174,7 @@ test('a disk that fails at any call of an expiry', { timeout: 600000 }, async ()
   const parquet = () => readdirSync(join(data, 'lake'), { recursive: true }).filter((f) => f.endsWith('.parquet') && !/_delta_log/.test(f)).sort();
   const named = async () => (await t.ok('GET', '/api/v1/files')).files.filter((f) => f.path.endsWith('.parquet')).map((f) => f.path).sort();
   let sent = 0, tried = 0;
-  for (let n = 0; ; n += step(n, 8)) {
+  for (let n = 0; ; n += step(n, 5)) {
     for (let cut = 0; cut < 2; cut++) { await t.post('ev', rows(`r${sent}`, 10)); sent += 10; await t.cut(); }
     const force = await named();
     assert.ok(parquet().length > force.length, 'older snapshots have files of their own');
@@ -190,7 +190,8 @@ test('a disk that fails at any call of an expiry', { timeout: 600000 }, async ()
       tried++;
       // What is in force is there, whatever failed; also in the next process.
       for (const f of force) assert.ok(existsSync(join(data, 'lake', f)), `${where}: ${f}`);
-      if (r.status !== 200 || dice.chance(0.7)) await t.restart(dice.pick(['stop', 'kill']));
+      // A start sweeps: what this process has to take back by itself is seen without one.
+      if (r.status !== 200 || dice.chance(what === 'unlink' ? 0.3 : 0.7)) await t.restart(dice.pick(['stop', 'kill']));
     }
     assert.equal(await count(t), sent, where);
     assert.deepEqual(await named(), force, where);
