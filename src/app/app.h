@@ -123,6 +123,7 @@ struct tn_app_args {
 	const char *token_file;  /* --token-file; else TARN_TOKEN */
 	const char *format;
 	const char *output;      /* -o FILE: of tarn sql */
+	const char *wait;        /* --wait SECONDS: of tarn apply */
 	const char *options[32]; /* Load options "name=value". */
 	uint32_t option_count;
 	const char *words[256];  /* What is left: names, files, SQL. */
@@ -169,6 +170,7 @@ struct tn_app_call {
 	const int *cancel;       /* Gives up when it turns non-zero; or NULL. */
 	void (*tick)(void *arg); /* Now and then while it waits; or NULL. */
 	void *tick_arg;
+	uint32_t limit_ms;       /* For all of it; 0: as long as it takes. */
 };
 /* Blocking. The reply is always filled; free body with tn_buf_fini. */
 void tn_app_http(const struct tn_app_call *c, struct tn_app_reply *r);

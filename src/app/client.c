@@ -111,6 +111,7 @@ tn_app_http(const struct tn_app_call *c, struct tn_app_reply *r)
 	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, r->error);
 	curl_easy_setopt(curl, CURLOPT_USERAGENT, "tarn/" TN_VERSION);
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)c->limit_ms);
 	if (c->cancel != NULL || c->tick != NULL) {
 		curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
 		curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION,

@@ -1,6 +1,10 @@
 /* What tarn apply shows while it waits: how far silver of changed tables is, a
  * line each time a tenth more is made, and how long the server was away when it
- * restarted itself. On standard error, so that the answer stands alone. */
+ * restarted itself. On standard error, so that the answer stands alone.
+ *
+ * An apply may take hours, so its answer has no limit. But a server that works on it
+ * answers others: when the look at its runs, each second, has had no answer at all for
+ * --wait (60 s), it hangs, and waiting ends. What was asked for may still be done. */
 #include "app/plan_int.h"
 
 #include <stdio.h>
@@ -12,6 +16,9 @@
 #include "os/os.h"
 
 #define EVERY_US 1000000
+#define WAIT_S 60
+#define WAIT_MAX_S 86400
+#define LOOK_MS 5000                     /* One question; then another. */
 #define BACK_US INT64_C(600000000)       /* At most waited for. */
 #define PARTS 10
 
@@ -50,25 +57,69 @@ show(struct tn_app_follow *f, const struct tn_json *run)
 	    (unsigned long long)id);
 }
 
+bool
+tn_app_follow_wait(const struct tn_app_args *a, int64_t *us)
+{
+	const char *word = a->wait;
+	uint64_t s = WAIT_S;
+
+	if (word != NULL && (!tn_parse_u64(tn_slice_of(word), &s) || s == 0 ||
+	    s > WAIT_MAX_S)) {
+		fprintf(stderr, "tarn: --wait is a number of seconds, 1 to "
+		    "%d\n", WAIT_MAX_S);
+		return false;
+	}
+	*us = (int64_t)s * 1000000;
+	return true;
+}
+
+static uint32_t
+look_ms(const struct tn_app_follow *f)
+{
+	return f->wait_us < LOOK_MS * 1000 ? (uint32_t)(f->wait_us / 1000) :
+	    LOOK_MS;
+}
+
+/* Is it to be waited for on? Also a refusal is a word. */
+static void
+hear(struct tn_app_follow *f, const struct tn_app_reply *r)
+{
+	char *url;
+
+	if (r->status != 0)
+		f->heard_us = tn_os_mono_us();
+	if (f->silent != 0 || tn_os_mono_us() - f->heard_us < f->wait_us)
+		return;
+	f->silent = 1;
+	url = tn_app_url(f->args, "");
+	fprintf(stderr, "tarn: no word from %s for %lld s, it hangs\n"
+	    "  hint: it may still do it: tarn plan says what is left when it "
+	    "answers again; --wait SECONDS waits longer\n", url,
+	    (long long)f->wait_us / 1000000);
+	tn_free(url);
+}
+
 /* Called by libcurl, some times a second. */
 void
 tn_app_follow_tick(void *arg)
 {
 	struct tn_app_follow *f = arg;
-	struct tn_app_call c = { .method = "GET", .token = f->token };
+	struct tn_app_call c = { .method = "GET", .token = f->token,
+	    .limit_ms = look_ms(f) };
 	struct tn_app_reply r;
 	struct tn_arena *a;
 	struct tn_json *o = NULL;
 	const struct tn_json *runs = NULL;
 	char *url;
 
-	if (tn_os_mono_us() < f->next_us)
+	if (f->silent != 0 || tn_os_mono_us() < f->next_us)
 		return;
-	f->next_us = tn_os_mono_us() + EVERY_US;
 	a = tn_arena_new(4096);
 	url = tn_app_url(f->args, "/api/v1/runs?limit=20");
 	c.url = url;
 	tn_app_http(&c, &r);
+	hear(f, &r);
+	f->next_us = tn_os_mono_us() + EVERY_US;
 	if (r.status == 200 && tn_codec_json_parse(a, (struct tn_slice){
 	    r.body.p, r.body.n }, &o, NULL) == TN_OK)
 		runs = tn_codec_json_get(o, "runs");
@@ -87,7 +138,7 @@ int
 tn_app_follow_back(struct tn_app_follow *f)
 {
 	const struct timespec rest = { .tv_nsec = 50000000 };
-	struct tn_app_call c = { .method = "GET" };
+	struct tn_app_call c = { .method = "GET", .limit_ms = look_ms(f) };
 	int64_t began = tn_os_mono_us();
 	char *url = tn_app_url(f->args, "/readyz");
 	long status = 0;

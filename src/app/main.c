@@ -34,7 +34,9 @@ static const char overview[] =
     "             (--details: all; --summary: one a view); 1 when different\n"
     "  plan       what --config would change of --data or --url; 2: "
     "something\n"
-    "  apply      changed definitions into a running tarn (--url)\n"
+    "  apply      changed definitions into a running tarn (--url); --wait "
+    "60: seconds\n"
+    "             without a word of it that it waits\n"
     "  backup     DEST                           of a running tarn (--url) "
     "or of --data\n"
     "  restore    SRC --data DIR                 into an empty folder, "
@@ -75,7 +77,7 @@ static const char load_help[] =
 /* ---- arguments ------------------------------------------------------- */
 
 enum { CONFIG = 1, DATA = 2, HTTP = 4, MQTT = 8, WEB_DIR = 16, URL = 32,
-	TOKEN = 64, FORMAT = 128, OUTPUT = 256,
+	TOKEN = 64, FORMAT = 128, OUTPUT = 256, WAIT = 512,
 	SERVER = CONFIG | DATA | HTTP | MQTT | WEB_DIR, ASKS = URL | TOKEN };
 
 static bool
@@ -89,6 +91,7 @@ take_option(struct tn_app_args *a, const char *name, const char *value)
 		{ "--url", &a->url, URL },
 		{ "--token-file", &a->token_file, TOKEN },
 		{ "--format", &a->format, FORMAT }, { "-o", &a->output, OUTPUT },
+		{ "--wait", &a->wait, WAIT },
 	};
 
 	for (size_t i = 0; i < TN_COUNT(known); i++)
@@ -264,7 +267,7 @@ static const struct command {
 	{ "cut", tn_app_batch, ASKS }, { "recompute", tn_app_batch, ASKS },
 	{ "verify", tn_app_batch, ASKS }, { "token", tn_app_token, ASKS },
 	{ "plan", tn_app_plan_command, ASKS | CONFIG | DATA | HTTP },
-	{ "apply", tn_app_apply_command, ASKS | HTTP },
+	{ "apply", tn_app_apply_command, ASKS | HTTP | WAIT },
 	{ "backup", tn_app_backup, ASKS | DATA | FORMAT },
 	{ "restore", tn_app_restore, DATA },
 	{ "doctor", tn_app_doctor, ASKS | CONFIG | DATA },
@@ -302,6 +305,7 @@ static const struct {
 	    "format=csv; tarn help load" },
 	{ FORMAT, "--format", NULL, "it is for tarn sql; others have --json" },
 	{ OUTPUT, "-o", NULL, "it is for tarn sql; write > FILE" },
+	{ WAIT, "--wait", NULL, "it is for tarn apply" },
 };
 
 static int

@@ -712,7 +712,7 @@ print_reply(const struct tn_app_args *a, const struct tn_app_reply *r,
 
 static int
 ask_server(const struct tn_app_args *args, const char *path,
-    struct tn_slice body)
+    struct tn_slice body, int64_t wait_us)
 {
 	struct tn_app_args a = *args;
 	struct tn_buf base = { 0 };
@@ -733,13 +733,16 @@ ask_server(const struct tn_app_args *args, const char *path,
 	token = tn_app_url_token(&a);
 	c.url = url;
 	c.token = token;
-	follow = (struct tn_app_follow){ .args = &a, .token = token };
+	follow = (struct tn_app_follow){ .args = &a, .token = token,
+	    .wait_us = wait_us, .heard_us = tn_os_mono_us() };
 	if (strcmp(path, APPLY) == 0) {
 		c.tick = tn_app_follow_tick;
 		c.tick_arg = &follow;
+		c.cancel = &follow.silent;
 	}
 	tn_app_http(&c, &r);
-	rc = tn_app_reply_exit(&a, &r);
+	rc = follow.silent != 0 ? TN_EXIT_UNREACHABLE :  /* Said. */
+	    tn_app_reply_exit(&a, &r);
 	if (rc == TN_EXIT_OK)
 		rc = print_reply(&a, &r, &restart);
 	else if (rc == TN_EXIT_USAGE)
@@ -768,7 +771,7 @@ tn_app_plan_command(const struct tn_app_args *a)
 		return plan_stopped(a);
 	if (a->config == NULL || put_files(a->config, &body, &d) == TN_OK)
 		rc = ask_server(a, "/api/v1/plan", (struct tn_slice){ body.p,
-		    body.n });
+		    body.n }, 0);
 	else
 		tn_app_print_diag(&d);
 	tn_buf_fini(&body);
@@ -778,7 +781,11 @@ tn_app_plan_command(const struct tn_app_args *a)
 int
 tn_app_apply_command(const struct tn_app_args *a)
 {
-	int rc = ask_server(a, APPLY, tn_slice_of(""));
+	int64_t wait_us;
+	int rc;
 
+	if (!tn_app_follow_wait(a, &wait_us))
+		return TN_EXIT_USAGE;
+	rc = ask_server(a, APPLY, tn_slice_of(""), wait_us);
 	return rc == EXIT_CHANGES ? TN_EXIT_OK : rc;
 }

@@ -48,7 +48,12 @@ struct tn_app_follow {
 	const char *token;
 	int64_t next_us;
 	uint64_t run, part;              /* Shown. */
+	/* The server answers no question for so long: it hangs. */
+	int64_t wait_us, heard_us;
+	int silent;
 };
+/* --wait; false: said, it is no number of seconds. */
+bool tn_app_follow_wait(const struct tn_app_args *a, int64_t *us);
 void tn_app_follow_tick(void *follow);
 /* The server restarts itself: until it is back. An exit code. */
 int tn_app_follow_back(struct tn_app_follow *f);

@@ -99,13 +99,17 @@ tn_batch_prepared_drop(struct tn_batch_jobs *b,
 
 /* ---- that it is taken over -------------------------------------------- */
 
+/* Every byte is read: they were written while the program ran, so mostly the
+ * system still has them in memory; and all views are folded from them next. */
 static bool
 are_whole(struct tn_batch_jobs *b, const struct tn_batch_adopted *x)
 {
 	for (uint32_t i = 0; i < x->count; i++) {
 		uint64_t bytes = 0;
-		if (tn_lake_size(b->o.lake, x->files[i].path, &bytes) !=
-		    TN_OK || bytes != x->files[i].bytes) {
+		uint32_t crc = 0;
+		if (tn_lake_check(b->o.lake, x->files[i].path, &crc, &bytes) !=
+		    TN_OK || bytes != x->files[i].bytes ||
+		    crc != x->files[i].crc) {
 			tn_say(TN_WARN, "batch", "%s is not as it was "
 			    "prepared: all rows are read anew",
 			    x->files[i].path);

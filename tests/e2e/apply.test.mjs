@@ -146,6 +146,23 @@ test('plan says what changed; apply swaps views under readers and writers', asyn
   await t.stop();
 });
 
+test('apply does not wait for ever for a server that hangs', async () => {
+  const t = await new Tarn({ sql: before() }).start();
+  config(t, after());
+  for (const wait of ['0', 'x', '-1']) assert.equal((await command(['apply', '--url', t.url, '--wait', wait])).code, 2, wait);
+  assert.equal((await command(['plan', '--url', t.url, '--wait', '5'])).code, 2);
+  t.child.kill('SIGSTOP');
+  const hung = await command(['apply', '--url', t.url, '--wait', '2']);
+  t.child.kill('SIGCONT');
+  assert.equal(hung.code, 4, hung.err);
+  assert.match(hung.err, /no word from http:\/\/127\.0\.0\.1:\d+ for 2 s, it hangs\n {2}hint: it may still do it: tarn plan/);
+  // It goes on: what was asked for was heard, or is not done and can be asked for again.
+  const again = await command(['apply', '--url', t.url]);
+  assert.equal(again.code, 0, again.err);
+  assert.equal((await plan(t)).code, 0);
+  await t.stop();
+});
+
 test('apply takes no text', async () => {
   const { t } = await begun(rng(baseSeed + 3), before());
   const a = await t.call('POST', '/api/v1/apply', JSON.stringify({ files: [{ name: 'x.sql', text: after() }] }));
