@@ -1,5 +1,6 @@
 // The six view queries over silver, Tarn beside DuckDB on the same Parquet
-// files, one thread each, in one run.
+// files, one thread each, in one run; then two views made anew from them, on
+// all cores each.
 //
 //   node tests/bench/queries.mjs BUILD [rows=10000000] [port=18420] [runs=3]
 //       [only=NAME] [data=DIR]
@@ -13,10 +14,15 @@
 // last row of its own form. Processor seconds of both tell how many threads
 // were at work. Every text is new (a comment), so that no cache answers.
 //
+// A recompute of Tarn reads silver, folds, compares with the old numbers, writes
+// gold (the columns and the states that later rows are merged into) and publishes
+// it; DuckDB writes its answer to the same question as a Parquet file (zstd).
+//
 // Both answers are compared value by value; a difference ends the bench with
 // 1, before any figure is printed. Lines: name, value, unit, tab between.
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 
@@ -57,6 +63,16 @@ const queries = [
     'SELECT count(DISTINCT event_id) AS n FROM silver'],
 ].filter(([name]) => !set.only || name.includes(set.only));
 
+// As views: name, what Tarn folds, the fastest words of DuckDB's, in one order of columns.
+const views = [
+  ['visits_all', 'visits and entries per office and hour',
+    `SELECT office, date_bin('1 hour', ts, 'epoch') AS hour, count(*) AS visits, count(*) FILTER (WHERE direction = 'in') AS entries, max(temp_c) AS warmest FROM badge_all GROUP BY office, hour`,
+    `SELECT office, ${at('hour')}, visits, entries, warmest FROM (SELECT office, ${hour}, count(*) AS visits, count(*) FILTER (WHERE direction = 'in') AS entries, max(temp_c) AS warmest FROM silver GROUP BY ALL)`],
+  ['people_all', 'people per office and day',
+    `SELECT office, date_bin('1 day', ts, 'epoch') AS day, count(DISTINCT employee_id) AS people FROM badge_all GROUP BY office, day`,
+    `SELECT office, ${at('day')}, people FROM (SELECT office, t, count(*) AS people FROM (SELECT DISTINCT office, ${day}, employee_id FROM silver) GROUP BY ALL)`],
+].filter(([, what]) => !set.only || `recompute ${what}`.includes(set.only));
+
 let tarn, duck;
 function stop() {
   tarn?.kill('SIGKILL');
@@ -90,6 +106,7 @@ async function start() {
   // Cut once, at the end; a query may have the memory that it needs, as
   // DuckDB's may.
   writeFileSync(join(config, 'badge.sql'), `${execFileSync(gen, ['pipeline'])}
+    ${views.map(([name, , sql]) => `CREATE MATERIALIZED VIEW ${name} AS ${sql};`).join('\n')}
     ALTER SYSTEM SET cut_interval = '24 hours';
     ALTER SYSTEM SET cut_rows = 100000000;
     ALTER SYSTEM SET compact_rate = '1 GiB';
@@ -186,6 +203,17 @@ for (const [name, sql, theirs, take = (list) => list] of queries) {
   say(`${name}: DuckDB / Tarn`, d.best / t.best, 'times');
   say(`${name}: Tarn`, t.best, `s, ${t.cpu.toFixed(2)} CPU-s`);
   say(`${name}: DuckDB`, d.best, `s, ${d.cpu.toFixed(2)} CPU-s`);
+}
+const cores = availableParallelism();
+await duck.run(`SET threads = ${cores}`);
+for (const [name, what, , theirs] of views) {
+  const file = join(dir, `${name}.parquet`);
+  const t = await measure(() => get(`/api/v1/recompute?view=${name}`, { method: 'POST' }), cpuOfTarn);
+  const d = await measure(() => duck.run(`COPY (${theirs}) TO '${file}' (FORMAT parquet, COMPRESSION zstd)`), cpuOfThis);
+  compare(what, '', await get('/api/v1/sql', { method: 'POST', body: `SELECT * FROM ${name}` }), await duck.runAndReadAll(`SELECT * FROM read_parquet('${file}')`), (l) => l);
+  say(`recompute ${what}: DuckDB / Tarn`, d.best / t.best, `times, ${cores} cores each`);
+  say(`recompute ${what}: Tarn`, rows / t.best, `rows/s, ${t.cpu.toFixed(2)} CPU-s`);
+  say(`recompute ${what}: DuckDB`, rows / d.best, `rows/s, ${d.cpu.toFixed(2)} CPU-s`);
 }
 if (JSON.stringify(await files()) !== JSON.stringify(list)) fail('files changed while they were read');
 process.exit(0);
