@@ -226,22 +226,6 @@ is_dropped(const struct change *c, uint64_t id)
 	return false;
 }
 
-static int
-order_files(const void *pa, const void *pb)
-{
-	const struct tn_catalog_file *a = pa, *b = pb;
-	int c;
-
-	if (a->tier != b->tier)
-		return a->tier < b->tier ? -1 : 1;
-	if (a->object != b->object)
-		return a->object < b->object ? -1 : 1;
-	c = strcmp(a->partition, b->partition);
-	if (c != 0)
-		return c;
-	return a->lsn_min < b->lsn_min ? -1 : a->lsn_min > b->lsn_min;
-}
-
 /* What is in force, as it will be: for those who read it here. */
 static struct tn_catalog_snapshot
 next_of(const struct erase *e, const struct tn_catalog_snapshot *now,
@@ -257,7 +241,7 @@ next_of(const struct erase *e, const struct tn_catalog_snapshot *now,
 			(*files)[n++] = now->files[i];
 	for (uint32_t i = 0; i < e->change.add_count; i++)
 		(*files)[n++] = e->change.add[i];
-	qsort(*files, n, sizeof **files, order_files);
+	qsort(*files, n, sizeof **files, tn_catalog_file_order);
 	next.files = *files;
 	next.count = n;
 	return next;

@@ -77,7 +77,8 @@ struct tn_catalog_file {
 	uint64_t lsn_min;
 	uint64_t lsn_max;
 };
-/* All files visible at a cut, ordered by tier, object, partition, lsn_min.
+/* All files visible at a cut, ordered by tier, object, partition, lsn_min, id
+ * (tn_catalog_file_order).
  * Immutable and counted; holding one keeps its files on disk. */
 struct tn_catalog_snapshot {
 	uint64_t sequence;       /* Grows with every publication. */
@@ -91,6 +92,8 @@ struct tn_catalog_snapshot {
 	bool complete;           /* The catalog's: all of this stands. */
 	struct tn_catalog *owner;
 };
+/* That order, for qsort. */
+int tn_catalog_file_order(const void *a, const void *b);
 /* The newest one. Never NULL. Any thread, the loop too; O(1). */
 const struct tn_catalog_snapshot *tn_catalog_snapshot(
     struct tn_catalog *cat);

@@ -319,10 +319,10 @@ publish_in_transaction(struct tn_catalog *c,
 	return st;
 }
 
-/* The order of a snapshot's files. */
-static int
-order_files(const struct tn_catalog_file *a, const struct tn_catalog_file *b)
+int
+tn_catalog_file_order(const void *pa, const void *pb)
 {
+	const struct tn_catalog_file *a = pa, *b = pb;
 	int c;
 
 	if (a->tier != b->tier)
@@ -335,12 +335,6 @@ order_files(const struct tn_catalog_file *a, const struct tn_catalog_file *b)
 	if (a->lsn_min != b->lsn_min)
 		return a->lsn_min < b->lsn_min ? -1 : 1;
 	return a->id < b->id ? -1 : a->id > b->id;
-}
-
-static int
-order_files_by(const void *a, const void *b)
-{
-	return order_files(a, b);
 }
 
 static int
@@ -370,7 +364,7 @@ merge_files(struct tn_catalog_snapshot *next,
 			next->sum -= tn_catalog_file_sum(f);
 			continue;
 		}
-		while (k < p->add_count && order_files(&added[k], f) < 0)
+		while (k < p->add_count && tn_catalog_file_order(&added[k], f) < 0)
 			out[n++] = added[k++];
 		out[n++] = *f;
 	}
@@ -405,7 +399,7 @@ next_snapshot(struct tn_catalog *c, const struct tn_catalog_publication *p,
 	qsort(dropped, p->drop_count, sizeof *dropped, order_ids);
 	if (p->add_count > 0)
 		memcpy(added, p->add, p->add_count * sizeof *added);
-	qsort(added, p->add_count, sizeof *added, order_files_by);
+	qsort(added, p->add_count, sizeof *added, tn_catalog_file_order);
 	merge_files(next, now, p, added, dropped);
 	tn_free(added);
 	tn_free(dropped);
