@@ -569,6 +569,7 @@ tn_batch_change_begin(struct change *c, struct tn_batch_jobs *b,
 	memset(c, 0, sizeof *c);
 	c->b = b;
 	c->run = run;
+	c->spent = (struct tn_batch_spent){ UINT64_MAX, -1 };
 	/* The run's number makes a name unique, also after a failure. */
 	snprintf(c->label, sizeof c->label, "%012llu-%llu",
 	    (unsigned long long)lsn, (unsigned long long)run);
@@ -630,6 +631,7 @@ tn_batch_change_fini(struct change *c)
 	tn_free(c->add);
 	tn_free(c->drop);
 	tn_free(c->corrections);
+	tn_free(c->views);
 	tn_free(c->chained);
 	tn_arena_free(c->texts);
 	memset(c, 0, sizeof *c);
@@ -689,6 +691,8 @@ tn_batch_change_publish(struct change *c, uint64_t lsn,
 		.adopted = c->adopted,
 		.corrections = c->corrections,
 		.correction_count = c->correction_count,
+		.run_views = c->views,
+		.run_view_count = c->view_count,
 		.corrections_keep_us = tn_batch_expiry(c->b) == INT64_MIN ?
 		    0 : c->b->o.corrections_keep_us,
 	};

@@ -78,6 +78,12 @@ struct tn_batch_jobs {
 struct tn_batch_before;
 struct tn_batch_compaction;
 
+/* Rows that were folded into states of a view, and how long that took; not
+ * known: UINT64_MAX, -1. */
+struct tn_batch_spent {
+	uint64_t rows;
+	int64_t us;
+};
 /* Files to add and drop, gathered by one job. Zero-initialise. */
 struct change {
 	struct tn_batch_jobs *b;
@@ -105,6 +111,11 @@ struct change {
 	uint32_t correction_count;
 	uint64_t changed;            /* Rows; also beyond corrections_max. */
 	struct tn_arena *texts;
+	/* What it makes of each view, and what the states of the next one that
+	 * gold is written of took; see spent.c. */
+	struct tn_catalog_run_view *views;
+	uint32_t view_count, view_cap;
+	struct tn_batch_spent spent;
 	/* Values of the catalog that change with it; borrowed. */
 	const struct tn_catalog_value *values;
 	uint32_t value_count;
@@ -131,6 +142,13 @@ void tn_batch_change_drop(struct change *c, uint64_t file);
 TN_MUST_USE enum tn_status tn_batch_change_publish(struct change *c,
     uint64_t lsn, const struct tn_catalog_offset *offsets, uint32_t count,
     const char *detail);
+/* tn_exec_fold_apply, measured. */
+void tn_batch_fold_rows(struct tn_exec_fold *f, const struct tn_exec_rows *rows,
+    const struct tn_exec_refs *refs, struct tn_batch_spent *s);
+/* Around what is made of a view: begin gives what it was before. */
+struct tn_catalog_run_view tn_batch_view_begin(const struct change *c,
+    const struct tn_serving_view *v, uint32_t groups);
+void tn_batch_view_end(struct change *c, struct tn_catalog_run_view *x);
 /* Give up: remove the files written. */
 void tn_batch_change_undo(struct change *c);
 void tn_batch_change_fini(struct change *c);

@@ -62,6 +62,7 @@ struct cut {
 	struct tn_governance_reader *reader;
 	struct part *parts;              /* One a stream. */
 	struct tn_exec_fold **deltas;    /* One a view. */
+	struct tn_batch_spent *spent;    /* Likewise. */
 	struct change change;
 	struct tn_parquet_write_opts parquet;
 	struct tn_budget_share held;
@@ -80,6 +81,8 @@ init_cut(struct cut *c, struct tn_batch_jobs *b, struct tn_diag *d)
 	c->parts = tn_zalloc((m->stream_count + 1) * sizeof *c->parts);
 	c->deltas = tn_zalloc((tn_serving_view_slots(m) + 1) *
 	    sizeof *c->deltas);
+	c->spent = tn_zalloc((tn_serving_view_slots(m) + 1) *
+	    sizeof *c->spent);
 	for (uint32_t i = 0; i < m->view_count; i++)
 		if (tn_serving_view_live(m, i))
 			c->deltas[i] = tn_exec_fold_new(m->views[i].program);
@@ -136,6 +139,7 @@ fini_cut(struct cut *c)
 		tn_exec_fold_free(c->deltas[i]);
 	tn_free(c->parts);
 	tn_free(c->deltas);
+	tn_free(c->spent);
 	tn_governance_reader_free(c->reader);
 	tn_serving_refs_fini(&c->refs);
 	tn_catalog_snapshot_put(c->base);
@@ -390,7 +394,8 @@ fold_rows(struct cut *c, uint32_t stream, const struct tn_governance_rows *r)
 
 	for (uint32_t v = 0; v < m->view_count; v++)
 		if (m->views[v].stream == stream && c->deltas[v] != NULL)
-			tn_exec_fold_apply(c->deltas[v], &rows, &refs, NULL);
+			tn_batch_fold_rows(c->deltas[v], &rows, &refs,
+			    &c->spent[v]);
 }
 
 /* Takes the reference of ${r}; NULL: the rows are decoded here. */
@@ -598,6 +603,7 @@ write_all(struct cut *c)
 		if (delta == NULL)
 			continue;        /* Its definition is gone. */
 		c->deltas[v] = NULL;
+		c->change.spent = c->spent[v];
 		count_parts(c);
 		st = tn_batch_gold(&c->change, &m->views[v], delta, c->base,
 		    c->lsn, c->d);

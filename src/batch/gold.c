@@ -432,9 +432,13 @@ tn_batch_gold(struct change *c, const struct tn_serving_view *v,
 	struct writing w = { .c = c, .v = v, .base = base, .lsn = lsn,
 	    .d = d, .delta = delta, .held.class = base != NULL ?
 	    TN_BUDGET_CUT : TN_BUDGET_CUTS };
+	uint32_t groups = tn_exec_fold_groups(delta);
+	struct tn_catalog_run_view part = tn_batch_view_begin(c, v, groups);
 
-	if (tn_exec_fold_groups(delta) > 0)
+	if (groups > 0) {
 		tn_exec_fold_split(delta, v->by_month, write_part, &w);
+		tn_batch_view_end(c, &part);
+	}
 	tn_budget_set(&w.held, 0);
 	tn_exec_fold_free(delta);
 	return w.st;

@@ -376,7 +376,7 @@ swap_gold(struct tn_batch_recompute *x)
 	for (uint32_t i = first; i < first + n; i++)
 		if (!is_carried(x, &x->base->files[i]))
 			tn_batch_change_drop(&c, x->base->files[i].id);
-	c.rows = x->rows;
+	c.rows = c.spent.rows = x->rows;
 	c.before = rows_before(x);
 	if (x->q->from_us == 0 && x->q->to_us == 0)
 		tn_batch_lower_floor(&c, x->v, &x->kept, x->arena);
@@ -680,6 +680,7 @@ gold_into(struct tn_batch_recompute *x, struct change *c)
 			tn_batch_change_drop(c, x->base->files[i].id);
 	c->refs = tn_serving_refs_view(&x->refs);
 	x->sum = NULL;
+	c->spent.rows = x->rows;
 	return tn_batch_gold(c, x->v, sum, NULL, x->base->lsn, &x->r->diag);
 }
 

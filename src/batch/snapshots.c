@@ -251,7 +251,7 @@ swap_gold(struct rollback *x)
 	c.refs = tn_serving_refs_view(&x->refs);
 	for (uint32_t i = first; i < first + n; i++)
 		tn_batch_change_drop(&c, x->base->files[i].id);
-	c.rows = x->rows;
+	c.rows = c.spent.rows = x->rows;
 	c.before = tn_batch_before_files(x->b->o.lake, x->v, x->base,
 	    NULL);
 	st = tn_batch_gold(&c, x->v, x->sum, NULL, x->base->lsn,

@@ -111,6 +111,13 @@ static const char *const schema_steps[] = {
     "ALTER TABLE cost ADD COLUMN first_bytes INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE cost ADD COLUMN first_cold INTEGER NOT NULL DEFAULT 0;"
     "PRAGMA user_version = 8;",
+
+    "CREATE TABLE run_view (run INTEGER NOT NULL, view INTEGER NOT NULL,"
+    " started_us INTEGER NOT NULL, write_us INTEGER NOT NULL,"
+    " fold_us INTEGER NOT NULL, rows INTEGER NOT NULL,"
+    " groups INTEGER NOT NULL, files INTEGER NOT NULL,"
+    " changed INTEGER NOT NULL, PRIMARY KEY (run, view)) WITHOUT ROWID;"
+    "PRAGMA user_version = 9;",
 };
 #define SCHEMA_VERSION ((int)TN_COUNT(schema_steps))
 

@@ -159,6 +159,19 @@ struct tn_catalog_value {
 	const char *key;
 	const char *value;
 };
+/* What a run made of one view, as it was measured. */
+struct tn_catalog_run_view {
+	uint64_t run;            /* Set by publish. */
+	uint32_t view;           /* Object id. */
+	const char *name;        /* Set by tn_catalog_run_views. */
+	int64_t started_us;      /* Its gold files: when begun, ... */
+	int64_t write_us;        /* ... and how long they took. */
+	int64_t fold_us;         /* Rows into states before it; -1: not known. */
+	int64_t rows;            /* That were folded; -1: not known. */
+	uint32_t groups;         /* Rows of the view that they belong to. */
+	uint32_t files;
+	uint64_t changed;        /* Published rows whose values changed. */
+};
 struct tn_catalog_publication {
 	uint64_t lsn;            /* New cut, >= the old one. */
 	int64_t now_us;
@@ -177,6 +190,8 @@ struct tn_catalog_publication {
 	const struct tn_catalog_correction *corrections;
 	uint32_t correction_count;
 	int64_t corrections_keep_us;   /* Older ones are dropped; 0: none. */
+	const struct tn_catalog_run_view *run_views;
+	uint32_t run_view_count;
 	const struct tn_catalog_value *values;
 	uint32_t value_count;
 	uint32_t adopted;        /* What is prepared of this object ends; 0: of
@@ -311,6 +326,11 @@ TN_MUST_USE enum tn_status tn_catalog_run_end(struct tn_catalog *cat,
 TN_MUST_USE enum tn_status tn_catalog_runs(struct tn_catalog *cat,
     uint64_t before, uint32_t limit, struct tn_arena *a,
     struct tn_catalog_run **out, uint32_t *count);
+/* What those with ${from} <= id <= ${to} made of views, by run, newest first,
+ * then by view; goes with the run. */
+TN_MUST_USE enum tn_status tn_catalog_run_views(struct tn_catalog *cat,
+    uint64_t from, uint64_t to, struct tn_arena *a,
+    struct tn_catalog_run_view **out, uint32_t *count);
 /* Runs left running by a crash become failed. Called once at start. */
 TN_MUST_USE enum tn_status tn_catalog_runs_mend(struct tn_catalog *cat,
     int64_t now_us);

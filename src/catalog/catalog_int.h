@@ -84,6 +84,9 @@ uint32_t tn_catalog_free_snapshots(struct tn_catalog *c);
  * changed, and the end of old corrections. */
 TN_MUST_USE enum tn_status tn_catalog_correct(struct tn_catalog *c,
     const struct tn_catalog_publication *p);
+/* ... and what its run made of views. */
+TN_MUST_USE enum tn_status tn_catalog_run_views_note(struct tn_catalog *c,
+    const struct tn_catalog_publication *p);
 /* Inside a transaction: what is prepared of the object is not any more. */
 TN_MUST_USE enum tn_status tn_catalog_prepared_end(struct tn_catalog *c,
     uint32_t object);

@@ -316,6 +316,8 @@ publish_in_transaction(struct tn_catalog *c,
 		    p->run_rows, p->run_files, p->run_detail);
 	if (st == TN_OK)
 		st = tn_catalog_correct(c, p);
+	if (st == TN_OK && p->run != 0)
+		st = tn_catalog_run_views_note(c, p);
 	return st;
 }
 

@@ -1,5 +1,5 @@
-/* Runs (what the batch layer did, when and why) and access tokens: plain
- * tables with nothing to derive. */
+/* Runs (what the batch layer did, when and why, and of which view) and access
+ * tokens: plain tables with nothing to derive. */
 #include "catalog/catalog_int.h"
 
 #include <string.h>
@@ -46,6 +46,9 @@ tn_catalog_run_begin(struct tn_catalog *c, const struct tn_catalog_run *run,
 	if (st == TN_OK)
 		st = tn_catalog_run(c, "DELETE FROM run WHERE id <= ?", "i",
 		    (int64_t)*id - RUNS_KEPT);
+	if (st == TN_OK)
+		st = tn_catalog_run(c, "DELETE FROM run_view WHERE run <= ?",
+		    "i", (int64_t)*id - RUNS_KEPT);
 	return tn_catalog_end(c, st);
 }
 
@@ -107,6 +110,71 @@ tn_catalog_runs(struct tn_catalog *c, uint64_t before, uint32_t limit,
 			read_run(stmt, a, &(*out)[(*count)++]);
 	}
 	tn_catalog_finish(c, stmt);
+	return st == TN_END ? TN_OK : st;
+}
+
+/* ---- of views -------------------------------------------------------- */
+
+enum tn_status
+tn_catalog_run_views_note(struct tn_catalog *c,
+    const struct tn_catalog_publication *p)
+{
+	enum tn_status st = TN_OK;
+
+	for (uint32_t i = 0; st == TN_OK && i < p->run_view_count; i++) {
+		const struct tn_catalog_run_view *x = &p->run_views[i];
+		st = tn_catalog_run(c, "INSERT INTO run_view (run, view,"
+		    " started_us, write_us, fold_us, rows, groups, files,"
+		    " changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		    "iiiiiiiii", (int64_t)p->run, (int64_t)x->view,
+		    x->started_us, x->write_us, x->fold_us, x->rows,
+		    (int64_t)x->groups, (int64_t)x->files,
+		    (int64_t)x->changed);
+	}
+	return st;
+}
+
+static void
+read_run_view(sqlite3_stmt *stmt, struct tn_arena *a,
+    struct tn_catalog_run_view *x)
+{
+	*x = (struct tn_catalog_run_view){
+		.run = (uint64_t)sqlite3_column_int64(stmt, 0),
+		.view = (uint32_t)sqlite3_column_int64(stmt, 1),
+		.name = tn_catalog_text(stmt, 2, a),
+		.started_us = sqlite3_column_int64(stmt, 3),
+		.write_us = sqlite3_column_int64(stmt, 4),
+		.fold_us = sqlite3_column_int64(stmt, 5),
+		.rows = sqlite3_column_int64(stmt, 6),
+		.groups = (uint32_t)sqlite3_column_int64(stmt, 7),
+		.files = (uint32_t)sqlite3_column_int64(stmt, 8),
+		.changed = (uint64_t)sqlite3_column_int64(stmt, 9),
+	};
+}
+
+enum tn_status
+tn_catalog_run_views(struct tn_catalog *c, uint64_t from, uint64_t to,
+    struct tn_arena *a, struct tn_catalog_run_view **out, uint32_t *count)
+{
+	struct tn_buf all = { 0 };
+	sqlite3_stmt *stmt = NULL;
+	enum tn_status st = tn_catalog_prepare(c, &stmt, "SELECT run, view,"
+	    " name, started_us, write_us, fold_us, rows, groups, files,"
+	    " changed FROM run_view JOIN object ON object.id = view"
+	    " WHERE run BETWEEN ? AND ? ORDER BY run DESC, view", "ii",
+	    (int64_t)from, (int64_t)to);
+
+	while (st == TN_OK) {
+		struct tn_catalog_run_view x;
+		st = tn_catalog_step(c, stmt);
+		if (st != TN_OK)
+			break;
+		read_run_view(stmt, a, &x);
+		tn_buf_add(&all, &x, sizeof x);
+	}
+	tn_catalog_finish(c, stmt);
+	*count = (uint32_t)(all.n / sizeof **out);
+	*out = tn_catalog_list_end(&all, a, &st);
 	return st == TN_END ? TN_OK : st;
 }
 

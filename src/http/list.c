@@ -357,8 +357,53 @@ tn_http_run_views(struct request *r)
 /* ---- runs ------------------------------------------------------------ */
 
 static void
+put_known(struct tn_buf *out, int64_t v)
+{
+	if (v < 0)
+		tn_buf_str(out, ",null");
+	else
+		tn_buf_printf(out, ",%lld", (long long)v);
+}
+
+/* What runs made of views: there are many, so a row of figures each. */
+static const char view_columns[] = "\"view_columns\":[\"view\",\"after_us\","
+    "\"write_us\",\"fold_us\",\"rows\",\"groups\",\"files\",\"changed\"],";
+struct parts {
+	const struct tn_catalog_run_view *list;
+	uint32_t count;
+	uint32_t at;             /* The first of those not told yet. */
+};
+
+/* Both lists come newest first. */
+static void
+put_run_views(struct tn_buf *out, const struct tn_catalog_run *u,
+    struct parts *p)
+{
+	bool first = true;
+
+	tn_buf_str(out, ",\"views\":[");
+	for (; p->at < p->count && p->list[p->at].run >= u->id; p->at++) {
+		const struct tn_catalog_run_view *x = &p->list[p->at];
+		if (x->run > u->id)
+			continue;        /* Its run came between the reads. */
+		tn_buf_str(out, first ? "[" : ",[");
+		first = false;
+		tn_http_put_str(out, x->name);
+		put_known(out, x->started_us > u->started_us ?
+		    x->started_us - u->started_us : 0);
+		put_known(out, x->write_us);
+		put_known(out, x->fold_us);
+		put_known(out, x->rows);
+		tn_buf_printf(out, ",%u,%u,%llu]", (unsigned)x->groups,
+		    (unsigned)x->files, (unsigned long long)x->changed);
+	}
+	tn_buf_char(out, ']');
+}
+
+/* ${parts} NULL: not asked for. */
+static void
 put_run(struct tn_buf *out, const struct tn_catalog_run *u,
-    const struct tn_batch_work *work)
+    const struct tn_batch_work *work, struct parts *parts)
 {
 	static const char *const states[] = { "running", "done", "failed" };
 
@@ -391,6 +436,8 @@ put_run(struct tn_buf *out, const struct tn_catalog_run *u,
 		    "\"rows_total\":%llu", yes(work->paused != 0),
 		    (unsigned long long)work->rows,
 		    (unsigned long long)work->total);
+	if (parts != NULL)
+		put_run_views(out, u, parts);
 	tn_buf_char(out, '}');
 }
 
@@ -401,16 +448,25 @@ tn_http_catalog_failed(struct request *r, enum tn_status st)
 	    "the catalog could not be used: %s", tn_status_text(st));
 }
 
+/* number[0]: limit; number[1]: before; number[2]: also what they made of
+ * views. */
 static void
 runs_work(struct request *r)
 {
 	struct tn_batch_work work = { .run = 0 };
 	struct tn_arena *a = tn_arena_new(8192);
 	struct tn_catalog_run *runs;
+	struct tn_catalog_run_view *views = NULL;
+	struct parts parts = { .at = 0 };
 	uint32_t count = 0;
 	enum tn_status st = tn_catalog_runs(r->h->o.catalog, r->number[1],
 	    (uint32_t)r->number[0], a, &runs, &count);
 
+	if (st == TN_OK && r->number[2] != 0 && count > 0) {
+		st = tn_catalog_run_views(r->h->o.catalog,
+		    runs[count - 1].id, runs[0].id, a, &views, &parts.count);
+		parts.list = views;
+	}
 	if (st != TN_OK) {
 		tn_http_catalog_failed(r, st);
 		tn_arena_free(a);
@@ -418,11 +474,14 @@ runs_work(struct request *r)
 	}
 	if (r->h->o.batch != NULL)
 		tn_batch_progress(r->h->o.batch, &work);
-	tn_buf_str(&r->out, "{\"runs\":[");
+	tn_buf_str(&r->out, "{");
+	tn_buf_str(&r->out, r->number[2] != 0 ? view_columns : "");
+	tn_buf_str(&r->out, "\"runs\":[");
 	for (uint32_t i = 0; i < count; i++) {
 		if (i > 0)
 			tn_buf_char(&r->out, ',');
-		put_run(&r->out, &runs[i], &work);
+		put_run(&r->out, &runs[i], &work,
+		    r->number[2] != 0 ? &parts : NULL);
 	}
 	if (count > 0 && count == r->number[0])
 		tn_buf_printf(&r->out, "],\"next\":%llu}",
@@ -433,12 +492,28 @@ runs_work(struct request *r)
 	tn_arena_free(a);
 }
 
+static bool
+choose_views(struct request *r)
+{
+	struct tn_slice s = tn_http_param(r, "views");
+
+	r->number[2] = tn_slice_is(s, "true") || tn_slice_is(s, "1");
+	if (s.p == NULL || r->number[2] != 0 || tn_slice_is(s, "false") ||
+	    tn_slice_is(s, "0"))
+		return true;
+	tn_http_fail(r, 400, "bad_parameter", NULL,
+	    "views is true or false");
+	return false;
+}
+
 void
 tn_http_run_runs(struct request *r)
 {
-	static const char *const known[] = { "limit", "before", NULL };
+	static const char *const known[] = { "limit", "before", "views",
+	    NULL };
 
 	if (tn_http_only_params(r, known) &&
+	    choose_views(r) &&
 	    tn_http_number(r, "limit", 100, 1000, &r->number[0]) &&
 	    tn_http_number(r, "before", 0, UINT64_MAX, &r->number[1]))
 		tn_http_work(r, runs_work);

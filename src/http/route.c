@@ -61,7 +61,9 @@ const struct tn_http_route tn_http_routes[] = {
 	    "newest first, with their raw bytes.", "limit,before" },
 	{ TN_HTTP_GET, "/api/v1/runs", TN_NEED_READ, TN_BODY_NONE,
 	    tn_http_run_runs, "Batch runs, newest first; "
-	    "changed: published rows that the run changed.", "limit,before" },
+	    "changed: published rows that the run changed; with views=true "
+	    "what it made of each view, as view_columns say.",
+	    "limit,before,views" },
 	{ TN_HTTP_GET, "/api/v1/files", TN_NEED_READ, TN_BODY_NONE,
 	    tn_http_run_files, "Files of the lake at the present cut; "
 	    "snapshot: the first that has it; sort_by: its rows ascend by.",

@@ -143,6 +143,35 @@ cut(struct rig *g)
 	assert_int_equal(run(g, TN_BATCH_CUT), TN_OK);
 }
 
+/* What the newest run but compactions made of views, a line each:
+ * view rows groups files changed. */
+static void
+expect_made(struct rig *g, const char *want)
+{
+	struct tn_arena *a = tn_arena_new(1024);
+	struct tn_catalog_run *r;
+	struct tn_catalog_run_view *x;
+	struct tn_buf out = { 0 };
+	uint32_t n = 0, i = 0, made = 0;
+
+	assert_int_equal(tn_catalog_runs(g->catalog, 0, 9, a, &r, &n), TN_OK);
+	while (i < n && strcmp(r[i].kind, "compact") == 0)
+		i++;
+	assert_true(i < n);
+	assert_int_equal(tn_catalog_run_views(g->catalog, r[i].id, r[i].id, a,
+	    &x, &made), TN_OK);
+	for (uint32_t k = 0; k < made; k++) {
+		assert_true(x[k].started_us >= r[i].started_us &&
+		    x[k].write_us >= 0 && x[k].fold_us >= -1);
+		tn_buf_printf(&out, "%s %lld %u %u %llu\n", x[k].name,
+		    (long long)x[k].rows, (unsigned)x[k].groups,
+		    (unsigned)x[k].files, (unsigned long long)x[k].changed);
+	}
+	assert_string_equal(tn_buf_cstr(&out), want);
+	tn_buf_fini(&out);
+	tn_arena_free(a);
+}
+
 /* ---- cuts ------------------------------------------------------------ */
 
 /* Goal: an event into a bucket that had ended when the last cut was published
@@ -185,6 +214,40 @@ late_event(void **state)
 	assert_non_null(strstr(text, "\"2026-03-01T09:00:00Z\"} n 1 2\n"));
 	assert_null(strstr(text, "\"2026-03-01T09:00:00Z\"} total"));
 	tn_free(text);
+	drop(&g);
+}
+
+#define OFFICES \
+	"CREATE MATERIALIZED VIEW by_office AS SELECT office, count(*) AS n" \
+	" FROM ev WHERE x > 1 GROUP BY office;" \
+	"CREATE MATERIALIZED VIEW nobody AS SELECT office, count(*) AS n" \
+	" FROM ev WHERE x > 100 GROUP BY office;"
+
+/* Goal: a cut notes of each view that it touched the rows it folded,
+ * their groups, its files and what it changed; of one that has nothing new it
+ * notes nothing. A recompute notes its own view. */
+static void
+made_of_views(void **state)
+{
+	struct tn_batch_request again = { .kind = TN_BATCH_RECOMPUTE,
+	    .reason = "request", .view = "hourly" };
+	struct tn_batch_report r = { .status = TN_OK };
+	struct rig g;
+
+	(void)state;
+	make(&g, TABLE HOURLY OFFICES);
+	event(&g, "berlin", "08:10", 1.5);
+	event(&g, "berlin", "08:20", 1);
+	event(&g, "munich", "09:10", 1);
+	cut(&g);
+	expect_made(&g, "by_office 3 1 1 0\nhourly 3 2 1 0\n");
+	event(&g, "berlin", "08:30", 1);
+	at("2026-03-01T10:01:30Z");
+	cut(&g);
+	expect_made(&g, "hourly 1 1 1 1\n");
+	assert_int_equal(tn_batch_run(g.batch, &again, &r), TN_OK);
+	tn_buf_fini(&r.text);
+	expect_made(&g, "hourly 4 2 1 0\n");
 	drop(&g);
 }
 
@@ -454,6 +517,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(late_event),
+		cmocka_unit_test(made_of_views),
 		cmocka_unit_test(edge_of_bucket),
 		cmocka_unit_test(other_buckets),
 		cmocka_unit_test(bounded),

@@ -590,6 +590,75 @@ copied(void **state)
 	tn_catalog_close(c);
 }
 
+/* Goal: what a run made of views is there when its publication is, by run and
+ * view, with the view's name; not known stays not known; all or nothing; and it
+ * goes with the run. */
+static void
+runs_of_views(void **state)
+{
+	struct tn_catalog *c = open_catalog(*state);
+	struct tn_arena *a = tn_arena_new(4096);
+	struct tn_catalog_run r = { .kind = "cut", .reason = "rows",
+	    .object = "", .started_us = 5 };
+	struct tn_catalog_object v, w;
+	struct tn_catalog_run_view *list, made[2];
+	struct tn_catalog_publication p = { .lsn = 1, .now_us = 9,
+	    .run_views = made, .run_view_count = 2 };
+	uint64_t id = 0;
+	uint32_t count;
+
+	assert_int_equal(tn_catalog_define(c, TN_CATALOG_VIEW, "visits", "d",
+	    NULL, &v), TN_OK);
+	assert_int_equal(tn_catalog_define(c, TN_CATALOG_VIEW, "hours", "d",
+	    NULL, &w), TN_OK);
+	made[0] = (struct tn_catalog_run_view){ .view = w.id,
+	    .started_us = 6, .write_us = 7, .fold_us = -1, .rows = -1,
+	    .groups = 4, .files = 2, .changed = 3 };
+	made[1] = made[0];
+	made[1].view = v.id;
+	made[1].rows = INT64_C(1) << 40;
+	made[1].fold_us = 11;
+	assert_int_equal(tn_catalog_run_begin(c, &r, &id), TN_OK);
+	p.run = id;
+	assert_int_equal(tn_catalog_publish(c, &p), TN_OK);
+	assert_int_equal(tn_catalog_run_views(c, id, id, a, &list, &count),
+	    TN_OK);
+	assert_int_equal(count, 2);
+	assert_string_equal(list[0].name, "visits");
+	assert_true(list[0].rows == INT64_C(1) << 40);
+	assert_int_equal(list[0].fold_us, 11);
+	assert_string_equal(list[1].name, "hours");
+	assert_true(list[1].rows == -1 && list[1].fold_us == -1);
+	assert_int_equal(list[1].run, id);
+	assert_int_equal(list[1].started_us, 6);
+	assert_int_equal(list[1].write_us, 7);
+	assert_int_equal(list[1].groups, 4);
+	assert_int_equal(list[1].files, 2);
+	assert_int_equal(list[1].changed, 3);
+	assert_int_equal(tn_catalog_run_views(c, id + 1, UINT32_MAX, a, &list,
+	    &count), TN_OK);
+	assert_int_equal(count, 0);
+	/* One view twice is refused, and with it all. */
+	made[1].view = w.id;
+	assert_int_equal(tn_catalog_run_begin(c, &r, &p.run), TN_OK);
+	p.lsn = 2;
+	assert_int_not_equal(tn_catalog_publish(c, &p), TN_OK);
+	assert_int_equal(tn_catalog_run_views(c, p.run, p.run, a, &list,
+	    &count), TN_OK);
+	assert_int_equal(count, 0);
+	tn_catalog_close(c);
+	/* The 10,000th run after it: it is gone, as the run is. */
+	run_sql(*state, "UPDATE sqlite_sequence SET seq = 10000"
+	    " WHERE name = 'run'");
+	c = open_catalog(*state);
+	assert_int_equal(tn_catalog_run_begin(c, &r, &id), TN_OK);
+	assert_int_equal(tn_catalog_run_views(c, 0, UINT32_MAX, a, &list,
+	    &count), TN_OK);
+	assert_int_equal(count, 0);
+	tn_arena_free(a);
+	tn_catalog_close(c);
+}
+
 int
 main(void)
 {
@@ -602,6 +671,7 @@ main(void)
 		FOLDER_TEST(all_or_nothing),
 		FOLDER_TEST(forget_only_dropped),
 		FOLDER_TEST(runs),
+		FOLDER_TEST(runs_of_views),
 		FOLDER_TEST(tokens_and_values),
 		FOLDER_TEST(corrections_kept),
 		FOLDER_TEST(time_of_cut),

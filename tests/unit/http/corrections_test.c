@@ -52,6 +52,42 @@ expect(const char *path, const char *want)
 	reply_free(&r);
 }
 
+/* Goal: what a run made of views is told when it is asked for, as a row of
+ * figures for each view: without duplicates. */
+static void
+views_of_runs(void **state)
+{
+	struct reply r;
+	const char *at;
+	unsigned long long after, wrote, folded;
+	int end = 0;
+
+	(void)state;
+	event("m1", "oslo", "07:10");
+	event("m2", "oslo", "07:20");
+	expect_call(&rig, "POST", "/api/v1/streams/badge",
+	    "Content-Type: application/json\r\n", "{\"event_id\":\"m2\","
+	    "\"office\":\"oslo\",\"ts\":\"2026-03-01T07:20:00Z\"}", 200,
+	    "\"duplicates\":1");
+	cut();
+	expect_call(&rig, "GET", "/api/v1/runs?limit=1&views=maybe", NULL,
+	    NULL, 400, "views is true or false");
+	call(&rig, &r, "GET", "/api/v1/runs?limit=1", NULL, NULL);
+	assert_null(strstr(tn_buf_cstr(&r.body), "views"));
+	reply_free(&r);
+	call(&rig, &r, "GET", "/api/v1/runs?limit=1&views=true", NULL, NULL);
+	assert_non_null(strstr(tn_buf_cstr(&r.body), "{\"view_columns\":"
+	    "[\"view\",\"after_us\",\"write_us\",\"fold_us\",\"rows\","
+	    "\"groups\",\"files\",\"changed\"],\"runs\":[{\"id\":"));
+	at = strstr(tn_buf_cstr(&r.body), "[\"visits\",");
+	assert_non_null(at);
+	assert_int_equal(sscanf(at, "[\"visits\",%llu,%llu,%llu,%n",
+	    &after, &wrote, &folded, &end), 3);
+	assert_int_equal(strncmp(at + end, "2,1,1,0]", 8), 0);
+	assert_non_null(strstr(tn_buf_cstr(&r.body), "[\"cities\","));
+	reply_free(&r);
+}
+
 /* Goal: corrections are told newest first in their fixed form; from and to are
  * on the time bucket; the run tells how many rows it changed. */
 static void
@@ -168,6 +204,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(told),
+		cmocka_unit_test(views_of_runs),
 		cmocka_unit_test(problems),
 		cmocka_unit_test(etags),
 		cmocka_unit_test(views_of_tables),
