@@ -9,7 +9,7 @@ import { bounds, moment, rangeOf, shift } from '../../web/lib/range.js';
 import { band, offset, quantile, usual } from '../../web/lib/band.js';
 import { byRow, marks } from '../../web/lib/corrections.js';
 import { batchValues, split } from '../../web/lib/layers.js';
-import { collect, fires, lanes } from '../../web/lib/gantt.js';
+import { SPAN, byView, collect, fires, lanes, barMarks, sumOf, toneOf } from '../../web/lib/gantt.js';
 import { time } from '../../web/lib/format.js';
 
 const T = (h) => `2026-03-01T${String(h).padStart(2, '0')}:00:00Z`;
@@ -258,11 +258,13 @@ test('runs of a time are collected whole, then only what may have changed; what 
 
 test('of more kinds of runs than there are lanes those with a failure stay, drawn last', () => {
 	const run = (kind, i, state) => ({ id: i, kind, started_at: T(10), ended_at: T(11), state });
-	const list = Array.from({ length: 20 }, (_, k) => [run(`k${k}`, k, 'done'), run(`k${k}`, k + 100, 'done')]).flat();
-	const g = lanes([run('cut', 1, 'failed'), run('cut', 2, 'done'), ...list, run('rare', 3, 'failed')], Date.parse(T(12)));
+	const list = Array.from({ length: 28 }, (_, k) => [run(`k${k}`, k, 'done'), run(`k${k}`, k + 100, 'done')]).flat();
+	const all = [run('cut', 1, 'failed'), run('cut', 2, 'done'), ...list, run('rare', 3, 'failed')];
+	const g = lanes(all, Date.parse(T(12)));
 	assert.equal(g.hidden, 5);
+	assert.equal(lanes(all, Date.parse(T(12)), { most: 100 }).hidden, 0);
 	assert.deepEqual(g.lanes.filter((l) => l.failed).map((l) => l.name), ['cut', 'rare']);
-	assert.deepEqual(g.lanes.find((l) => l.name === 'cut').runs.map((r) => r.state), ['done', 'failed']);
+	assert.deepEqual(g.lanes.find((l) => l.name === 'cut').bars.map((b) => b.state), ['done', 'failed']);
 });
 
 test('runs fall into lanes; running ones reach to now, old ones are left out', () => {
@@ -270,6 +272,32 @@ test('runs fall into lanes; running ones reach to now, old ones are left out', (
 	const g = lanes([{ id: 1, kind: 'cut', started_at: T(10), ended_at: null, state: 'running' },
 		{ id: 2, kind: 'cut', started_at: T(8), ended_at: T(9), state: 'done' },
 		{ id: 3, kind: 'recompute', object: 'v', started_at: '2020-01-01T00:00:00Z', ended_at: '2020-01-01T00:00:01Z' }], now);
-	assert.deepEqual(g.lanes.map((l) => [l.name, l.runs.length]), [['cut', 2]]);
-	assert.equal(g.lanes[0].runs[0].end, now);
+	assert.deepEqual(g.lanes.map((l) => [l.name, l.bars.length]), [['cut', 2]]);
+	assert.equal(g.lanes[0].bars[0].end, now);
+});
+
+test('a cut is a bar in its own lane and in that of each view that it made; what is of one view alone is in its lane', () => {
+	const now = Date.parse(T(12));
+	const cut = { id: 2, kind: 'cut', object: '', started_at: T(9), ended_at: T(10), state: 'done', rows: 9, seconds: 2, changed: 3,
+		views: [['visits', 1000000, 500000, 250000, 8, 4, 1, 3], ['busy', 2000000, 500000, null, null, 1, 1, 0]] };
+	const runs = [{ id: 5, kind: 'compact', object: 'badge', started_at: T(11), ended_at: T(11), state: 'done' },
+		{ id: 4, kind: 'rollback', object: 'visits', started_at: T(11), ended_at: T(11), state: 'failed', views: [] },
+		{ id: 3, kind: 'recompute', object: 'gone', started_at: T(11), ended_at: T(11), state: 'done', views: [['gone', 0, 1, null, 1, 1, 1, 0]] }, cut];
+	const g = lanes(runs, now, { views: new Set(['visits', 'busy']) });
+	assert.deepEqual(g.lanes.map((l) => [l.name, l.view, l.bars.map((b) => b.run.id)]),
+		[['busy', true, [2]], ['gone', true, [3]], ['visits', true, [2, 4]], ['cut', false, [2]], ['compact', false, [5]]]);
+	const [bar] = g.lanes[2].bars;
+	assert.deepEqual([bar.begin - Date.parse(T(9)), bar.end - bar.begin, bar.part.rows, bar.part.fold], [1000, 500, 8, .25]);
+	assert.deepEqual(sumOf([bar]), { runs: 1, rows: 8, seconds: .75, changed: 3 });
+	assert.deepEqual(g.lanes.map((l) => toneOf(l.bars.at(-1))), ['done', 'anew', 'failed', 'done', 'done']);
+	assert.deepEqual(byView(runs, now - SPAN).map((s) => [s.view, s.runs, s.rows, s.write]), [['busy', 1, 0, .5], ['gone', 1, 1, 1e-6], ['visits', 1, 8, .5]]);
+	assert.deepEqual(byView(runs, now), []);
+});
+
+test('bars too short to be told apart are one mark for three pixels; a failure keeps its own', () => {
+	const bar = (begin, end, state = 'done') => ({ begin, end, state, run: { kind: 'cut', rows: 1 }, part: null });
+	const m = barMarks([bar(0, .1), bar(1, 1.1), bar(2, 2.5, 'failed'), bar(3, 3.1), bar(10, 20), bar(10, 30)], (t) => t);
+	assert.deepEqual(m.map((x) => [x.x, x.width, x.tone, x.bars.length]), [[0, 2, 'done', 2], [0, 2, 'failed', 1], [3, 2, 'done', 1], [10, 10, 'done', 1], [10, 20, 'done', 1]]);
+	const day = Array.from({ length: 100000 }, (_, i) => bar(i / 100, i / 100 + .001));
+	assert.ok(barMarks(day, (t) => t).length <= 334);
 });

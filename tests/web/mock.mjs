@@ -180,7 +180,8 @@ export function start({ port = 0, empty = false, busy = false, root = null } = {
 		const begin = Date.now() - i * 47 * 60e3;
 		state.runs.push({ id: 200 - i, kind: i % 9 === 4 ? 'compact' : 'cut', reason: i % 9 === 4 ? 'small files' : i % 13 === 3 ? 'asked' : 'timer', object: i % 9 === 4 ? 'readings' : null,
 			state: i === 17 ? 'failed' : 'done', started_at: iso(begin), ended_at: iso(begin + 1400 + i * 9000), seconds: 1.4 + i * 9,
-			lsn_from: 1000 - i * 10, lsn_to: 1010 - i * 10, rows: 5200 + i * 31, files: 3, changed: i % 7 === 2 ? 4 : 0, detail: i === 17 ? 'no space left on device; tried again 5 min later' : null });
+			lsn_from: 1000 - i * 10, lsn_to: 1010 - i * 10, rows: 5200 + i * 31, files: 3,
+			views: i % 9 === 4 || i === 17 ? [] : defs.slice(0, 4 + i % 3).map((d, k) => [d.name, 400000 + k * 90000, 80000, 1200 + k, 5200 + i * 31, 12, 1, i % 7 === 2 && k === 0 ? 4 : 0]), changed: i % 7 === 2 ? 4 : 0, detail: i === 17 ? 'no space left on device; tried again 5 min later' : null });
 	}
 	/* A recompute that is under way until it is canceled. */
 	const work = empty || busy ? null : { id: 300, kind: 'recompute', reason: 'request', object: 'entries_hourly', state: 'running', started_at: iso(Date.now() - 4000), ended_at: null,

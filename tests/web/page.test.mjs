@@ -342,6 +342,27 @@ test('a tile leads to its rows; the table of runs sorts and tells what was chang
 	await page.close();
 });
 
+test('the Gantt has a lane for each view and each kind of run; the same stands in tables', { skip, timeout: 600000 }, async () => {
+	const page = await browser.newPage(), errors = listen(page);
+	await page.goto(mock.url + '/runs');
+	await page.waitForSelector('[data-lane=cut] rect');
+	assert.deepEqual(await page.locator('.gantt .head').allTextContents(), ['Views', 'Runs by kind']);
+	const names = await page.locator('[data-lane]').evaluateAll((l) => l.map((e) => e.dataset.lane));
+	assert.deepEqual(names, ['co2_now', 'entries_hourly', 'entries_now', 'occupancy_hourly', 'people_now', 'readings_hourly', 'rooms_total', 'cut', 'compact'].filter((n) => names.includes(n)));
+	assert.ok(['people_now', 'co2_now', 'entries_hourly', 'cut', 'compact'].every((n) => names.includes(n)), String(names));
+	await page.locator('[data-lane=people_now] rect').first().hover();
+	await page.getByText(/folded in 1 ms, 1 file written in 80 ms/).waitFor();
+	await page.getByRole('button', { name: 'hour', exact: true }).click();
+	await page.getByRole('img', { name: /^[1-4] runs in the last hour, 0 failed/ }).waitFor();
+	await page.getByRole('button', { name: '48 hours', exact: true }).click();
+	await page.getByText('What batch did for each view, as a table').click();
+	await page.getByRole('row', { name: /^people_now \d+ / }).waitFor();
+	await page.getByRole('button', { name: /what run \d+ made of views/ }).first().click();
+	await page.getByRole('group', { name: /^What run \d+ made, table/ }).getByRole('row', { name: /people_now/ }).waitFor();
+	assert.deepEqual(errors, []);
+	await page.close();
+});
+
 test('48 hours of a run a minute are all there, so is the one that failed first; the next look asks for little', { skip, timeout: 600000 }, async () => {
 	const own = await start({ busy: true }), page = await browser.newPage(), errors = listen(page);
 	await page.goto(own.url + '/runs');

@@ -9,67 +9,31 @@ import { zoneName } from '../lib/prefs.js';
 import { PageHead, ProblemBox, Segments, Skeleton, announce } from '../ui/parts.js';
 import { Grid, Mark, useLoad } from '../ui/more.js';
 import { Icon } from '../ui/icons.js';
-import { SPAN, collect, fires, lanes } from '../lib/gantt.js';
+import { Gantt } from '../ui/gantt.js';
+import { SPAN, collect, fires, partsOf } from '../lib/gantt.js';
 
 const marks = /** @type {Record<string, [string, string]>} */ ({ done: ['ok', 'done'],
 	running: ['late', 'running'], failed: ['failing', 'failed'] });
-const fills = /** @type {Record<string, string>} */ ({ done: 'var(--cat-1)',
-	running: 'var(--late)', failed: 'var(--failing)' });
 
-/** @param {{runs: any[], cut: boolean, schedule: string}} p   cut: there were more */
-function Gantt({ runs, cut, schedule }) {
-	const ref = useRef(/** @type {any} */ (null));
-	const [width, setWidth] = useState(0);
-	const [tip, setTip] = useState(/** @type {any} */ (null));
-	const tz = zoneName();
-	useEffect(() => {
-		setWidth(ref.current.clientWidth);
-		const seen = new ResizeObserver(() => setWidth(ref.current?.clientWidth || 0));
-		seen.observe(ref.current);
-		return () => seen.disconnect();
-	}, []);
-	const minute = Math.floor(now.value / 60000);
-	const g = useMemo(() => lanes(runs, (minute + 1) * 60000), [runs, minute]);
-	const left = width < 500 ? 74 : 160, most = width < 500 ? 10 : 24, lane = 26;
-	const height = Math.max(1, g.lanes.length) * lane + 26;
-	const x = (/** @type {number} */ t) => left + (t - g.from) / (g.to - g.from) * (width - left - 6);
-	const hours = width < 500 ? 12 : width < 900 ? 6 : 4;
-	const ticks = [];
-	for (let t = Math.ceil(g.from / (hours * 3600e3)) * hours * 3600e3; t < g.to; t += hours * 3600e3)
-		ticks.push(t);
-	/* Thousands of marks, drawn only when they change. */
-	const drawn = useMemo(() => html`${ticks.map((t) => html`<g key=${t}><line class="grid" x1=${x(t)} x2=${x(t)} y1="0" y2=${height - 20} />
-			<text x=${x(t)} y=${height - 5} text-anchor="middle">${time(t, tz, 'hour') === '00' ?
-				time(t, tz, 'day') : time(t, tz, 'time')}</text></g>`)}
-		${g.lanes.map((l, i) => html`<g key=${l.name}>
-			<text x=${left - 10} y=${i * lane + 17} text-anchor="end">${l.name.length > most ? `${l.name.slice(0, most - 1)}…` : l.name}</text>
-			${l.runs.map((r) => html`<rect key=${r.id} x=${x(r.begin)} y=${i * lane + 5} height="16" rx="2"
-				width=${Math.max(2, x(r.end) - x(r.begin))} style=${{ fill: fills[r.state] || fills.done }}
-				onPointerEnter=${() => setTip({ r, x: x(r.begin), y: i * lane + 26 })} />`)}
-			${l.runs.filter((r) => r.changed > 0).map((r) => html`<text key=${`c${r.id}`} class="corrected" x=${x(r.begin) + 1} y=${i * lane + 6}
-				text-anchor="middle">▲</text>`)}</g>`)}`, [g, width, tz]);
-	const failed = g.lanes.flatMap((l) => l.runs).filter((r) => r.state === 'failed').length;
-	return html`<section class="card"><header><h2>Last 48 hours</h2></header><div class="body">
-		<div class="chart" ref=${ref} style=${{ height: `${height}px` }} role="img"
-			aria-label=${`${g.count} runs in the last 48 hours, ${failed} failed. The table below lists them.`}>
-		${width > 0 && html`<svg class="gantt" width=${width} height=${height}
-				onPointerLeave=${() => setTip(null)}>${drawn}</svg>`}
-		${tip && html`<div class="tip" style=${{ top: `${tip.y}px`, left: `${Math.max(0, Math.min(tip.x, width - 230))}px` }}>
-			<div class="head"><span>${time(tip.r.begin, tz, 'stamp')}</span><span>${tip.r.state}</span></div>
-			<div>${tip.r.kind} ${tip.r.object || ''}: ${number(tip.r.rows)} rows in ${seconds(tip.r.seconds)}${
-				tip.r.changed > 0 ? `, ${number(tip.r.changed)} changed` : ''}</div></div>`}
-		</div>${g.lanes.some((l) => l.runs.some((r) => r.changed > 0)) && html`<p class="small secondary"><span class="mark" aria-hidden="true">▲</span> changed numbers that had been published; the table says which.</p>`}
-		${cut && html`<p class="small secondary">The newest ${number(runs.length)} runs, since ${time(parseTime(runs[runs.length - 1].started_at), tz, 'stamp')}; “Older runs” below the table leads to those before.</p>`}
-		${g.hidden > 0 && html`<p class="small secondary">${number(g.hidden)} kinds with fewer runs, none failed, stand only in the table.</p>`}
-		${schedule && html`<p class="small secondary">${schedule}</p>`}</div></section>`;
+/** What a run made of each view. @param {{run: any}} p */
+function Made({ run }) {
+	const parts = partsOf(run);
+	return parts.length > 0 && html`<${Grid} label=${`What run ${run.id} made`} rows=${parts} id=${(/** @type {any} */ x) => x.view} columns=${[
+		{ name: 'View', value: (/** @type {any} */ x) => x.view },
+		{ name: 'Rows folded', value: (/** @type {any} */ x) => x.rows, num: true, cell: (/** @type {any} */ x) => number(x.rows) },
+		{ name: 'Folding', value: (/** @type {any} */ x) => x.fold, num: true, cell: (/** @type {any} */ x) => seconds(x.fold) },
+		{ name: 'Groups written', value: (/** @type {any} */ x) => x.groups, num: true, cell: (/** @type {any} */ x) => number(x.groups) },
+		{ name: 'Files', value: (/** @type {any} */ x) => x.files, num: true, cell: (/** @type {any} */ x) => number(x.files) },
+		{ name: 'Writing', value: (/** @type {any} */ x) => x.seconds, num: true, cell: (/** @type {any} */ x) => seconds(x.seconds) },
+		{ name: 'Rows changed', value: (/** @type {any} */ x) => x.changed, num: true, cell: (/** @type {any} */ x) => number(x.changed) }]} />`;
 }
 
-/** What a run changed, of every view: the catalog keeps some of the numbers.
+/** What a run made and changed, of every view: the catalog keeps some of the numbers.
  * @param {{run: any, close: () => void}} p */
 function Changes({ run, close }) {
 	const tz = zoneName();
 	const { data, error, again } = useLoad(async () => {
-		const { views } = await api('/api/v1/views');
+		const { views } = run.changed > 0 ? await api('/api/v1/views') : { views: [] };
 		const of = run.object ? views.filter((/** @type {any} */ v) => v.name === run.object) : views;
 		const lists = await Promise.all(of.map((/** @type {any} */ v) => load(v.name).then((l) => l.filter((c) => c.run === run.id)
 			.map((c) => ({ ...c, view: v.name, info: v })))));
@@ -78,9 +42,12 @@ function Changes({ run, close }) {
 	const type = (/** @type {any} */ c, /** @type {string} */ n) => c.info.columns.find((/** @type {any} */ x) => x.name === n)?.type || '';
 	const words = (/** @type {any} */ c) => Object.entries(c.key).map(([n, v]) => `${n} ${shown(v, type(c, n), tz)}`).join(', ') || 'the one row';
 	const val = (/** @type {any} */ c, /** @type {any} */ v) => v === null ? html`<span class="muted">null</span>` : shown(v, type(c, c.column), tz);
-	return html`<section class="stack" aria-label=${`What run ${run.id} changed`}><div class="rowline"><h2>What run ${run.id} changed</h2>
+	const box = useRef(/** @type {any} */ (null));
+	useEffect(() => box.current.focus(), []);
+	return html`<section class="stack" aria-label=${`Run ${run.id}`}><div class="rowline"><h2 ref=${box} tabindex="-1">What run ${run.id} made${run.changed > 0 && ' and changed'}</h2>
 			<button class="btn tiny" onClick=${close}>Close</button></div>
-		${error ? html`<${ProblemBox} error=${error} retry=${again} />` : data === null ? html`<${Skeleton} height=${120} />` :
+		<${Made} run=${run} />
+		${!(run.changed > 0) ? '' : error ? html`<${ProblemBox} error=${error} retry=${again} />` : data === null ? html`<${Skeleton} height=${120} />` :
 		data.length === 0 ? html`<p class="secondary">The numbers are kept no longer (corrections_max, corrections_keep); ${number(run.changed)} rows were changed.</p>` :
 		html`<p class="secondary small">${number(run.changed)} rows that had been published; ${data.length === 1 ? 'this number is' : `these ${number(data.length)} numbers are`} kept.</p>
 			<${Grid} label=${`Numbers that run ${run.id} changed`} rows=${data} id=${(/** @type {any} */ c) => `${c.view}${c.column}${JSON.stringify(c.key)}`} columns=${[
@@ -115,6 +82,8 @@ function Table({ runs, show }) {
 		{ name: 'Rows', value: (r) => r.rows, num: true, cell: (r) => number(r.rows) },
 		{ name: 'Changed', value: (r) => r.changed, num: true, cell: (r) => r.changed > 0 ?
 			html`<button class="btn tiny" aria-label=${`▲ ${number(r.changed)}: what run ${r.id} changed`} onClick=${() => show(r)}><span><span class="mark">▲</span> ${number(r.changed)}</span></button>` : number(r.changed) },
+		{ name: 'Views', value: (r) => r.views?.length || 0, num: true, cell: (r) => r.views?.length > 0 ?
+			html`<button class="btn tiny" aria-label=${`${r.views.length}: what run ${r.id} made of views`} onClick=${() => show(r)}>${r.views.length}</button>` : '–' },
 		{ name: 'Files', value: (r) => r.files, num: true, cell: (r) => number(r.files) },
 		{ name: 'Positions', value: (r) => (r.lsn_from ?? null) === null ? '' : `${r.lsn_from}–${r.lsn_to}`, class: 'mono muted small' },
 		{ name: 'Detail', value: (r) => r.detail || '', class: 'wrap' }]);
@@ -186,7 +155,7 @@ function Backfill({ again }) {
 }
 
 const page = (/** @type {number|null} */ before, /** @type {number} */ limit) =>
-	api(`/api/v1/runs?limit=${limit}${before === null ? '' : `&before=${before}`}`);
+	api(`/api/v1/runs?views=true&limit=${limit}${before === null ? '' : `&before=${before}`}`);
 
 function Runs() {
 	const batch = status.value?.batch_lsn;
@@ -200,6 +169,8 @@ function Runs() {
 	const [most, setMost] = useState(100);
 	const [older, setOlder] = useState(/** @type {any} */ ({ runs: [], next: undefined }));
 	const [only, setOnly] = useState('');
+	const { data: named } = useLoad(() => api('/api/v1/views'), []);
+	const views = useMemo(() => new Set((named?.views || []).map((/** @type {any} */ v) => v.name)), [named]);
 	const [changes, setChanges] = useState(/** @type {any} */ (null));
 	const every = useLoad(() => api('/api/v1/settings').then((d) => d.settings.find((/** @type {any} */ x) => x.name === 'cut_interval')?.value || ''), []).data || '';
 	const cut = async () => {
@@ -233,6 +204,7 @@ function Runs() {
 		}
 	};
 	const s = status.value;
+	const schedule = scheduleOf(every, s, zoneName());
 	const working = data?.runs.some((/** @type {any} */ r) => r.rows_total !== undefined && !r.paused);
 	useEffect(() => {
 		if (!working)
@@ -250,7 +222,7 @@ function Runs() {
 		data.runs.length === 0 ? html`<section class="card state"><h2>No runs yet</h2>
 			<p class="secondary">A batch run moves events from the log to the lake and makes the views final. It starts by itself; “Cut now” starts one at once.</p></section>` :
 		html`<${UnderWay} runs=${data.runs} again=${again} fail=${(/** @type {any} */ e) => setAnswer({ error: e })} />
-			<${Gantt} runs=${data.runs} cut=${data.cut} schedule=${scheduleOf(every, s, zoneName())} /><${Backfill} again=${again} />
+			<${Gantt} runs=${data.runs} cut=${data.cut} views=${views} />${schedule && html`<p class="small secondary">${schedule}</p>`}<${Backfill} again=${again} />
 			${changes && html`<${Changes} key=${changes.id} run=${changes} close=${() => setChanges(null)} />`}
 			${failures.length > 0 && html`<${Segments} label="Runs shown" value=${only} onChange=${setOnly} options=${[['', 'All runs'], ['failed', `Failed: ${number(failures.length)}`]]} />`}
 			<${Table} runs=${(only ? failures : runs).slice(0, most)} show=${setChanges} />
