@@ -18,7 +18,8 @@ enum tn_app_exit {
 /* Every limit of the program: ALTER SYSTEM SET name = 'value'. Kept as text
  * for showing and as a number for use (bytes, rows, microseconds). */
 enum tn_app_setting {
-	TN_SET_HTTP_LISTEN, TN_SET_INSTANCE, TN_SET_CUT_INTERVAL,
+	TN_SET_HTTP_LISTEN, TN_SET_INSTANCE, TN_SET_TIME_ZONE,
+	TN_SET_CUT_INTERVAL,
 	TN_SET_CUT_ROWS, TN_SET_YOUNG_FILES,
 	TN_SET_COMPACT_BYTES, TN_SET_COMPACT_RATE, TN_SET_COMPACT_BUSY,
 	TN_SET_SNAPSHOT_KEEP,
@@ -55,16 +56,22 @@ enum tn_app_setting {
 	TN_SET_COLD_RETRY, TN_SET_FILE_RETRY, TN_SET_FILE_RETRY_MAX,
 	TN_SET_COUNT
 };
+#define TN_APP_SETTING_TEXT 1024
 struct tn_app_settings {
-	char text[TN_SET_COUNT][1024];
+	char text[TN_SET_COUNT][TN_APP_SETTING_TEXT];
 	int64_t number[TN_SET_COUNT];
 };
 void tn_app_settings_init(struct tn_app_settings *s);
 /* TN_EINVAL with file, line and the range. */
 TN_MUST_USE enum tn_status tn_app_settings_apply(struct tn_app_settings *s,
     const struct tn_sql_pipeline *p, struct tn_diag *d);
+/* A value of one setting as a number. TN_EINVAL with what is wrong. */
+TN_MUST_USE enum tn_status tn_app_setting_parse(enum tn_app_setting i,
+    const char *text, int64_t *v, struct tn_diag *d);
 const char *tn_app_setting_name(enum tn_app_setting i);
 const char *tn_app_setting_doc(enum tn_app_setting i);
+/* Whether it can change while the program runs; see tune.c. */
+bool tn_app_is_tunable(enum tn_app_setting i);
 /* Of lake_tables, a set of enum tn_lake_format; -1: not understood. */
 int tn_app_table_formats(const char *text);
 const char *tn_app_setting_default(enum tn_app_setting i);

@@ -8,7 +8,7 @@
  * Handlers do not wait: a call that cancels another one must get through. What
  * can go wrong: CALLS_MAX calls wait already, or the program stops; then the
  * call is refused and nothing was done. */
-#include "app/call_int.h"
+#include "app/tune_int.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -325,7 +325,8 @@ tn_app_call_run(void *app, const struct tn_serving_sql_request *q,
 	p->text.p = (const uint8_t *)tn_arena_strndup(arena,
 	    (const char *)q->text.p, q->text.n);
 	p->job.run = tn_sql_is_copy(p->text) ? tn_app_copy :
-	    tn_sql_is_delete(p->text) ? tn_app_erase : run_call;
+	    tn_sql_is_delete(p->text) ? tn_app_erase :
+	    tn_sql_is_alter(p->text) ? tn_app_alter : run_call;
 	if (tn_net_actor_post(a->calls, &p->job) != TN_OK)
 		tn_app_proc_fail(p, TN_EFULL, "overloaded",
 		    "ask again in a second", "too many calls wait already");

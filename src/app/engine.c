@@ -99,7 +99,8 @@ static void
 grown(void *arg, uint64_t rows)
 {
 	struct app *a = arg;
-	uint64_t enough = (uint64_t)a->set.number[TN_SET_CUT_ROWS];
+	uint64_t enough = (uint64_t)__atomic_load_n(
+	    &a->set.number[TN_SET_CUT_ROWS], __ATOMIC_RELAXED);
 
 	/* Early, where a cut would go along; else it would be many small ones. */
 	if (is_loading(a) && a->batch != NULL &&
@@ -341,6 +342,8 @@ open_stores(struct app *a, struct tn_diag *d)
 	if (st == TN_OK)
 		st = tn_catalog_runs_mend(a->catalog, tn_os_wall_us());
 	if (st == TN_OK)
+		st = tn_app_tune_load(a);
+	if (st == TN_OK)
 		st = tn_lake_open(&a->lake, lake, d);
 	if (st == TN_OK)
 		st = sweep_lake(a, d);
@@ -537,5 +540,6 @@ tn_app_engine_close(struct app *a)
 	tn_log_close(a->log);
 	tn_lake_close(a->lake);
 	tn_catalog_close(a->catalog);
+	tn_app_tune_close(a);
 	tn_os_close(a->lock);
 }

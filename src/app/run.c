@@ -1,6 +1,6 @@
 /* tarn run: the engine (engine.c), the door, the loop, and the words a person
  * sees at start and stop. */
-#include "app/call_int.h"
+#include "app/tune_int.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -10,12 +10,6 @@
 
 #define DRAIN_MS 10000
 #define COMPACT_MS 50            /* Between steps of compaction. */
-
-static void
-cut_time(void *arg)
-{
-	tn_app_engine_cut(arg, "timer");
-}
 
 static void
 compact_time(void *arg)
@@ -92,9 +86,13 @@ open_door(struct app *a, const struct tn_app_args *args, struct tn_diag *d)
 	    .header_ms = (uint32_t)(n[TN_SET_HEADER_TIMEOUT] / 1000),
 	    .body_idle_ms = (uint32_t)(n[TN_SET_BODY_TIMEOUT] / 1000),
 	    .sql_bytes_max = (size_t)n[TN_SET_SQL_BYTES],
-	    .instance = a->set.text[TN_SET_INSTANCE] };
+	    .instance = a->set.text[TN_SET_INSTANCE],
+	    .time_zone = a->set.text[TN_SET_TIME_ZONE] };
 	enum tn_status st = tn_governance_access_new(&a->access, a->catalog);
 
+	tn_os_zone(a->zone);
+	if (o.time_zone[0] == '\0')
+		o.time_zone = a->zone;
 	if (st == TN_OK)
 		st = read_password(a, d);
 	o.access = a->access;
@@ -109,6 +107,7 @@ open_door(struct app *a, const struct tn_app_args *args, struct tn_diag *d)
 	o.mqtt = (struct tn_http_mqtt){ tn_app_mqtt_json, tn_app_mqtt_adopt,
 	    a };
 	o.inbox = (struct tn_http_inbox){ tn_app_inbox_json, a };
+	o.schedule = (struct tn_http_schedule){ tn_app_schedule_json, a };
 	o.definitions = (struct tn_http_definitions){ tn_app_definitions_run,
 	    a };
 	if (st == TN_OK)
@@ -280,15 +279,12 @@ show_progress(void *arg, const char *json)
 static void
 serve(struct app *a, const struct tn_app_args *args, bool demo)
 {
-	int64_t interval_ms = a->set.number[TN_SET_CUT_INTERVAL] / 1000;
 	char token[64];
 
-	a->cut_timer = tn_net_timer_new(a->loop, cut_time, a);
 	a->compact_timer = tn_net_timer_new(a->loop, compact_time, a);
 	tn_net_timer_start(a->compact_timer, COMPACT_MS, COMPACT_MS);
 	a->drain_timer = tn_net_timer_new(a->loop, look_idle, a);
-	tn_net_timer_start(a->cut_timer, (uint64_t)interval_ms,
-	    (uint64_t)interval_ms);
+	tn_app_cuts_open(a);
 	tn_net_loop_on_signal(a->loop, SIGINT, signalled, a);
 	tn_net_loop_on_signal(a->loop, SIGTERM, signalled, a);
 	tn_net_loop_on_signal(a->loop, SIGHUP, signalled, a);

@@ -23,7 +23,14 @@ struct app {
 	int64_t begun_us;
 	struct tn_sql_pipeline *pipeline;   /* Until the model has it. */
 	struct tn_app_settings set;
+	/* As the configuration says; when ALTER SYSTEM said another value, 0: it
+	 * did not (texts and these under the lock). See tune.c. */
+	struct tn_app_settings *configured;
+	int64_t set_us[TN_SET_COUNT];
+	struct tn_net_lock *tuning;
+	int64_t cut_next_us;             /* Monotonic, atomic; 0: never. */
 	struct tn_http_setting shown[TN_SET_COUNT];
+	char zone[TN_OS_ZONE_BYTES];     /* Of the site. */
 	struct tn_buf bridge_shown;      /* mqtt_bridge without passwords. */
 	struct tn_os_file *lock;
 	struct tn_catalog *catalog;
@@ -131,6 +138,14 @@ void tn_app_ahead_text(const struct app *a, const struct tn_sql_pipeline *p,
 /* Whether ${now} has the definitions and settings of ${p}. */
 bool tn_app_is_same(const struct tn_sql_pipeline *p,
     const struct tn_sql_pipeline *now);
+
+/* ---- tune.c ------------------------------------------------------------ */
+
+/* Values that ALTER SYSTEM set, when the catalog is open. */
+TN_MUST_USE enum tn_status tn_app_tune_load(struct app *a);
+void tn_app_tune_close(struct app *a);
+/* The timer of cuts. Loop thread. */
+void tn_app_cuts_open(struct app *a);
 
 /* ---- memory.c -------------------------------------------------------- */
 

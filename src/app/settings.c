@@ -9,6 +9,7 @@
 #include "lake/lake.h"
 #include "mqtt/mqtt.h"
 #include "objects/objects.h"
+#include "os/os.h"
 #include "record/record.h"
 
 enum kind { TEXT, COUNT, BYTES, TIME };
@@ -30,6 +31,9 @@ static const struct def defs[TN_SET_COUNT] = {
 	    "address and port of the HTTP door" },
 	[TN_SET_INSTANCE] = { "instance_name", TEXT, "", 0, 0,
 	    "name shown on the dashboard" },
+	[TN_SET_TIME_ZONE] = { "time_zone", TEXT, "", 0, 0,
+	    "zone of the site, as Europe/Berlin, in which the dashboard can "
+	    "show times; '': the machine's. Buckets are cut in UTC" },
 	[TN_SET_CUT_INTERVAL] = { "cut_interval", TIME, "60 s", S,
 	    86400 * S, "time between cuts (log to lake)" },
 	[TN_SET_CUT_ROWS] = { "cut_rows", COUNT, "1000000", 1000, 100000000,
@@ -371,6 +375,10 @@ check_text(int i, const char *text, struct tn_diag *d)
 	if (i == TN_SET_LAKE_TABLES && tn_app_table_formats(text) < 0)
 		return tn_diag_set(d, TN_EINVAL, "bad_setting", "lake_tables "
 		    "is 'iceberg', 'delta', 'iceberg,delta' or 'none'");
+	if (i == TN_SET_TIME_ZONE && text[0] != '\0' && !tn_os_is_zone(text))
+		return tn_diag_set(d, TN_EINVAL, "bad_setting", "\"%.60s\" "
+		    "is no time zone: time_zone is a name as Europe/Berlin",
+		    text);
 	if (i == TN_SET_LAKE_URL && text[0] != '\0' &&
 	    strncmp(text, "http://", 7) != 0 &&
 	    strncmp(text, "https://", 8) != 0)
@@ -387,30 +395,42 @@ check_text(int i, const char *text, struct tn_diag *d)
 	return TN_OK;
 }
 
-static enum tn_status
-set_one(struct tn_app_settings *s, int i, const struct tn_sql_setting *x,
+enum tn_status
+tn_app_setting_parse(enum tn_app_setting i, const char *text, int64_t *v,
     struct tn_diag *d)
 {
 	const struct def *f = &defs[i];
 	char lo[48], hi[48];
-	int64_t v;
 
-	if (strlen(x->value) >= sizeof s->text[i]) {
-		tn_diag_hint(d, "at most %zu bytes", sizeof s->text[i] - 1);
+	if (strlen(text) >= TN_APP_SETTING_TEXT) {
+		tn_diag_hint(d, "at most %d bytes", TN_APP_SETTING_TEXT - 1);
 		return tn_diag_set(d, TN_EINVAL, "bad_setting",
 		    "the value of %s is too long", f->name);
 	}
-	if (check_text(i, x->value, d) != TN_OK)
+	if (check_text((int)i, text, d) != TN_OK)
 		return TN_EINVAL;
-	if (!parse_value(f, x->value, &v)) {
+	if (!parse_value(f, text, v)) {
 		tn_diag_hint(d, "write it like '%s'", f->standard);
 		return tn_diag_set(d, TN_EINVAL, "bad_setting",
-		    "\"%.80s\" is no value for %s", x->value, f->name);
+		    "\"%.80s\" is no value for %s", text, f->name);
 	}
-	if (f->kind != TEXT && (v < f->min || v > f->max))
+	if (f->kind != TEXT && (*v < f->min || *v > f->max))
 		return tn_diag_set(d, TN_EINVAL, "setting_range",
 		    "%s must be between %s and %s", f->name,
 		    number_text(f, f->min, lo), number_text(f, f->max, hi));
+	return TN_OK;
+}
+
+static enum tn_status
+set_one(struct tn_app_settings *s, int i, const struct tn_sql_setting *x,
+    struct tn_diag *d)
+{
+	int64_t v = 0;
+	enum tn_status st = tn_app_setting_parse((enum tn_app_setting)i,
+	    x->value, &v, d);
+
+	if (st != TN_OK)
+		return st;
 	s->number[i] = v;
 	snprintf(s->text[i], sizeof s->text[i], "%s", x->value);
 	return TN_OK;
@@ -460,5 +480,11 @@ tn_app_settings_help(struct tn_buf *out)
 			    number_text(&defs[i], defs[i].max, hi));
 		tn_buf_char(out, '\n');
 	}
+	tn_buf_str(out, "\nWhile it runs these can change: ALTER SYSTEM over "
+	    "tarn sql or POST /api/v1/sql, or the page Runs\n ");
+	for (int i = 0; i < TN_SET_COUNT; i++)
+		if (tn_app_is_tunable((enum tn_app_setting)i))
+			tn_buf_printf(out, " %s", defs[i].name);
+	tn_buf_char(out, '\n');
 	tn_app_memory_help(out);
 }

@@ -429,6 +429,7 @@ run_job(struct tn_net_job *job)
 	}
 	if (r->status == TN_OK)
 		r->status = tn_batch_stopping(j->b, &r->diag);
+	tn_batch_tune_take(j->b);
 	if (r->status == TN_OK)
 		do_job(j->b, j);
 	if (j->recompute == NULL && j->prepare == NULL) {

@@ -163,6 +163,13 @@ TN_MUST_USE enum tn_status tn_batch_post(struct tn_batch_jobs *b,
 /* Post and wait. Not on the loop. */
 TN_MUST_USE enum tn_status tn_batch_run(struct tn_batch_jobs *b,
     const struct tn_batch_request *r, struct tn_batch_report *out);
+/* Settings that may change meanwhile; in force from the next job or tick on. Any
+ * thread. */
+struct tn_batch_tuned {
+	int64_t garbage_us;         /* As of tn_batch_opts; not 0. */
+	int64_t cold_after_us;      /* Likewise. */
+};
+void tn_batch_tune(struct tn_batch_jobs *b, const struct tn_batch_tuned *t);
 /* How many erasures this program has published: who folds rows beside batch
  * tells by it that rows have left meanwhile. Any thread. */
 uint64_t tn_batch_erasures(const struct tn_batch_jobs *b);

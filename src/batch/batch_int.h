@@ -73,6 +73,8 @@ struct tn_batch_jobs {
 	bool erasing;                /* Compaction waits; see erase.c. */
 	bool unforgotten;            /* Erased rows, by what tells of them. */
 	uint64_t erasures;           /* Atomic: published. */
+	struct tn_batch_tuned tuned; /* Atomic members; see tune.c. */
+	uint32_t untaken;            /* Atomic: they are new. */
 };
 
 struct tn_batch_before;
@@ -337,6 +339,10 @@ void tn_batch_tables_renew(struct tn_batch_jobs *b, uint32_t stream);
 void tn_batch_tables_change(struct tn_batch_jobs *b,
     const struct tn_serving_change *c);
 void tn_batch_tables_free(struct tn_batch_jobs *b);
+/* garbage_us is another. */
+void tn_batch_tables_keep(struct tn_batch_jobs *b);
+/* Settings that were left for batch are in force. Batch thread. */
+void tn_batch_tune_take(struct tn_batch_jobs *b);
 /* Snapshots that were followed before this time may go; INT64_MIN: none, the
  * clock leapt. Batch thread. */
 void tn_batch_hold_load(struct tn_batch_jobs *b);

@@ -195,6 +195,14 @@ tn_batch_tables_renew(struct tn_batch_jobs *b, uint32_t stream)
 	follow(b, false, 0);
 }
 
+void
+tn_batch_tables_keep(struct tn_batch_jobs *b)
+{
+	for (uint32_t i = 0; b->tables != NULL && i < b->tables->count; i++)
+		tn_lake_table_keep(b->tables->tables[i].lake,
+		    b->o.garbage_us);
+}
+
 /* ---- at the start ---------------------------------------------------- */
 
 /* The files that a format's newest version names. */

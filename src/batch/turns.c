@@ -159,6 +159,7 @@ run_tick(struct tn_net_job *job)
 	struct tn_batch_jobs *b = ((struct tn_batch_tick *)job)->b;
 	struct tn_batch_compaction *x = b->compaction;
 
+	tn_batch_tune_take(b);
 	tn_batch_preparing_wake(b);
 	tn_batch_pace_refill(&x->pace, b, b->o.compact_rate);
 	SET(x->turn.until_us, tn_os_mono_us() + TURN_US);

@@ -43,6 +43,14 @@ struct tn_http_inbox {
 	void *arg;
 };
 
+/* When what comes next, as JSON for GET /api/v1/schedule, given by app; with a
+ * name, of that setting as if it had ${value}. On the pool. */
+struct tn_http_schedule {
+	enum tn_status (*json)(void *arg, const char *name, const char *value,
+	    struct tn_buf *out, struct tn_diag *d);
+	void *arg;
+};
+
 /* Who runs CALL name(...) of POST /api/v1/sql, given by app. The text is
  * borrowed until return; done is called on the loop, later, once, and the
  * answer is the callee's. Loop thread. */
@@ -99,9 +107,11 @@ struct tn_http_opts {
 	uint32_t body_idle_ms;       /* Between body bytes; 0: 60000 */
 	size_t sql_bytes_max;        /* 0: 65536 */
 	const char *instance;        /* Name shown on the page, or NULL. */
+	const char *time_zone;       /* Of the site, for the page; or NULL. */
 	struct tn_http_mqtt mqtt;    /* json NULL: there is none. */
 	struct tn_http_calls calls;  /* run NULL: there are none. */
 	struct tn_http_inbox inbox;  /* json NULL: there is none. */
+	struct tn_http_schedule schedule;    /* json NULL: there is none. */
 	struct tn_http_definitions definitions;  /* run NULL: none. */
 };
 /* Bind and serve once the loop runs. TN_EINVAL: bad address; TN_ECONFLICT:
@@ -122,6 +132,9 @@ void tn_http_set_closed(struct tn_http *h, int64_t since_us,
 /* Progress of a job of the app (the demo), a JSON object or NULL; it is a
  * member of /api/v1/status. Copied. Any thread. */
 void tn_http_set_progress(struct tn_http *h, const char *json);
+/* The value of a setting is about to change: /metrics tells the old one no more.
+ * NULL is nothing. Loop thread. */
+void tn_http_setting_gone(struct tn_http *h, uint32_t setting);
 /* Take no new connections or requests, answer those under way; *idle turns
  * true when none is left. Loop thread. */
 void tn_http_drain(struct tn_http *h);

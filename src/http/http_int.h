@@ -449,6 +449,7 @@ void tn_http_run_plan(struct request *r);
 void tn_http_run_apply(struct request *r);
 void tn_http_run_mqtt(struct request *r);
 void tn_http_run_inbox(struct request *r);
+void tn_http_run_schedule(struct request *r);
 void tn_http_run_buckets(struct request *r);
 void tn_http_run_objects(struct request *r);
 void tn_http_run_object(struct request *r);

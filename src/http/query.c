@@ -396,7 +396,7 @@ tn_http_run_sql(struct request *r)
 	bool good = sql_request(r, &q);
 	bool call = good && r->h->o.calls.run != NULL &&
 	    (tn_sql_is_call(q.text) || tn_sql_is_copy(q.text) ||
-	    tn_sql_is_delete(q.text));
+	    tn_sql_is_delete(q.text) || tn_sql_is_alter(q.text));
 
 	if (!good || (call && !tn_http_may_admin(r))) {
 		tn_http_ready(r);

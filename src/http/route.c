@@ -176,6 +176,10 @@ const struct tn_http_route tn_http_routes[] = {
 	    tn_http_run_session, "What this caller may do.", NULL },
 	{ TN_HTTP_GET, "/api/v1/settings", TN_NEED_READ, TN_BODY_NONE,
 	    tn_http_run_settings, "All settings and their defaults.", NULL },
+	{ TN_HTTP_GET, "/api/v1/schedule", TN_NEED_READ, TN_BODY_NONE,
+	    tn_http_run_schedule, "What comes when: its setting and the next "
+	    "five times; with name and value as if it were so. ALTER SYSTEM "
+	    "SET (POST /api/v1/sql) changes it.", "name,value" },
 	{ TN_HTTP_GET, "/livez", TN_NEED_FREE, TN_BODY_NONE,
 	    tn_http_run_livez, "200 while the process answers.", NULL },
 	{ TN_HTTP_GET, "/readyz", TN_NEED_FREE, TN_BODY_NONE,

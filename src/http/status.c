@@ -146,6 +146,8 @@ tn_http_status_json(struct tn_http *h, struct tn_buf *out)
 
 	tn_buf_str(out, "\"instance\":");
 	tn_http_put_str(out, h->o.instance);
+	tn_buf_str(out, ",\"time_zone\":");
+	tn_http_put_str(out, h->o.time_zone);
 	tn_buf_printf(out, ",\"version\":\"" TN_VERSION "\",\"uptime_s\":%lld"
 	    ",\"now\":", (long long)((tn_os_mono_us() - h->started_us) /
 	    1000000));
@@ -204,6 +206,53 @@ tn_http_run_inbox(struct request *r)
 		in->json(in->arg, &r->out);
 	tn_http_json(r, 200);
 	tn_http_ready(r);
+}
+
+static void
+schedule_work(struct request *r)
+{
+	const struct tn_http_schedule *s = &r->h->o.schedule;
+	struct tn_diag d = { .line = 0 };
+	enum tn_status st = s->json(s->arg, r->text, r->text2, &r->out, &d);
+
+	if (st == TN_OK)
+		tn_http_json(r, 200);
+	else if (d.message[0] != '\0')
+		tn_http_problem(r, tn_http_code_of(st, &d), &d);
+	else
+		tn_http_catalog_failed(r, st);
+}
+
+void
+tn_http_run_schedule(struct request *r)
+{
+	static const char *const known[] = { "name", "value", NULL };
+	struct tn_slice name = tn_http_param(r, "name");
+	struct tn_slice value = tn_http_param(r, "value");
+
+	if (!tn_http_only_params(r, known)) {
+		tn_http_ready(r);
+		return;
+	}
+	if ((name.p == NULL) != (value.p == NULL)) {
+		tn_http_fail(r, 400, "bad_parameter", NULL,
+		    "name and value belong together");
+		tn_http_ready(r);
+		return;
+	}
+	if (name.p != NULL) {
+		r->text = tn_arena_strndup(tn_http_arena(r),
+		    (const char *)name.p, name.n);
+		r->text2 = tn_arena_strndup(tn_http_arena(r),
+		    (const char *)value.p, value.n);
+	}
+	if (r->h->o.schedule.json == NULL) {
+		tn_buf_str(&r->out, "{\"schedules\":[]}");
+		tn_http_json(r, 200);
+		tn_http_ready(r);
+		return;
+	}
+	tn_http_work(r, schedule_work);
 }
 
 void
@@ -367,17 +416,29 @@ set_streams(struct tn_http *h)
 
 /* "tarn_setting" with the value as a label, since settings are texts. */
 static void
+set_setting(const struct tn_http_setting *s, uint64_t in_force)
+{
+	struct tn_buf b = { 0 };
+
+	tn_counter_label(&b, "name", s->name);
+	tn_counter_label(&b, "value", s->value);
+	gauge("tarn_setting", tn_buf_cstr(&b), in_force,
+	    "Settings in force.");
+	tn_buf_fini(&b);
+}
+
+void
+tn_http_setting_gone(struct tn_http *h, uint32_t setting)
+{
+	if (h != NULL && setting < h->o.setting_count)
+		set_setting(&h->o.settings[setting], 0);
+}
+
+static void
 set_settings(struct tn_http *h)
 {
-	for (uint32_t i = 0; i < h->o.setting_count; i++) {
-		const struct tn_http_setting *s = &h->o.settings[i];
-		struct tn_buf b = { 0 };
-		tn_counter_label(&b, "name", s->name);
-		tn_counter_label(&b, "value", s->value);
-		gauge("tarn_setting", tn_buf_cstr(&b), 1,
-		    "Settings in force.");
-		tn_buf_fini(&b);
-	}
+	for (uint32_t i = 0; i < h->o.setting_count; i++)
+		set_setting(&h->o.settings[i], 1);
 }
 
 static void

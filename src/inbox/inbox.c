@@ -182,6 +182,35 @@ sweep_work(struct tn_inbox *in)
 	tn_free(names);
 }
 
+static void
+look_each(void *arg)
+{
+	struct tn_inbox *in = arg;
+
+	__atomic_store_n(&in->due_us, tn_os_mono_us() + in->o.scan_us,
+	    __ATOMIC_RELAXED);
+	look(in);
+}
+
+void
+tn_inbox_every(struct tn_inbox *in, int64_t us)
+{
+	if (in == NULL || tn_inbox_draining(in))
+		return;
+	in->o.scan_us = us;
+	__atomic_store_n(&in->due_us, tn_os_mono_us() + us,
+	    __ATOMIC_RELAXED);
+	tn_net_timer_start(in->each, (uint64_t)us / 1000,
+	    (uint64_t)us / 1000);
+}
+
+int64_t
+tn_inbox_due(const struct tn_inbox *in)
+{
+	return in == NULL ? 0 : __atomic_load_n(&in->due_us,
+	    __ATOMIC_RELAXED);
+}
+
 enum tn_status
 tn_inbox_new(struct tn_inbox **out, const struct tn_inbox_opts *o,
     struct tn_diag *d)
@@ -203,7 +232,7 @@ tn_inbox_new(struct tn_inbox **out, const struct tn_inbox_opts *o,
 	tn_buf_fini(&work);
 	in->lock = tn_net_lock_new();
 	in->soon = tn_net_timer_new(o->loop, look, in);
-	in->each = tn_net_timer_new(o->loop, look, in);
+	in->each = tn_net_timer_new(o->loop, look_each, in);
 	in->again = tn_net_timer_new(o->loop, tn_inbox_again, in);
 	in->files = tn_counter_get(TN_GAUGE, "tarn_inbox_waiting_files", NULL,
 	    "Files in the drop folder that are not ended.");
@@ -221,6 +250,7 @@ tn_inbox_new(struct tn_inbox **out, const struct tn_inbox_opts *o,
 	}
 	in->actor = tn_net_actor_new("inbox", JOBS_MAX);
 	tn_net_timer_start(in->each, 1, (uint64_t)in->o.scan_us / 1000);
+	in->due_us = tn_os_mono_us();
 	*out = in;
 	return TN_OK;
 }
@@ -233,6 +263,7 @@ tn_inbox_drain(struct tn_inbox *in)
 	__atomic_store_n(&in->draining, 1, __ATOMIC_RELEASE);
 	tn_net_timer_stop(in->soon);
 	tn_net_timer_stop(in->each);
+	__atomic_store_n(&in->due_us, 0, __ATOMIC_RELAXED);
 	tn_inbox_give_up(in);
 }
 

@@ -114,6 +114,10 @@ bool tn_inbox_idle(const struct tn_inbox *in);
  * what it posted is settled (tn_net_loop_settle) before free. */
 void tn_inbox_stop(struct tn_inbox *in);
 void tn_inbox_free(struct tn_inbox *in);
+/* Look by itself each ${us} from now on; NULL is nothing. Loop thread. */
+void tn_inbox_every(struct tn_inbox *in, int64_t us);
+/* When it does so next (monotonic); 0: it does not. Any thread. */
+int64_t tn_inbox_due(const struct tn_inbox *in);
 /* {"folder":..,"files":[..],"recent":[..],..} for GET /api/v1/inbox. */
 void tn_inbox_json(struct tn_inbox *in, struct tn_buf *out);
 

@@ -148,6 +148,7 @@ struct tn_inbox {
 	uint32_t copies;
 	struct tn_net_timer *soon;
 	struct tn_net_timer *each;
+	int64_t due_us;              /* Atomic: of each; 0: it is stopped. */
 	struct tn_net_timer *again;
 	struct tn_net_job scan;
 	bool scanning, rescan;

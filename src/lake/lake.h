@@ -270,6 +270,8 @@ TN_MUST_USE enum tn_status tn_lake_table_commit(struct tn_lake_table *t,
  * columns, names of files) may be wanted no more; the next commit begins its
  * history anew. Readers find no table until then. */
 void tn_lake_table_renew(struct tn_lake_table *t);
+/* keep_us is another from now on. */
+void tn_lake_table_keep(struct tn_lake_table *t, int64_t keep_us);
 void tn_lake_table_free(struct tn_lake_table *t);
 /* Remove the metadata of every table that is not among these, as
  * "silver/badge". At start. */

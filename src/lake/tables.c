@@ -433,6 +433,13 @@ tn_lake_table_commit(struct tn_lake_table *t,
 }
 
 void
+tn_lake_table_keep(struct tn_lake_table *t, int64_t keep_us)
+{
+	tn_assert(keep_us > 0);
+	t->keep_us = keep_us;
+}
+
+void
 tn_lake_table_renew(struct tn_lake_table *t)
 {
 	bool iceberg = t->iceberg != NULL, delta = t->delta != NULL;

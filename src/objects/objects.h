@@ -58,6 +58,8 @@ struct tn_objects_opts {
  * runs; ${o} is copied but data and retention, which live as long. */
 TN_MUST_USE enum tn_status tn_objects_open(struct tn_objects **out,
     const struct tn_objects_opts *o, struct tn_diag *d);
+/* keep_us is another from now on. NULL is nothing. Any thread. */
+void tn_objects_keep(struct tn_objects *o, int64_t keep_us);
 /* After the loop has stopped: end its threads (what they post is run by
  * tn_net_loop_settle), then free. NULL is fine. */
 void tn_objects_stop(struct tn_objects *o);

@@ -172,13 +172,21 @@ gather(void *arg, struct tn_slice key, struct tn_slice value)
 	return true;
 }
 
+void
+tn_objects_keep(struct tn_objects *o, int64_t keep_us)
+{
+	if (o != NULL)
+		__atomic_store_n(&o->opt.keep_us, keep_us, __ATOMIC_RELAXED);
+}
+
 static enum tn_status
 remove_garbage(struct tn_objects *o)
 {
 	struct garbage *g = tn_zalloc(sizeof *g);
 	enum tn_status st;
 
-	g->before_us = tn_os_wall_us() - o->opt.keep_us;
+	g->before_us = tn_os_wall_us() -
+	    __atomic_load_n(&o->opt.keep_us, __ATOMIC_RELAXED);
 	st = tn_log_table_each(o->table, tn_slice_of("g"), gather, g);
 	for (uint32_t i = 0; st == TN_OK && i < g->count; i++)
 		st = tn_objects_remove_content(o, g->sha[i], g->gone_us[i]);

@@ -156,6 +156,12 @@ void tn_os_thread_background(void);
  * process may; UINT64_MAX: any number. */
 uint64_t tn_os_files_max(void);
 
+/* A name of the system's zone files, as "Europe/Berlin"; and the machine's, else
+ * "UTC". */
+#define TN_OS_ZONE_BYTES 64
+bool tn_os_is_zone(const char *name);
+void tn_os_zone(char out[static TN_OS_ZONE_BYTES]);
+
 /* The program anew in this process, with these words: SIGTERM and SIGINT are
  * held back from hold on, which is when the last of it ends; again comes back
  * only when it fails, with TN_ECLOSED when one of them came meanwhile. */

@@ -30,6 +30,12 @@ static const char deletes[] =
     "snapshot for good\n"
     "  DELETE FROM stream WHERE condition      WHERE true: every row\n";
 
+static const char alters[] =
+    "\nALTER SYSTEM (scope admin): settings that change while it runs; kept "
+    "over a restart,\nbefore what the configuration says, until RESET\n"
+    "  ALTER SYSTEM SET cut_interval = '5 min'\n"
+    "  ALTER SYSTEM RESET cut_interval\n";
+
 static const char head[] =
     "Tarn reads PostgreSQL's dialect with PostgreSQL's own parser. What it "
     "does not\ndo is refused with file, line, column and a hint.\n\n"
@@ -232,5 +238,6 @@ tn_sql_help(struct tn_buf *out)
 	tn_sql_calls_help(out, print_row);
 	tn_buf_str(out, copies);
 	tn_buf_str(out, deletes);
+	tn_buf_str(out, alters);
 	tn_buf_str(out, differences);
 }

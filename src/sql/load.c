@@ -172,8 +172,8 @@ read_source(struct loading *l, const struct tn_sql_source *src)
 
 /* ---- settings -------------------------------------------------------- */
 
-static bool
-setting_value(struct tn_sql_bind *b, const struct tn_json *set,
+bool
+tn_sql_setting_value(struct tn_sql_bind *b, const struct tn_json *set,
     const char **value)
 {
 	const struct tn_json *args, *c, *v;
@@ -218,7 +218,7 @@ add_setting(struct loading *l, const struct statement *s)
 	if (set == NULL)
 		set = tn_codec_json_get(s->body, "setstmt");
 	name = tn_sql_str(set, "name");
-	if (!setting_value(&b, set, &out->value))
+	if (!tn_sql_setting_value(&b, set, &out->value))
 		return b.st;
 	for (uint32_t i = 0; i < l->p->setting_count; i++) {
 		if (!tn_slice_is(name, l->settings[i].name))

@@ -506,6 +506,19 @@ TN_MUST_USE enum tn_status tn_sql_delete_parse(
     const struct tn_sql_pipeline *p, struct tn_slice text,
     struct tn_arena *a, const struct tn_sql_delete **out, struct tn_diag *d);
 
+/* ---- ALTER SYSTEM ---------------------------------------------------- */
+
+struct tn_sql_alter {
+	const char *name;
+	const char *value;                   /* NULL: as it was before. */
+};
+/* Does a text begin with the word ALTER? Any thread. */
+bool tn_sql_is_alter(struct tn_slice text);
+/* ALTER SYSTEM SET name = value, or RESET name. Texts live in ${a}. Any thread
+ * but the loop. */
+TN_MUST_USE enum tn_status tn_sql_alter_parse(struct tn_slice text,
+    struct tn_arena *a, struct tn_sql_alter *out, struct tn_diag *d);
+
 /* ---- COPY ------------------------------------------------------------ */
 
 enum tn_sql_copy_format { TN_SQL_COPY_ANY, TN_SQL_COPY_CSV, TN_SQL_COPY_JSON,

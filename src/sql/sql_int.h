@@ -138,6 +138,9 @@ struct tn_sql_bind {
  * NULL. */
 void *tn_sql_fail(struct tn_sql_bind *b, uint32_t at, const char *code,
     const char *hint, const char *fmt, ...) TN_PRINTF(5, 6);
+/* The value of a SET as a text. */
+bool tn_sql_setting_value(struct tn_sql_bind *b, const struct tn_json *set,
+    const char **value);
 /* The body of a text's only statement, which is to be a ${kind} (that people
  * call ${word}); sets b's text and here. NULL: b->st says why. */
 const struct tn_json *tn_sql_statement(struct tn_sql_bind *b,
