@@ -9,7 +9,7 @@ import { bounds, moment, rangeOf, shift } from '../../web/lib/range.js';
 import { band, offset, quantile, usual } from '../../web/lib/band.js';
 import { byRow, marks } from '../../web/lib/corrections.js';
 import { batchValues, split } from '../../web/lib/layers.js';
-import { SPAN, byView, collect, fires, lanes, barMarks, sumOf, toneOf } from '../../web/lib/gantt.js';
+import { SPAN, byView, collect, lanes, barMarks, sumOf, toneOf } from '../../web/lib/gantt.js';
 import { time } from '../../web/lib/format.js';
 
 const T = (h) => `2026-03-01T${String(h).padStart(2, '0')}:00:00Z`;
@@ -216,15 +216,6 @@ test('a table is newest first', () => {
 	const t = tableRows(info(), state([['a', T(1), 9], ['a', T(2), 3]]), 1);
 	assert.equal(t.rows[0].row[2], 3);
 	assert.equal(t.more, 1);
-});
-
-test('when cuts come next follows from the last one and the setting', () => {
-	assert.deepEqual(fires('60 s', 1000, 150000, 2), [181000, 241000]);
-	assert.deepEqual(fires('1 hour', 0, 3600e3, 2), [3600e3, 7200e3]);
-	assert.deepEqual(fires('1 hour', 5000, 4000, 1), [3605000]);
-	for (const every of ['', 'never', '0 s', '5 moons'])
-		assert.deepEqual(fires(every, 0, 1, 5), [], every);
-	assert.deepEqual(fires('60 s', NaN, 1, 5), []);
 });
 
 test('runs of a time are collected whole, then only what may have changed; what is missing is told', async () => {

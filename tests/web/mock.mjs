@@ -295,6 +295,16 @@ export function start({ port = 0, empty = false, busy = false, root = null } = {
 		}
 		if (p === '/api/v1/settings')
 			return json(res, 200, { settings: [['cut_interval', '60 s'], ['snapshot_keep', '1 hour']].map(([name, value]) => ({ name, value, default: value, doc: '' })) });
+		if (p === '/api/v1/schedule') {
+			const value = u.searchParams.get('value'), every = value === '5 min' ? 300e3 : 60e3;
+			asked.push(req.url);
+			if (value !== null && !/^\d+ (s|min|hours?)$/.test(value))
+				return json(res, 400, { type: '/problems/bad_setting', title: 'Bad Request', status: 400, detail: `"${value}" is no value for cut_interval`, hint: "write it like '60 s'" }, 'application/problem+json');
+			const next = Array.from({ length: 5 }, (_, i) => iso(Date.now() + 30e3 + i * every));
+			return json(res, 200, { schedules: value !== null ? [{ name: 'cut_interval', next }] : [{ editable: true, name: 'cut_interval', about: '', configured: '60 s', default: '60 s', set_at: null, source: 'default', value: '60 s', ...(state.set ? { value: state.set, source: 'alter system', set_at: iso(Date.now()) } : {}), next },
+				{ editable: true, name: 'cut_rows', about: '', configured: '1000000', default: '1000000', source: 'default', set_at: null, value: '1000000', next: [] },
+				{ editable: false, name: 'retention', table: 'readings', us: 34560000e6, next: [iso(now + 24 * HOUR), iso(now + 48 * HOUR)] }] });
+		}
 		if (p === '/api/v1/lake')
 			return json(res, 200, lake(u.searchParams.get('table')));
 		if (p === '/api/v1/files')
@@ -348,6 +358,12 @@ export function start({ port = 0, empty = false, busy = false, root = null } = {
 			let body = '';
 			req.on('data', (d) => { body += d; });
 			req.on('end', () => {
+				const set = /ALTER SYSTEM (SET|RESET) cut_interval(?: = '([^']+)')?/.exec(body);
+				if (set) {
+					asked.push(set[0]);
+					state.set = set[2];
+					return json(res, 200, { columns: ['name', 'value', 'detail'], types: [], rows: [['cut_interval', set[2] ?? '60 s', 'cut_interval is set']] });
+				}
 				const call = /CALL (\w+)\(300\)/.exec(body);
 				if (!call || !work)
 					return select();

@@ -363,6 +363,30 @@ test('the Gantt has a lane for each view and each kind of run; the same stands i
 	await page.close();
 });
 
+test('the schedule tells times, refuses what the server refuses, and asks for a change', { skip, timeout: 600000 }, async () => {
+	const own = await start(), page = await browser.newPage(), errors = listen(page);
+	await page.goto(own.url + '/runs');
+	const cut = page.locator('[data-schedule=cut_interval]');
+	await cut.getByRole('button', { name: 'Change Cuts' }).click();
+	await page.getByLabel('Every').fill('5 min');
+	await page.getByText('Then next:').waitFor();
+	await page.keyboard.press('Escape');
+	assert.equal(await page.evaluate(() => document.activeElement?.id), 'change-cut_interval');
+	await page.keyboard.press('Enter');
+	await page.getByLabel('Every').fill('5 min');
+	await page.getByRole('button', { name: 'Save' }).click();
+	await cut.getByText(/set here/).waitFor();
+	await cut.getByRole('button', { name: 'Change Cuts' }).click();
+	await page.getByRole('button', { name: 'Back to 60 s' }).click();
+	await cut.getByText('as it comes').waitFor();
+	await page.getByText('Rows of readings leave').waitFor();
+	assert.deepEqual(own.asked.filter((u) => u.startsWith('ALTER')), ["ALTER SYSTEM SET cut_interval = '5 min'", 'ALTER SYSTEM RESET cut_interval']);
+	/* The refusal that is asked for stands in the console as the browser's own. */
+	assert.deepEqual(errors, []);
+	await page.close();
+	await own.stop();
+});
+
 test('48 hours of a run a minute are all there, so is the one that failed first; the next look asks for little', { skip, timeout: 600000 }, async () => {
 	const own = await start({ busy: true }), page = await browser.newPage(), errors = listen(page);
 	await page.goto(own.url + '/runs');

@@ -118,17 +118,3 @@ export async function collect(get, known, begin, pages = 10) {
 	}
 	return { runs, next, cut: next !== null && parseTime(runs[runs.length - 1].started_at) >= begin };
 }
-
-const units = /** @type {Record<string, number>} */ ({ ms: 1, s: 1e3, min: 60e3, hour: 3600e3, hours: 3600e3, h: 3600e3, day: 864e5, days: 864e5 });
-
-/** When something that comes every so often comes next. @param {string} every
- * as a setting writes it: "60 s", "1 hour" @param {number} last @param {number} now
- * @param {number} count @returns {number[]} none when it is not known */
-export function fires(every, last, now, count) {
-	const m = /^(\d+(?:\.\d+)?) *([a-z]+)$/.exec(every.trim());
-	const step = m ? Number(m[1]) * (units[m[2]] || 0) : 0;
-	if (step < 1000 || Number.isNaN(last))
-		return [];
-	const first = last + Math.max(1, Math.ceil((now - last) / step)) * step;
-	return Array.from({ length: count }, (_, i) => first + i * step);
-}

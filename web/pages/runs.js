@@ -2,7 +2,7 @@
  * hours, computing a view anew, and the table. */
 import { html, useEffect, useMemo, useRef, useState } from '../lib/html.js';
 import { api, post } from '../lib/api.js';
-import { now, status } from '../lib/live.js';
+import { status } from '../lib/live.js';
 import { cell as shown, number, parseTime, seconds, time } from '../lib/format.js';
 import { load } from '../lib/corrections.js';
 import { zoneName } from '../lib/prefs.js';
@@ -10,7 +10,8 @@ import { PageHead, ProblemBox, Segments, Skeleton, announce } from '../ui/parts.
 import { Grid, Mark, useLoad } from '../ui/more.js';
 import { Icon } from '../ui/icons.js';
 import { Gantt } from '../ui/gantt.js';
-import { SPAN, collect, fires, partsOf } from '../lib/gantt.js';
+import { Schedules } from '../ui/schedule.js';
+import { SPAN, collect, partsOf } from '../lib/gantt.js';
 
 const marks = /** @type {Record<string, [string, string]>} */ ({ done: ['ok', 'done'],
 	running: ['late', 'running'], failed: ['failing', 'failed'] });
@@ -56,12 +57,6 @@ function Changes({ run, close }) {
 			{ name: 'Number', value: (/** @type {any} */ c) => c.column },
 			{ name: 'Was', value: (/** @type {any} */ c) => c.old, num: true, cell: (/** @type {any} */ c) => val(c, c.old) },
 			{ name: 'Is', value: (/** @type {any} */ c) => c.new, num: true, cell: (/** @type {any} */ c) => val(c, c.new) }]} />`}</section>`;
-}
-
-/** When cuts come next. @param {string} every the setting @param {any} s status @param {string} tz */
-function scheduleOf(every, s, tz) {
-	const list = fires(every, parseTime(s?.cut_at), now.peek(), 5);
-	return list.length === 0 ? '' : `A cut every ${every} (cut_interval) when there is something new; the next at about ${list.map((t) => time(t, tz, 'clock')).join(', ')}.`;
 }
 
 /** @param {{runs: any[], show: (r: any) => void}} p */
@@ -172,7 +167,6 @@ function Runs() {
 	const { data: named } = useLoad(() => api('/api/v1/views'), []);
 	const views = useMemo(() => new Set((named?.views || []).map((/** @type {any} */ v) => v.name)), [named]);
 	const [changes, setChanges] = useState(/** @type {any} */ (null));
-	const every = useLoad(() => api('/api/v1/settings').then((d) => d.settings.find((/** @type {any} */ x) => x.name === 'cut_interval')?.value || ''), []).data || '';
 	const cut = async () => {
 		setBusy(true);
 		setAnswer(null);
@@ -204,7 +198,6 @@ function Runs() {
 		}
 	};
 	const s = status.value;
-	const schedule = scheduleOf(every, s, zoneName());
 	const working = data?.runs.some((/** @type {any} */ r) => r.rows_total !== undefined && !r.paused);
 	useEffect(() => {
 		if (!working)
@@ -222,7 +215,7 @@ function Runs() {
 		data.runs.length === 0 ? html`<section class="card state"><h2>No runs yet</h2>
 			<p class="secondary">A batch run moves events from the log to the lake and makes the views final. It starts by itself; “Cut now” starts one at once.</p></section>` :
 		html`<${UnderWay} runs=${data.runs} again=${again} fail=${(/** @type {any} */ e) => setAnswer({ error: e })} />
-			<${Gantt} runs=${data.runs} cut=${data.cut} views=${views} />${schedule && html`<p class="small secondary">${schedule}</p>`}<${Backfill} again=${again} />
+			<${Gantt} runs=${data.runs} cut=${data.cut} views=${views} /><${Schedules} version=${`${data.runs[0]?.id} ${s?.cut_at}`} /><${Backfill} again=${again} />
 			${changes && html`<${Changes} key=${changes.id} run=${changes} close=${() => setChanges(null)} />`}
 			${failures.length > 0 && html`<${Segments} label="Runs shown" value=${only} onChange=${setOnly} options=${[['', 'All runs'], ['failed', `Failed: ${number(failures.length)}`]]} />`}
 			<${Table} runs=${(only ? failures : runs).slice(0, most)} show=${setChanges} />
