@@ -118,6 +118,9 @@ struct tn_catalog_cut {
 	uint64_t lsn;
 	int64_t published_us;
 	uint64_t run;            /* That made it; 0: none. */
+	const char *kind;        /* Of that run, as of tn_catalog_run; "": it is */
+	const char *reason;      /* ... not known any more. */
+	const char *object;
 	uint32_t added;          /* Files, against the one before. */
 	uint32_t dropped;
 	uint32_t files;          /* It has. */

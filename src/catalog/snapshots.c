@@ -159,9 +159,11 @@ tn_catalog_cuts(struct tn_catalog *c, uint64_t before, uint32_t limit,
 	struct tn_catalog_cut x;
 	struct tn_buf all = { 0 };
 	enum tn_status st = tn_catalog_prepare(c, &stmt,
-	    "SELECT sequence, lsn, published_us, run, added, dropped, files,"
-	    " rows, bytes FROM cut WHERE sequence < ?"
-	    " ORDER BY sequence DESC LIMIT ?", "ii",
+	    "SELECT sequence, lsn, published_us, run, added, dropped,"
+	    " cut.files, cut.rows, bytes, coalesce(kind, ''),"
+	    " coalesce(reason, ''), coalesce(object, '')"
+	    " FROM cut LEFT JOIN run ON run.id = cut.run"
+	    " WHERE sequence < ? ORDER BY sequence DESC LIMIT ?", "ii",
 	    before == 0 || before > INT64_MAX ? INT64_MAX : (int64_t)before,
 	    (int64_t)limit);
 
@@ -179,6 +181,9 @@ tn_catalog_cuts(struct tn_catalog *c, uint64_t before, uint32_t limit,
 		x.files = (uint32_t)sqlite3_column_int64(stmt, 6);
 		x.rows = (uint64_t)sqlite3_column_int64(stmt, 7);
 		x.bytes = (uint64_t)sqlite3_column_int64(stmt, 8);
+		x.kind = tn_catalog_text(stmt, 9, a);
+		x.reason = tn_catalog_text(stmt, 10, a);
+		x.object = tn_catalog_text(stmt, 11, a);
 		tn_buf_add(&all, &x, sizeof x);
 	}
 	tn_catalog_finish(c, stmt);

@@ -615,6 +615,12 @@ snapshots_work(struct request *r)
 			    (unsigned long long)c[i].run);
 		else
 			tn_buf_str(out, ",\"run\":null");
+		tn_buf_str(out, ",\"kind\":");
+		tn_http_put_str(out, c[i].kind[0] != '\0' ? c[i].kind : NULL);
+		tn_buf_str(out, ",\"reason\":");
+		tn_http_put_str(out, c[i].reason);
+		tn_buf_str(out, ",\"object\":");
+		tn_http_put_str(out, c[i].object);
 		tn_buf_printf(out, ",\"files_added\":%u,"
 		    "\"files_dropped\":%u,\"files\":%u,\"rows\":%llu,"
 		    "\"bytes\":%llu}", (unsigned)c[i].added,

@@ -62,6 +62,19 @@ test('Lake shows its tables, the files of one, which can be had, and snapshots t
   await page.getByRole('link', { name: String(snapshots[0].lsn), exact: true }).first().click();
   await page.waitForURL('**/sql?q=*');
   await page.getByText('6 rows in').waitFor();     // What the first eight events make.
+  /* The same by way of the timeline: chosen by its keys, run in Explore. */
+  assert.deepEqual([snapshots[0].kind, snapshots[0].reason], ['cut', 'request']);
+  await page.goto(t.url + '/lake');
+  await page.getByRole('button', { name: 'Snapshots' }).click();
+  const line = page.getByRole('slider', { name: 'Snapshot' });
+  await line.focus();
+  await page.keyboard.press('End');
+  assert.match(await line.getAttribute('aria-valuetext'), new RegExp(`^Snapshot ${snapshots[0].sequence}, .*, position ${snapshots[0].lsn}, a cut asked for, 8 rows$`));
+  await page.getByLabel('Look back at').selectOption('visits');
+  const query = await page.getByRole('group', { name: 'Query of the past' }).innerText();
+  assert.equal((await t.ok('POST', '/api/v1/sql', query, { 'content-type': 'application/sql' })).rows.length, 6);
+  await page.getByRole('link', { name: 'Show in SQL' }).click();
+  await page.getByText('6 rows in').waitFor();
   await page.goto(t.url + '/lake');
   await page.getByRole('button', { name: 'Verify' }).click();
   await page.getByText('is what the raw bytes say').waitFor();
@@ -301,6 +314,7 @@ test('axe finds nothing where something is asked first, nor in what a run change
     await page.goto(t.url + '/' + see);
     if (see === 'lake') {
       await page.getByRole('button', { name: 'Snapshots', exact: true }).click();
+      await page.getByRole('slider', { name: 'Snapshot' }).press('Home');
       await page.getByRole('button', { name: 'Expire…' }).click();
       await page.getByLabel('Type “expire” to go on').waitFor();
     } else {

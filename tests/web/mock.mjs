@@ -310,8 +310,8 @@ export function start({ port = 0, empty = false, busy = false, root = null } = {
 		if (p === '/api/v1/files')
 			return json(res, 200, { files: fileList(u.searchParams.get('table'), u.searchParams.get('tier')) });
 		if (p === '/api/v1/snapshots')
-			return json(res, 200, { snapshots: Array.from({ length: 7 }, (_, i) => ({ sequence: 7 - i, lsn: 900 - i * 100, published_at: iso(Date.now() - i * 60e3), run: i === 3 ? null : 200 - i,
-				files_added: 17, files_dropped: 8, files: 189 - i * 9, rows: 244164, bytes: 6429828 })) });
+			return json(res, 200, { snapshots: Array.from({ length: 7 }, (_, i) => ({ sequence: 7 - i, lsn: 900 - i * 100, published_at: iso(Date.now() - i * 60e3), run: i === 3 ? null : 200 - i, kind: i === 3 ? null : ['cut', 'compact', 'cut', '', 'recompute', 'cut', 'cut'][i], reason: i === 3 ? '' : 'timer', object: i === 4 ? 'co2_now' : '',
+				files_added: 17, files_dropped: 8, files: 189 - i * 9, rows: 244164 - i * 1000, bytes: 6429828 })) });
 		if (p === '/api/v1/verify')
 			return json(res, 200, { equal: true, differences: 0, text: 'readings: 1000 rows are what bronze says\n' });
 		if (p === '/api/v1/recompute') {

@@ -179,6 +179,20 @@ test('the lake: tiers, a table and its files, snapshots, where it lies, verify',
 	await page.getByRole('button', { name: 'Snapshots' }).click();
 	await page.getByLabel('Look back at').selectOption('co2_hourly');
 	assert.match(decodeURIComponent(await page.locator('tbody a').first().getAttribute('href')), /as_of\('co2_hourly', 900\)/);
+	/* Over time: by arrow keys, by a click, and in the table. */
+	const line = page.getByRole('slider', { name: 'Snapshot' });
+	assert.match(await line.getAttribute('aria-valuetext'), /^Snapshot 7, .*, position 900, a cut by the clock, 244,164 rows$/);
+	await line.focus();
+	await page.keyboard.press('ArrowLeft');
+	assert.match(await line.getAttribute('aria-valuetext'), /^Snapshot 6, .*, position 800, compaction,/);
+	await page.getByRole('group', { name: 'Query of the past' }).getByText("SELECT * FROM as_of('co2_hourly', 800) LIMIT 100").waitFor();
+	await page.keyboard.press('Home');
+	assert.match(await line.getAttribute('aria-valuetext'), /^Snapshot 1, /);
+	await line.click({ position: { x: (await line.boundingBox()).width - 10, y: 40 } });
+	assert.match(await line.getAttribute('aria-valuetext'), /^Snapshot 7, /);
+	await page.getByRole('button', { name: 'Choose snapshot 3' }).click();
+	await page.getByRole('button', { name: 'Roll co2_hourly back to this…' }).waitFor();
+	assert.match(decodeURIComponent(await page.getByRole('link', { name: 'Show in SQL' }).getAttribute('href')), /as_of\('co2_hourly', 500\)/);
 	await page.getByRole('button', { name: 'Verify' }).click();
 	await page.getByText('is what the raw bytes say').waitFor();
 	assert.deepEqual(errors, []);

@@ -6,7 +6,7 @@ import { ago, bytes, cell, interval, number, parseTime, seconds, time } from '..
 import { csv, curl, example } from '../../web/lib/example.js';
 import { find, fit } from '../../web/lib/find.js';
 import { cellOf, explainUrl, plainView, sqlOf } from '../../web/lib/cell.js';
-import { duckQuery, keptFor, lakeFolder, pastQuery, runOf, unmerged } from '../../web/lib/lake.js';
+import { duckQuery, keptFor, lakeFolder, madeBy, nearest, pastQuery, runOf, timeline, unmerged } from '../../web/lib/lake.js';
 import { unpack } from '../../web/lib/unpack.js';
 import { csvOf, markdownOf, sorted } from '../../web/ui/more.js';
 
@@ -162,4 +162,21 @@ test("the lake's folder is what stands before the tier", () => {
 	assert.equal(lakeFolder('file:///x/gold/lake/bronze/t'), '/x/gold/lake');
 	assert.equal(lakeFolder('http://host/lake/silver/badge'), '');
 	assert.equal(lakeFolder(''), '');
+});
+
+test('snapshots over time: a line of rows, a sign for each place that says what changed most, the next one to a click', () => {
+	const s = (sequence, minute, rows, kind, more = {}) => ({ sequence, published_at: `2026-03-01T08:${String(minute).padStart(2, '0')}:00Z`, rows, kind, lsn: sequence * 10, ...more });
+	const list = [s(4, 30, 300, 'rollback', { object: 'v' }), s(3, 20, 200, 'compact'), s(2, 20, 200, 'cut', { reason: 'timer' }), s(1, 0, 100, null)];
+	const t = timeline(list, { left: 0, right: 300, top: 10, bottom: 110 });
+	assert.deepEqual(list.map((x) => t.points.get(x.sequence)), [{ x: 300, y: 10 }, { x: 200, y: 60 }, { x: 200, y: 60 }, { x: 0, y: 110 }]);
+	assert.equal(t.line, 'M0.0 110.0H200.0V60.0H200.0V60.0H300.0V10.0');
+	assert.deepEqual(t.cells.map((c) => [c.x, c.kind]), [[0, 'anew'], [198, 'rows'], [297, 'anew']]);
+	assert.equal(t.most, 300);
+	assert.deepEqual([0, 90, 110, 1000].map((x) => nearest(list, t, x).sequence), [1, 1, 3, 4]);
+	assert.deepEqual(list.map((x) => madeBy(x).words), ['a rollback of v', 'compaction', 'a cut by the clock', 'a run that is not known any more']);
+	const one = timeline([s(1, 0, 5, 'cut')], { left: 0, right: 300, top: 10, bottom: 110 });
+	assert.deepEqual([one.points.get(1), one.ticks.length], [{ x: 300, y: 10 }, 1]);
+	assert.equal(timeline([], { left: 0, right: 300, top: 10, bottom: 110 }).line, '');
+	const many = Array.from({ length: 5000 }, (_, i) => s(5000 - i, 0, i, 'cut')).map((x, i) => ({ ...x, published_at: new Date(1e12 - i * 60e3).toISOString() }));
+	assert.ok(timeline(many, { left: 0, right: 900, top: 0, bottom: 90 }).cells.length <= 101);
 });

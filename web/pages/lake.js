@@ -6,10 +6,11 @@ import { api, post } from '../lib/api.js';
 import { status } from '../lib/live.js';
 import { bytes, number, parseTime, time } from '../lib/format.js';
 import { zoneName } from '../lib/prefs.js';
-import { duckQuery, keptFor, lakeFolder, pastQuery, runOf, unmerged } from '../lib/lake.js';
+import { duckQuery, keptFor, lakeFolder, madeBy, pastQuery, runOf, unmerged } from '../lib/lake.js';
 import { PageHead, ProblemBox, Segments, Skeleton, announce } from '../ui/parts.js';
 import { Code, Grid, useLoad } from '../ui/more.js';
 import { Ask, call, quote } from '../ui/act.js';
+import { Chosen, Timeline } from '../ui/timeline.js';
 import { Icon } from '../ui/icons.js';
 
 const tiers = [['bronze', 'Bronze', 'raw, as it came'], ['silver', 'Silver', 'typed, clean, by day'],
@@ -120,9 +121,9 @@ function Tables({ d, chosen, choose }) {
 		{ name: 'A day', value: grows, num: true, cell: (/** @type {any} */ t) => signed(grows(t)), class: 'secondary' }]} />`;
 }
 
-/** A view or stream as it was at a position or time, in SQL. @param {{names: string[], at: string, set: (name: string) => void}} p */
-function LookBack({ names, at, set }) {
-	const [when, setWhen] = useState('');
+/** A view or stream as it was at a position or time, in SQL.
+ * @param {{names: string[], at: string, set: (name: string) => void, when: string, setWhen: (when: string) => void}} p */
+function LookBack({ names, at, set, when, setWhen }) {
 	const q = pastQuery(at, when);
 	return html`<div class="formline">
 		<div class="field"><label for="past">Look back at</label><select id="past" class="input" value=${at}
@@ -130,7 +131,8 @@ function LookBack({ names, at, set }) {
 		<div class="field"><label for="past-when">As of position or time</label><input id="past-when" class="input" autocomplete="off" spellcheck=${false}
 			placeholder="1234 or 2026-03-01 08:00" value=${when} onInput=${(/** @type {any} */ e) => setWhen(e.target.value)} /></div>
 		<div class="field"><span class="small muted">${q === null && when.trim() !== '' ? 'a number, or a time in UTC like 2026-03-01 08:00' : 'exact, also between snapshots; UTC'}</span>
-			${q === null ? html`<button class="btn" disabled>Show in SQL</button>` : html`<a class="btn" href=${`/sql?q=${encodeURIComponent(q)}`}>Show in SQL</a>`}</div></div>`;
+			${q === null ? html`<button class="btn" disabled>Show in SQL</button>` : html`<a class="btn" href=${`/sql?q=${encodeURIComponent(q)}`}>Show in SQL</a>`}</div></div>
+		${q !== null && html`<${Code} label="Query of the past" text=${q} />`}`;
 }
 
 const ages = [['1 hour', 'an hour'], ['1 day', 'a day'], ['7 days', 'a week'], ['0 s', 'now: all but the newest']];
@@ -139,6 +141,8 @@ const ages = [['1 hour', 'an hour'], ['1 day', 'a day'], ['7 days', 'a week'], [
 function Snapshots({ version, views, streams, keep, ask }) {
 	const tz = zoneName();
 	const [name, setName] = useState('');
+	const [when, setWhen] = useState('');
+	const [picked, setPicked] = useState(/** @type {any} */ (null));
 	const [age, setAge] = useState(ages[0][0]);
 	const [older, setOlder] = useState(/** @type {any} */ ({ list: [], end: false }));
 	const { data, error, again } = useLoad(() => api('/api/v1/snapshots?limit=50'), [version]);
@@ -156,6 +160,12 @@ function Snapshots({ version, views, streams, keep, ask }) {
 		if (d)
 			setOlder({ list: [...older.list, ...d.snapshots], end: d.snapshots.length < 200 });
 	};
+	/* The one that is chosen goes with the others, when it expires. */
+	const chosen = list.find((/** @type {any} */ s) => s.sequence === picked) || null;
+	const choose = (/** @type {any} */ s) => {
+		setPicked(s.sequence);
+		setWhen(String(s.lsn));
+	};
 	const past = (/** @type {any} */ s) => `/sql?q=${encodeURIComponent(`SELECT * FROM as_of(${quote(at)}, ${s.lsn}) LIMIT 100`)}`;
 	const back = (/** @type {any} */ s) => ask({ title: `Roll ${at} back to snapshot ${s.sequence}`, yes: 'Roll back',
 		text: `What ${at} said at ${time(parseTime(s.published_at), tz, 'stamp')} (position ${s.lsn}) is published again, with all events since folded in. No event is lost; “Backfill” on the page Runs makes it anew from silver.`,
@@ -164,9 +174,15 @@ function Snapshots({ version, views, streams, keep, ask }) {
 		text: `Snapshots older than ${age === '0 s' ? 'the newest' : age} go, with the files that only they name. Looking back stays exact for every position; going back to them, and other tools that read them, ends.`,
 		run: () => call(`CALL expire_snapshots(${quote(age)})`) });
 	return html`<p class="secondary">Every batch run is a snapshot of all tables${keep && `, kept for ${keep} after the next one (snapshot_keep)`}. Views and streams can be asked as of any position or time, also between them: <code>?as_of=</code> on a view, <code>as_of('view', time)</code> in SQL.</p>
-		${at && html`<${LookBack} names=${[...views, ...streams]} at=${at} set=${setName} />`}
+		${list.length > 0 && html`<section class="card"><header><h2>Snapshots over time</h2><span class="muted small hide-s">choose one: click, or arrow keys</span></header><div class="body stack">
+			<${Timeline} list=${list} chosen=${chosen || list[0]} choose=${choose} />
+			<${Chosen} s=${chosen || list[0]} before=${list[list.indexOf(chosen || list[0]) + 1]} />
+			${at && html`<${LookBack} names=${[...views, ...streams]} at=${at} set=${setName} when=${when} setWhen=${setWhen} />`}
+			${isView && chosen && chosen !== list[0] && html`<div><button class="btn" onClick=${() => back(chosen)}>Roll ${at} back to this…</button></div>`}</div></section>`}
 		<${Grid} label="Snapshots" rows=${list} id=${(/** @type {any} */ s) => s.sequence} columns=${[
-			{ name: 'Snapshot', value: (/** @type {any} */ s) => s.sequence, num: true, class: 'mono' },
+			{ name: 'Snapshot', value: (/** @type {any} */ s) => s.sequence, num: true, class: 'mono', cell: (/** @type {any} */ s) => html`<button class="btn tiny" aria-pressed=${String(s === chosen)}
+				aria-label=${`Choose snapshot ${s.sequence}`} onClick=${() => choose(s)}>${s.sequence}</button>` },
+			{ name: 'Made by', value: (/** @type {any} */ s) => madeBy(s).words, class: 'secondary small' },
 			{ name: 'Published', value: (/** @type {any} */ s) => s.published_at, cell: (/** @type {any} */ s) => time(parseTime(s.published_at), tz, 'stamp') },
 			{ name: 'Position', value: (/** @type {any} */ s) => s.lsn, num: true, class: 'mono', cell: (/** @type {any} */ s) => at ? html`<a href=${past(s)} title=${`${at} as of this position, in SQL`}>${s.lsn}</a>` : s.lsn },
 			{ name: 'Run', value: (/** @type {any} */ s) => s.run, num: true, class: 'mono muted' },
