@@ -160,6 +160,12 @@ test('the lake: tiers, a table and its files, snapshots, where it lies, verify',
 	await page.getByRole('button', { name: 'readings', exact: true }).nth(1).click();
 	await page.getByRole('heading', { name: 'readings, silver' }).waitFor();
 	await page.getByText('the newest 120 of 140 partitions').waitFor();
+	/* A partition's files alone: by a click on its cell, or by its name. */
+	await page.locator('[aria-label="Partitions by size"] rect').last().click();
+	const files = page.getByRole('group', { name: 'Files of readings, table' });
+	assert.equal(await files.locator('tbody tr').count(), 1);
+	await page.getByLabel('Files of', { exact: true }).selectOption('all partitions');
+	assert.equal(await files.locator('tbody tr').count(), 30);
 	await page.getByText(/free in \/srv\/cold/).waitFor();
 	await page.getByRole('columnheader', { name: 'Cold' }).waitFor();
 	/* Of many files the table's metadata tell which are in force. */
@@ -172,7 +178,7 @@ test('the lake: tiers, a table and its files, snapshots, where it lies, verify',
 	const file = page.getByRole('group', { name: 'Files of readings, table' }).locator('a').first();
 	assert.match(await file.getAttribute('href'), /^\/lake\/silver\/readings\/date=.*\.parquet$/);
 	assert.notEqual(await file.getAttribute('download'), null);
-	for (const tool of ['PyIceberg', 'Spark', 'Delta Lake']) {
+	for (const tool of ['PyIceberg', 'Spark', 'Trino', 'Delta Lake']) {
 		await page.getByRole('button', { name: tool }).click();
 		assert.doesNotMatch(await page.locator('pre.code').last().innerText(), /DATA|TABLE|undefined/);
 	}

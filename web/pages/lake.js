@@ -61,22 +61,26 @@ function Cost({ d }) {
 			d.cold.ready ? `${bytes(d.cold.free)} free in ${d.cold.folder}` : `${d.cold.folder} is not there`}</span></dd></div>`}</dl></div></section>`;
 }
 
-/** Days (or months) by size, a cell each. @param {{list: any[]}} p */
-function Strip({ list }) {
+/** Days (or months) by size, a cell each; a click shows the files of one alone.
+ * @param {{list: any[], only: string|null, choose: (partition: string|null) => void}} p */
+function Strip({ list, only, choose }) {
 	const most = Math.max(1, ...list.map((x) => x.bytes));
 	const shown = list.slice(-120), cell = 14;
+	const ends = [shown[0], shown.at(-1)].map((x) => x?.partition || 'whole');
 	return html`<div class="scroll" tabindex="0" role="group" aria-label="Partitions by size"><svg class="heat" role="img"
-		width=${shown.length * cell} height="34" style=${{ width: `${shown.length * cell}px` }}
+		width=${shown.length * cell} height="34" style=${{ width: `${shown.length * cell}px`, cursor: 'pointer' }}
 		aria-label=${`${list.length} partitions, the largest ${bytes(most)}. The files are listed below.`}>
-		${shown.map((x, i) => html`<rect key=${x.partition} x=${i * cell} y="2" width=${cell - 2} height="28" fill="var(--accent)"
-			fill-opacity=${0.15 + 0.85 * Math.sqrt(x.bytes / most)}><title>${x.partition || 'whole'}: ${bytes(x.bytes)}, ${number(x.rows)} rows, ${
+		${shown.map((x, i) => html`<rect key=${x.partition} x=${i * cell} y="2" width=${cell - 2} height="28" fill="var(--accent)" class=${only === x.partition ? 'picked' : ''}
+			fill-opacity=${0.15 + 0.85 * Math.sqrt(x.bytes / most)} onClick=${() => choose(only === x.partition ? null : x.partition)}><title>${x.partition || 'whole'}: ${bytes(x.bytes)}, ${number(x.rows)} rows, ${
 			number(x.files)} file${x.files === 1 ? '' : 's'}</title></rect>`)}</svg></div>
+		<p class="small muted">${ends[0]}${ends[1] !== ends[0] ? ` – ${ends[1]}` : ''}; the darkest ${bytes(most)}</p>
 		${list.length > shown.length && html`<p class="muted small">the newest ${shown.length} of ${list.length} partitions</p>`}`;
 }
 
 /** @param {{name: string, tier: string, version: any, folder: string}} p */
 function Table({ name, tier, version, folder }) {
 	const tz = zoneName();
+	const [only, setOnly] = useState(/** @type {string|null} */ (null));
 	const { data, error, again } = useLoad(async () => ({
 		lake: await api(`/api/v1/lake?table=${encodeURIComponent(name)}`),
 		files: (await api(`/api/v1/files?table=${encodeURIComponent(name)}&tier=${tier}`)).files,
@@ -87,11 +91,16 @@ function Table({ name, tier, version, folder }) {
 	if (data === null)
 		return html`<${Skeleton} height=${160} />`;
 	const stamp = (/** @type {any} */ t) => t ? time(parseTime(t), tz, 'stamp') : '–';
+	const partitions = data.lake.partitions.filter((/** @type {any} */ x) => x.tier === tier);
+	const files = only === null ? data.files : data.files.filter((/** @type {any} */ f) => f.partition === only);
 	return html`<section class="card"><header><h2>${name}, ${tier}</h2></header><div class="body stack">
-			<${Strip} list=${data.lake.partitions.filter((/** @type {any} */ x) => x.tier === tier)} />
+			<${Strip} list=${partitions} only=${only} choose=${setOnly} />
+			${partitions.length > 1 && html`<div class="field narrow"><label for="only-partition">Files of</label><select id="only-partition" class="input" value=${only ?? '*'}
+				onChange=${(/** @type {any} */ e) => setOnly(e.target.value === '*' ? null : e.target.value)}><option value="*">all partitions</option>${
+				partitions.map((/** @type {any} */ x) => html`<option key=${x.partition} value=${x.partition}>${x.partition || 'whole'}</option>`)}</select></div>`}
 			<p class="small secondary">In DuckDB, on the server's machine. Not by a pattern like **/*.parquet: that also counts files which compaction has replaced and older snapshots still need.</p>
 			<${Code} label="DuckDB query" text=${duckQuery({ folder, tier, name, fields: data.fields, paths: data.files.map((/** @type {any} */ f) => f.path) })} /></div></section>
-		<${Grid} label=${`Files of ${name}`} rows=${data.files.slice(0, 500)} id=${(/** @type {any} */ f) => f.id} columns=${[
+		<${Grid} label=${`Files of ${name}`} rows=${files.slice(0, 500)} id=${(/** @type {any} */ f) => f.id} columns=${[
 			{ name: 'Partition', value: (/** @type {any} */ f) => f.partition || 'whole' },
 			{ name: 'Rows', value: (/** @type {any} */ f) => f.rows, num: true, cell: (/** @type {any} */ f) => number(f.rows) },
 			{ name: 'Size', value: (/** @type {any} */ f) => f.bytes, num: true, cell: (/** @type {any} */ f) => bytes(f.bytes) },
@@ -101,7 +110,8 @@ function Table({ name, tier, version, folder }) {
 			{ name: 'Sorted by', value: (/** @type {any} */ f) => (f.sort_by || []).join(', ') || '–', class: 'mono small' },
 			{ name: 'Snapshot', value: (/** @type {any} */ f) => f.snapshot, num: true, class: 'mono small' },
 			{ name: 'Run', value: (/** @type {any} */ f) => runOf(f.path), num: true, class: 'mono muted small' },
-			{ name: 'File', value: (/** @type {any} */ f) => f.path, cell: (/** @type {any} */ f) => html`<a href=${`/lake/${f.path}`} download=${f.path.split('/').at(-1)}>${f.path.split('/').at(-1)}</a>`, class: 'mono small' }]} />`;
+			{ name: 'File', value: (/** @type {any} */ f) => f.path, cell: (/** @type {any} */ f) => html`<a href=${`/lake/${f.path}`} download=${f.path.split('/').at(-1)}>${f.path.split('/').at(-1)}</a>`, class: 'mono small' }]} />
+		${files.length > 500 && html`<p class="small secondary">The first 500 of ${number(files.length)} files; choose a partition to see others.</p>`}`;
 }
 
 /** @param {{d: any, chosen: string, choose: (key: string) => void}} p */
@@ -205,14 +215,16 @@ function Connect({ place }) {
 	const [tier, name] = (place.table || 'silver/TABLE').split('/');
 	const on = `${place.folder || 'LAKE'}/${tier}/${name}`;
 	const [tool, setTool] = useState('duckdb');
+	const token = status.value?.auth === 'session';
 	const texts = /** @type {Record<string, string>} */ ({
 		duckdb: `INSTALL iceberg; LOAD iceberg;\nATTACH '' AS tarn (TYPE iceberg, ENDPOINT '${here}/iceberg', AUTHORIZATION_TYPE 'none');\nSELECT * FROM tarn.${tier}.${name};\n-- or on this machine, also with Tarn stopped\nSELECT * FROM iceberg_scan('${on}');`,
 		pyiceberg: `from pyiceberg.catalog import load_catalog\ncatalog = load_catalog('tarn', uri='${here}/iceberg', warehouse='disk')  # on the server's machine\ncatalog.load_table('${tier}.${name}').scan().to_arrow()`,
 		spark: `spark.sql.catalog.tarn=org.apache.iceberg.spark.SparkCatalog\nspark.sql.catalog.tarn.type=rest\nspark.sql.catalog.tarn.uri=${here}/iceberg\nspark.sql.catalog.tarn.warehouse=disk\nspark.sql.catalog.tarn.io-impl=org.apache.iceberg.hadoop.HadoopFileIO\n\n-- on the server's machine\nSELECT * FROM tarn.${tier}.${name}`,
+		trino: `# etc/catalog/tarn.properties, Trino 471 or later\nconnector.name=iceberg\niceberg.catalog.type=rest\niceberg.rest-catalog.uri=${here}/iceberg\niceberg.rest-catalog.warehouse=disk${token ? '\niceberg.rest-catalog.security=OAUTH2\niceberg.rest-catalog.oauth2.token=TOKEN' : ''}\niceberg.security=read_only\nfs.native-local.enabled=true\nlocal.location=/\n# Trino reads no files over http: its coordinator and every worker run on the server's machine,\n# or have ${place.folder || 'LAKE'} mounted at the same path.\n\nSELECT * FROM tarn.${tier}.${name}`,
 		delta: `from deltalake import DeltaTable\nDeltaTable('${on}').to_pyarrow_table()`,
 	});
 	return html`<section class="card"><header><h2>Read it with other tools</h2></header><div class="body stack">
-		<${Segments} label="Tool" value=${tool} onChange=${setTool} options=${[['duckdb', 'DuckDB'], ['pyiceberg', 'PyIceberg'], ['spark', 'Spark'], ['delta', 'Delta Lake']]} />
+		<${Segments} label="Tool" value=${tool} onChange=${setTool} options=${[['duckdb', 'DuckDB'], ['pyiceberg', 'PyIceberg'], ['spark', 'Spark'], ['trino', 'Trino'], ['delta', 'Delta Lake']]} />
 		<${Code} label=${`${tool} snippet`} text=${texts[tool]} /></div></section>`;
 }
 
@@ -235,7 +247,7 @@ function Lake() {
 	const [question, setQuestion] = useState(/** @type {any} */ (null));
 	const keep = useLoad(() => setting('snapshot_keep'), []).data || '';
 	const named = (/** @type {string} */ tier) => data.tables.filter((/** @type {any} */ t) => t.tier === tier && t.name).map((/** @type {any} */ t) => t.name);
-	const kept = useLoad(retention, []).data || [];
+	const kept = useLoad(retention, []).data;
 	const verify = async () => {
 		setBusy(true);
 		setAnswer(null);
@@ -259,8 +271,9 @@ function Lake() {
 		${question && html`<${Ask} key=${question.title} q=${question} done=${again} close=${() => setQuestion(null)} />`}
 		${error && data === null ? html`<${ProblemBox} error=${error} retry=${again} />` : data === null ? html`<${Skeleton} height=${320} />` : html`
 			<${Tiers} d=${data} /><${Cost} d=${data} />
-			${kept.length > 0 && html`<section class="card"><header><h2>Kept for</h2><span class="muted small">everything else for ever</span></header>
-				<div class="body"><dl class="facts">${kept.map((/** @type {string[]} */ [what, how]) => html`<div key=${what}><dt>${what}</dt><dd class="small">${how}</dd></div>`)}</dl></div></section>`}
+			${kept && html`<section class="card"><header><h2>Kept for</h2>${kept.length > 0 && html`<span class="muted small">everything else for ever</span>`}</header>
+				<div class="body">${kept.length === 0 ? html`<p class="small secondary">Everything is kept for ever. <code>WITH (retention = '400 days')</code> of a table or a view, or the setting object_retention, says otherwise.</p>` :
+					html`<dl class="facts">${kept.map((/** @type {string[]} */ [what, how]) => html`<div key=${what}><dt>${what}</dt><dd class="small">${how}</dd></div>`)}</dl>`}</div></section>`}
 			<${Segments} label="Show" value=${view} onChange=${setView} options=${[['tables', 'Tables'], ['snapshots', 'Snapshots']]} />
 			${view === 'snapshots' ? html`<${Snapshots} version=${data.sequence} keep=${keep} ask=${(/** @type {any} */ q) => { setQuestion(q); scrollTo(0, 0); }}
 				views=${named('gold')} streams=${named('silver')} />` : data.tables.length === 0 ?
