@@ -33,6 +33,8 @@ struct tn_exec_env {
 	/* Set when memory is out for the texts of a result, which then mean
 	 * nothing. NULL: that ends the process. */
 	bool *no_memory;
+	const _Atomic bool *left;    /* NULL, or: once true, a fold takes no
+	                              * further rows of the call. */
 };
 /* Evaluate over all rows of env->batch. The result has batch->rows rows (a
  * constant is spread) and may point into the batch. Any thread. */
@@ -219,6 +221,8 @@ struct tn_exec_query_opts {
 	uint32_t rows_max;        /* Of the result; 0: no limit of its own. */
 	bool errors_null;         /* What a row fails at is null, as in the
 	                           * fold of a view; else the query fails. */
+	const _Atomic bool *left; /* Borrowed. Once true nobody waits for the
+	                           * rows: a push ends with TN_ECLOSED. */
 };
 struct tn_exec_query *tn_exec_query_new(const struct tn_sql_select *s,
     const struct tn_exec_query_opts *opts);

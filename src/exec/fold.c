@@ -532,6 +532,8 @@ tn_exec_fold_rows(struct tn_exec_fold *f, const struct tn_exec_rows *rows,
 		uint32_t *ids;
 		struct slice slice;
 
+		if (env->left != NULL && *env->left)
+			break;
 		tn_arena_reset(f->scratch);
 		tn_exec_input(&in, at, n < TN_SLICE_ROWS ? n : TN_SLICE_ROWS,
 		    env);

@@ -37,6 +37,7 @@ struct tn_exec_query {
 	struct tn_budget_share held;
 	bool no_memory;          /* For a text of some row. */
 	bool errors_null;
+	const _Atomic bool *left;            /* NULL, or true: stop. */
 };
 
 static uint64_t
@@ -80,6 +81,7 @@ tn_exec_query_new(const struct tn_sql_select *s,
 	if (opts != NULL) {
 		q->now_us = opts->now_us;
 		q->errors_null = opts->errors_null;
+		q->left = opts->left;
 		if (opts->memory_max > 0)
 			q->memory_max = opts->memory_max;
 		if (opts->rows_max > 0)
@@ -284,6 +286,12 @@ plain_slice(struct tn_exec_query *q, struct tn_exec_env *env,
 	return bounded && q->heap.rows >= q->wanted ? TN_END : TN_OK;
 }
 
+static bool
+nobody_waits(const struct tn_exec_query *q)
+{
+	return q->left != NULL && *q->left;
+}
+
 static enum tn_status
 push_plain(struct tn_exec_query *q, const struct tn_exec_rows *rows,
     const struct tn_exec_refs *refs, struct tn_diag *d)
@@ -310,7 +318,7 @@ push_plain(struct tn_exec_query *q, const struct tn_exec_rows *rows,
 		else if (in.batch.rows > 0)
 			st = plain_slice(q, &env, d);
 		if (st == TN_OK)
-			st = check_memory(q, d);
+			st = nobody_waits(q) ? TN_ECLOSED : check_memory(q, d);
 	}
 	tn_arena_reset(q->scratch);
 	return st;
@@ -326,7 +334,7 @@ push_fold(struct tn_exec_query *q, const struct tn_exec_rows *rows,
 		uint32_t n = total - at < CHUNK_ROWS ? total - at :
 		    CHUNK_ROWS;
 		struct tn_exec_env env = { .now_us = q->now_us,
-		    .no_memory = &q->no_memory };
+		    .no_memory = &q->no_memory, .left = q->left };
 		enum tn_status st;
 
 		tn_exec_fold_rows(q->fold, rows, refs, at, at + n, &env);
@@ -334,7 +342,7 @@ push_fold(struct tn_exec_query *q, const struct tn_exec_rows *rows,
 			return no_memory(d);
 		if (env.errors > 0 && !q->errors_null)
 			return row_error(&env, d);
-		st = check_memory(q, d);
+		st = nobody_waits(q) ? TN_ECLOSED : check_memory(q, d);
 		if (st != TN_OK)
 			return st;
 	}

@@ -227,8 +227,10 @@ sweep_waiting(struct conn *k, int64_t now, bool pressed)
 static void
 sweep_body(struct conn *k, int64_t now)
 {
-	const struct request *r = k->request;
+	struct request *r = k->request;
 
+	if (r != NULL && r->suspended && is_gone(k))
+		r->left = true;
 	if (r == NULL || r->ended || r->suspended || r->sent) {
 		k->since_us = now;
 		return;

@@ -111,6 +111,7 @@ struct request {
 	bool sent;
 	bool close;                      /* Close the connection after it. */
 	bool suspended;
+	_Atomic bool left;               /* Nobody waits for the answer. */
 	struct tn_http_head head;
 	uint32_t param_count;
 	int64_t begun_us;

@@ -405,8 +405,10 @@ tn_http_run_sql(struct request *r)
 	tn_http_hold(r);
 	if (call)
 		r->h->o.calls.run(r->h->o.calls.arg, &q, answered, r);
-	else
+	else {
+		q.left = &r->left;
 		tn_serving_sql(r->h->o.serving, &q, answered, r);
+	}
 }
 
 /* ---- rows of streams ------------------------------------------------- */

@@ -289,6 +289,7 @@ completed(void *arg, struct MHD_Connection *c, void **context,
 	r->suspended = false;
 	r->conn = NULL;
 	r->c = NULL;
+	r->left = true;
 	tn_http_release(r);
 }
 

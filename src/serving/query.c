@@ -323,7 +323,7 @@ work_run(struct request *r)
 	struct tn_serving_answer *a = r->answer;
 	bool copy = r->sink.rows != NULL;
 	struct tn_exec_query_opts o = { .now_us = tn_os_wall_us(),
-	    .memory_max = r->s->o.query_bytes,
+	    .memory_max = r->s->o.query_bytes, .left = r->left,
 	    .rows_max = copy ? 0 : r->s->o.rows_max };
 	struct run x = { .r = r, .d = &a->diag, .now_us = o.now_us,
 	    .refs = tn_serving_refs_view(&r->ask.refs), .opts = &o,
@@ -438,6 +438,7 @@ tn_serving_sql(struct tn_serving *s, const struct tn_serving_sql_request *q,
 	r->layer = q->layer;
 	r->limit = s->o.rows_max;
 	r->sink = q->sink;
+	r->left = q->left;
 	r->sql.n = q->text.n;
 	r->sql.p = (const uint8_t *)tn_arena_strndup(r->arena,
 	    (const char *)q->text.p, q->text.n);

@@ -260,6 +260,8 @@ struct tn_serving_sql_request {
 	struct tn_serving_sink sink;     /* rows NULL: answer with rows. */
 	enum tn_serving_format format;
 	enum tn_serving_layer layer;    /* Of views read. */
+	const _Atomic bool *left;       /* NULL, or until done: true once nobody
+	                                 * waits; what is under way then ends. */
 };
 void tn_serving_sql(struct tn_serving *s,
     const struct tn_serving_sql_request *r,

@@ -92,6 +92,7 @@ struct request {
 	struct tn_budget_share held; /* Merged states, file reads. */
 	struct past past;
 	struct tn_serving_sink sink; /* COPY ... TO; else rows is NULL. */
+	const _Atomic bool *left;    /* Of the asker: nobody waits any more. */
 };
 
 #define REQUEST_OF(job_pointer) ((struct request *)((char *)(job_pointer) - \

@@ -427,3 +427,26 @@ test('SIGTERM under load: exit 0, and every acknowledged event is there', { time
   await l.checkAll();
   await t.stop();
 });
+
+// Goal: SELECTs whose askers went away leave the threads of queries to those who wait. Twenty
+// of them would take twenty times as long as one; a stop does not wait for them either.
+test('a query that nobody waits for any more ends', async () => {
+  const t = await new Tarn({ sql: "ALTER SYSTEM SET query_threads = '1';\nCREATE TABLE e (k text, ts timestamptz NOT NULL) WITH (event_time = 'ts');" }).start();
+  await t.post('e', Array.from({ length: 150000 }, (_, i) => `{"k":"k${i}","ts":"2026-03-01T00:00:00Z"}`).join('\n'));
+  await t.cut();
+  const dear = `SELECT k FROM e WHERE ${Array.from({ length: 8 }, (_, i) => `md5(repeat(k, ${100 + i})) = 'x'`).join(' OR ')}`;
+  const one = stopwatch();
+  assert.deepEqual(await t.sql(dear), []);
+  const took = one.stop();
+  const gone = new AbortController();
+  const asked = Array.from({ length: 20 }, () => t.fetch('/api/v1/sql', { method: 'POST', body: dear, headers: { 'content-type': 'application/sql' }, signal: gone.signal }).catch((e) => e.name));
+  // All are there before they leave: what came later is behind them.
+  await until(async () => (await t.ok('GET', '/metrics')).match(/^tarn_http_connections (\d+)$/m)?.[1] >= 20);
+  gone.abort();
+  assert.deepEqual([...new Set(await Promise.all(asked))], ['AbortError']);
+  const rest = stopwatch();
+  assert.equal(Number((await t.sql('SELECT count(*) AS n FROM e'))[0].n), 150000);
+  const waited = rest.stop();
+  assert.ok(waited < 6 * took + 4000, `${waited} ms, where one takes ${took}`);
+  assert.equal((await t.stop()).code, 0);
+});

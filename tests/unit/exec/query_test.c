@@ -375,6 +375,38 @@ test_now(void **state)
 	tn_free(r.text);
 }
 
+/* Goal: a query whose asker has gone ends with the slice that it is at. */
+static void
+test_nobody_waits(void **state)
+{
+	static const char *const sqls[] = { "SELECT count(*) FROM e",
+		"SELECT k, i8 FROM e ORDER BY k, i8" };
+	struct tn_sql_pipeline *p = help_pipeline(HELP_STREAM);
+	uint64_t seed = help_seed();
+	struct tn_batch *b = help_batch(tn_sql_table(p,
+	    tn_slice_of("e"))->schema, &seed, 100000, false);
+
+	(void)state;
+	for (uint32_t i = 0; i < TN_COUNT(sqls); i++) {
+		struct tn_arena *a = tn_arena_new(4096);
+		_Atomic bool left = false;
+		struct tn_exec_query_opts o = { .left = &left };
+		struct tn_exec_query *q = tn_exec_query_new(help_query(p, a,
+		    sqls[i]), &o);
+		struct tn_exec_rows rows = { .batch = b };
+		struct tn_diag d = { .line = 0 };
+
+		assert_int_equal(tn_exec_query_push(q, &rows, NULL, &d), TN_OK);
+		left = true;
+		assert_int_equal(tn_exec_query_push(q, &rows, NULL, &d),
+		    TN_ECLOSED);
+		tn_exec_query_free(q);
+		tn_arena_free(a);
+	}
+	tn_record_batch_unref(b);
+	tn_sql_pipeline_free(p);
+}
+
 int
 main(void)
 {
@@ -389,6 +421,7 @@ main(void)
 		cmocka_unit_test(test_joins),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_now),
+		cmocka_unit_test(test_nobody_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
