@@ -256,7 +256,7 @@ static bool
 parse_bytes(const char *text, int64_t *v)
 {
 	static const struct { const char *unit; int64_t factor; } units[] = {
-		{ "", 1 }, { "B", 1 }, { "kB", KIB }, { "KB", KIB },
+		{ "", 1 }, { "B", 1 }, { "bytes", 1 }, { "kB", KIB }, { "KB", KIB },
 		{ "KiB", KIB }, { "MB", MIB }, { "MiB", MIB }, { "GB", GIB },
 		{ "GiB", GIB },
 	};
@@ -265,10 +265,12 @@ parse_bytes(const char *text, int64_t *v)
 	uint64_t n;
 
 	if (!tn_parse_u64((struct tn_slice){ (const uint8_t *)text, digits },
-	    &n) || n > (uint64_t)INT64_MAX / (uint64_t)GIB)
+	    &n))
 		return false;
 	for (size_t i = 0; i < TN_COUNT(units); i++)
 		if (strcmp(unit, units[i].unit) == 0) {
+			if (n > (uint64_t)(INT64_MAX / units[i].factor))
+				return false;
 			*v = (int64_t)n * units[i].factor;
 			return true;
 		}

@@ -29,6 +29,20 @@ test('help, version, usage errors and their exit codes', async () => {
   assert.match(gone.err, /tarn run/);
 });
 
+// Goal: the limits that help names are taken as they stand there, one beyond them is told so.
+test('every setting takes the limits that help settings prints', async () => {
+  const ranges = [...(await command(['help', 'settings'])).out.matchAll(/^  (\w+) .* \((\d+(?: ms| bytes)?) to (\d+(?: ms| bytes)?)\)$/gm)];
+  assert.ok(ranges.length > 60, `${ranges.length}`);
+  const dir = tempDir('limits');
+  const check = (name, value) => { writeFileSync(join(dir, 'a.sql'), `ALTER SYSTEM SET ${name} = '${value}';`); return command(['check', dir]); };
+  for (const [, name, low, high] of ranges) {
+    for (const v of [low, high]) assert.equal((await check(name, v)).err, '', `${name} = ${v}`);
+    const [digits] = /^\d+/.exec(high), above = high.replace(digits, BigInt(digits) + 1n);
+    assert.match((await check(name, above)).err, /must be between/, `${name} = ${above}`);
+  }
+  assert.match((await check('query_memory', '18446744073709551615 GiB')).err, /no value/);
+});
+
 test('an option that a command does not look at is refused, with what to do', async () => {
   const no = async (args, hint) => {
     const r = await command(args);
