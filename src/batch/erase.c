@@ -408,6 +408,9 @@ say_done(struct erase *e)
 	struct tn_buf more = r->text;
 
 	memset(&r->text, 0, sizeof r->text);
+	if (e->failed > 0)
+		tn_buf_printf(&more, "; %llu rows stay, as the condition fails "
+		    "for them: %s", (unsigned long long)e->failed, e->why);
 	tn_buf_printf(&r->text, "%llu rows of %s erased, %llu quarantined and "
 	    "%llu duplicates with them; %u files became %u%.*s\n",
 	    (unsigned long long)e->rows, e->s->table->name,

@@ -35,6 +35,9 @@ struct erase {
 	uint64_t by_mark[TN_MARK_ERASED];        /* Of bronze. */
 	uint64_t rows;                   /* Of silver ... */
 	int64_t from_us, to_us;          /* ... and their times. */
+	uint64_t failed;                 /* Rows of silver that the condition
+	                                  * cannot be computed for: they stay. */
+	char why[160];                   /* The first one's error. */
 	char (*old)[200];                /* Paths of dropped files. */
 	uint32_t old_count;
 };

@@ -132,7 +132,15 @@ ask(struct erase *e, const struct tn_batch *b)
 	    .now_us = e->q->now_us, .no_memory = &no_memory };
 	uint8_t *out = tn_arena_zalloc(e->arena, b->rows + 1ul);
 
+	if (!is_raw(e->f))
+		env.error_rows = tn_arena_zalloc(e->arena, b->rows + 1ul);
 	tn_exec_filter(e->q->where, &env, out);
+	if (!is_raw(e->f) && env.errors > 0) {
+		if (e->failed == 0)
+			snprintf(e->why, sizeof e->why, "%s", env.message);
+		for (uint32_t i = 0; i < b->rows; i++)
+			e->failed += env.error_rows[i] != 0 && out[i] == 0;
+	}
 	return no_memory ? NULL : out;
 }
 

@@ -354,3 +354,15 @@ test(`killed at ${points.length} steps: the rows are there, all of them, or gone
   const lane = async (k) => { for (let i = k; i < points.length; i += 3) await one(points[i]); };
   await Promise.all([lane(0), lane(1), lane(2)]);
 });
+
+// Goal: a condition that fails for some rows does not look like one that no row meets.
+test('rows that the condition cannot be computed for stay, and the answer says so', async () => {
+  const t = await new Tarn({ sql: "CREATE TABLE s (k text, v int, ts timestamptz NOT NULL) WITH (event_time = 'ts');" }).start();
+  const say = async (where) => (await t.ok('POST', '/api/v1/sql', `DELETE FROM s WHERE ${where}`, { 'content-type': 'application/sql' })).rows[0].at(-1);
+  await t.post('s', lines([0, 0, 1, 2].map((v) => ({ k: `e${v}`, v, ts: day(1) }))));
+  assert.match(await say("k ~ '(e1'"), /^0 rows of s erased.*; 4 rows stay, as the condition fails for them: .*parenthes/);
+  assert.match(await say('v = 2 OR 1 / v > 0'), /^2 rows of s erased.*; 2 rows stay, as the condition fails for them: division by zero/);
+  assert.doesNotMatch(await say("k = 'e0'"), /stay/);
+  assert.deepEqual(await t.sql('SELECT v FROM s'), []);
+  await t.stop();
+});
