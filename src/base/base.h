@@ -190,10 +190,18 @@ uint32_t tn_crc32c(uint32_t crc, const void *p, size_t n);
  * thread. TN_ELIMIT when out would grow past its max. */
 TN_MUST_USE enum tn_status tn_zstd_compress(struct tn_buf *out,
     struct tn_slice in, int level);
+/* What is known of the rows of one sender; zeros at first. One thread at a
+ * time. */
+struct tn_zstd_rows {
+	uint32_t left;               /* Frames until it is tried again. */
+	bool quick;                  /* A shorter search finds as much. */
+};
 /* The same of rows that are much alike. At level 1 it is some 15 % faster then,
- * and no larger; other bytes come to up to 8 % more. */
+ * and no larger; other bytes come to up to 8 % more. With ${known}, one frame of
+ * 64 is packed by a shorter search as well, which does for the next ones where
+ * it came to at most a 32nd more: a fifth less time. */
 TN_MUST_USE enum tn_status tn_zstd_compress_rows(struct tn_buf *out,
-    struct tn_slice in, int level);
+    struct tn_slice in, int level, struct tn_zstd_rows *known);
 /* TN_ECORRUPT: not a zstd frame. TN_ELIMIT: more than ${bytes_max}. */
 TN_MUST_USE enum tn_status tn_zstd_decompress(struct tn_buf *out,
     struct tn_slice in, size_t bytes_max);

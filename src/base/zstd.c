@@ -11,6 +11,7 @@
 
 #include <pthread.h>
 #include <string.h>
+#define ZSTD_STATIC_LINKING_ONLY         /* ZSTD_c_literalCompressionMode. */
 #include <zstd.h>
 #include <zstd_errors.h>
 
@@ -18,6 +19,10 @@ enum {
 	KEPT_BYTES = 16 << 20,
 	PIECE_BYTES = 128 << 10,
 	ROWS_HASH_LOG = 12,
+	QUICK_HASH_LOG = 10,
+	QUICK_STEP = 3,
+	QUICK_FRAMES = 63,       /* Between two trials. */
+	QUICK_PARTS = 32,        /* One of so many may be lost. */
 };
 #define FRAME_MAGIC UINT32_C(0xfd2fb528)
 
@@ -78,20 +83,66 @@ status_of(size_t result)
 
 /* Level 1 finds what is repeated by a table of 2^14 entries, larger than the
  * nearest cache; in rows that are alike fewer will do, and what a small table
- * still knows is near. */
+ * still knows is near. The quick search looks at every fourth place only where
+ * it finds nothing (identifiers); what is left is coded as ever. */
 static size_t
-compress_rows(ZSTD_CCtx *c, void *to, size_t room, struct tn_slice in)
+compress_rows(ZSTD_CCtx *c, uint8_t *to, size_t room, struct tn_slice in,
+    bool quick)
 {
-	size_t rc = ZSTD_CCtx_setParameter(c, ZSTD_c_compressionLevel, 1);
+	const int set[][2] = {
+		{ ZSTD_c_compressionLevel, 1 },
+		{ ZSTD_c_hashLog, quick ? QUICK_HASH_LOG : ROWS_HASH_LOG },
+		{ ZSTD_c_targetLength, quick ? QUICK_STEP : 0 },
+		{ ZSTD_c_literalCompressionMode, quick ? ZSTD_ps_enable :
+		    ZSTD_ps_auto },
+	};
+	/* After a frame that found no room nothing could be set. */
+	size_t rc = ZSTD_CCtx_reset(c, ZSTD_reset_session_only);
 
-	if (!ZSTD_isError(rc))
-		rc = ZSTD_CCtx_setParameter(c, ZSTD_c_hashLog, ROWS_HASH_LOG);
+	for (size_t i = 0; !ZSTD_isError(rc) && i < TN_COUNT(set); i++)
+		rc = ZSTD_CCtx_setParameter(c, (ZSTD_cParameter)set[i][0],
+		    set[i][1]);
 	return ZSTD_isError(rc) ? rc : ZSTD_compress2(c, to, room, in.p,
 	    in.n);
 }
 
+/* Packed carefully; is the quick way nearly as good? Memory for the trial may
+ * be missing: then it is not. */
+static size_t
+try_quick(ZSTD_CCtx *c, uint8_t *to, size_t room, struct tn_slice in,
+    struct tn_zstd_rows *known)
+{
+	size_t n = compress_rows(c, to, room, in, false), most, rc;
+	uint8_t *trial;
+
+	if (ZSTD_isError(n))
+		return n;
+	most = n + n / QUICK_PARTS;
+	trial = tn_try_alloc(most);
+	rc = trial == NULL ? most + 1 : compress_rows(c, trial, most, in,
+	    true);
+	known->quick = !ZSTD_isError(rc) && rc <= most;
+	known->left = QUICK_FRAMES;
+	tn_free(trial);
+	return n;
+}
+
+static size_t
+compress_known(ZSTD_CCtx *c, uint8_t *to, size_t room, struct tn_slice in,
+    struct tn_zstd_rows *known)
+{
+	if (known == NULL)
+		return compress_rows(c, to, room, in, false);
+	if (known->left == 0)
+		return try_quick(c, to, room, in, known);
+	known->left--;
+	return compress_rows(c, to, room, in, known->quick);
+}
+
+/* ${rows}: of level 1, by compress_known. */
 static enum tn_status
-compress(struct tn_buf *out, struct tn_slice in, int level, bool rows)
+compress(struct tn_buf *out, struct tn_slice in, int level, bool rows,
+    struct tn_zstd_rows *known)
 {
 	struct contexts *c = contexts();
 	size_t bound = ZSTD_compressBound(in.n);
@@ -110,7 +161,7 @@ compress(struct tn_buf *out, struct tn_slice in, int level, bool rows)
 	at = tn_buf_reserve(out, bound);
 	if (at == NULL)
 		return TN_ENOMEM;
-	n = rows && level == 1 ? compress_rows(c->pack, at, bound, in) :
+	n = rows ? compress_known(c->pack, at, bound, in, known) :
 	    ZSTD_compressCCtx(c->pack, at, bound, in.p, in.n, level);
 	if (ZSTD_sizeof_CCtx(c->pack) > KEPT_BYTES) {
 		(void)ZSTD_freeCCtx(c->pack);
@@ -126,13 +177,14 @@ compress(struct tn_buf *out, struct tn_slice in, int level, bool rows)
 enum tn_status
 tn_zstd_compress(struct tn_buf *out, struct tn_slice in, int level)
 {
-	return compress(out, in, level, false);
+	return compress(out, in, level, false, NULL);
 }
 
 enum tn_status
-tn_zstd_compress_rows(struct tn_buf *out, struct tn_slice in, int level)
+tn_zstd_compress_rows(struct tn_buf *out, struct tn_slice in, int level,
+    struct tn_zstd_rows *known)
 {
-	return compress(out, in, level, true);
+	return compress(out, in, level, level == 1, known);
 }
 
 /* Decompress a frame that tells its size: one call, no copy. */

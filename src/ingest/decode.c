@@ -188,7 +188,7 @@ keep_places(struct chunk *c, const struct tn_codec_rows *rows)
 }
 
 static enum tn_status
-pack(struct chunk *c, struct tn_slice raw)
+pack(struct chunk *c, struct tn_slice raw, struct tn_zstd_rows *known)
 {
 	struct tn_log_block block = {
 		.rows = c->rows->batch->rows,
@@ -196,7 +196,7 @@ pack(struct chunk *c, struct tn_slice raw)
 		.lengths = c->lengths,
 		.lines = c->lines,
 	};
-	enum tn_status st = tn_log_pack(&block, c->g->o.zstd_level,
+	enum tn_status st = tn_log_pack(&block, c->g->o.zstd_level, known,
 	    &c->packed);
 
 	tn_assert(st == TN_OK || st == TN_ENOMEM);
@@ -209,7 +209,8 @@ tn_ingest_pack(struct chunk *c, const struct tn_codec_rows *rows)
 	enum tn_status st = keep_places(c, rows);
 
 	if (st == TN_OK)
-		st = pack(c, (struct tn_slice){ rows->raw.p, rows->raw.n });
+		st = pack(c, (struct tn_slice){ rows->raw.p, rows->raw.n },
+		    NULL);
 	c->raw_bytes = st == TN_OK ? rows->raw.n : 0;
 	return st;
 }
@@ -556,7 +557,8 @@ run_pack(struct tn_net_job *job)
 	enum tn_status st = TN_OK;
 
 	if (c->rows != NULL)
-		st = pack(c, (struct tn_slice){ c->raw.p, c->raw.n });
+		st = pack(c, (struct tn_slice){ c->raw.p, c->raw.n },
+		    &c->parts[0].body->known);
 	if (st == TN_OK)
 		tn_buf_fini(&c->raw);
 	else                     /* The log will try, and then refuse. */

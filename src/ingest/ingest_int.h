@@ -1,7 +1,8 @@
 /* Shared inside ingest. Who owns what:
  *
  *   body       loop: inbox and flags; decoder (while busy): work, split;
- *              writer: tally, from the first chunk on; loop again at the end
+ *              its packer: known; writer: tally, from the first chunk on; loop
+ *              again at the end
  *   chunk      decoder, its packer if the body is large, then writer, then loop
  *
  * The writer is the decoder of what is small.
@@ -92,6 +93,9 @@ struct tn_ingest_body {
 	uint64_t rows_seen;
 	struct tn_hash128 chain;
 	struct tally *before;        /* From the note, handed to the writer. */
+
+	/* Packer. */
+	struct tn_zstd_rows known;
 
 	/* Writer, then loop. */
 	struct tally tally;

@@ -62,7 +62,7 @@ plan_block(struct tn_log *log, const struct tn_log_block *b,
 	p->packed_at = s->n;
 	p->packed_n = 0;
 	if (b->packed.n == 0) {
-		st = tn_log_pack(b, log->zstd_level, s);
+		st = tn_log_pack(b, log->zstd_level, NULL, s);
 		if (st != TN_OK)
 			return st;
 		p->packed_n = s->n - p->packed_at;

@@ -162,7 +162,8 @@ put_packed_head(const struct tn_log_block *b, uint8_t flags, size_t bytes,
 
 /* As two frames. TN_ELIMIT: they would not be smaller; ${out} is as it was. */
 static enum tn_status
-pack_split(const struct tn_log_block *b, int zstd_level, struct tn_buf *out)
+pack_split(const struct tn_log_block *b, int zstd_level,
+    struct tn_zstd_rows *known, struct tn_buf *out)
 {
 	struct tn_buf front = { .max = TN_LOG_RAW_MAX * 2 }, small = { 0 };
 	size_t before = out->n, head;
@@ -181,7 +182,7 @@ pack_split(const struct tn_log_block *b, int zstd_level, struct tn_buf *out)
 	tn_buf_add(out, small.p, small.n);
 	head = out->n;
 	st = out->failed ? TN_ENOMEM : tn_zstd_compress_rows(out, b->raw,
-	    zstd_level);
+	    zstd_level, known);
 	if (st == TN_OK && out->n - head >= b->raw.n)
 		st = TN_ELIMIT;
 out:
@@ -204,7 +205,8 @@ quick_level(size_t bytes, int zstd_level)
 }
 
 enum tn_status
-tn_log_pack(const struct tn_log_block *b, int zstd_level, struct tn_buf *out)
+tn_log_pack(const struct tn_log_block *b, int zstd_level,
+    struct tn_zstd_rows *known, struct tn_buf *out)
 {
 	struct tn_buf body = { .max = TN_LOG_RAW_MAX * 2 };
 	uint8_t flags = b->lines != NULL ? PACKED_LINES : 0;
@@ -216,7 +218,7 @@ tn_log_pack(const struct tn_log_block *b, int zstd_level, struct tn_buf *out)
 	if (b->raw.n > TN_LOG_RAW_MAX || b->rows > ROWS_MAX)
 		return TN_ELIMIT;
 	if (b->raw.n >= SPLIT_BYTES_MIN) {
-		st = pack_split(b, zstd_level, out);
+		st = pack_split(b, zstd_level, known, out);
 		if (st != TN_ELIMIT)
 			return st;
 		st = TN_OK;

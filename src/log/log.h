@@ -71,10 +71,11 @@ struct tn_log_block {
 	 * where they are stored as that; else empty. */
 	struct tn_slice frame;
 };
-/* Compress raw rows, lengths and lines into ${out}; pure, any thread, so that
- * the log's writer need not do it. */
+/* Compress raw rows, lengths and lines into ${out}; any thread, so that the
+ * log's writer need not do it. ${known}: of the sender (tn_zstd_compress_rows),
+ * or NULL. */
 TN_MUST_USE enum tn_status tn_log_pack(const struct tn_log_block *b,
-    int zstd_level, struct tn_buf *out);
+    int zstd_level, struct tn_zstd_rows *known, struct tn_buf *out);
 
 /* A remembered key with an answer; written in the same commit. */
 struct tn_log_note {

@@ -92,7 +92,7 @@ test_zstd(void **state)
 
 			assert_int_equal(i % 2 == 0 ? tn_zstd_compress(&z,
 			    all_of(&in), level) : tn_zstd_compress_rows(&z,
-			    all_of(&in), level), TN_OK);
+			    all_of(&in), level, NULL), TN_OK);
 			tn_buf_str(&out, "before");
 			assert_int_equal(tn_zstd_decompress(&out, all_of(&z),
 			    in.n), TN_OK);
@@ -109,6 +109,86 @@ test_zstd(void **state)
 		}
 		tn_buf_fini(&in);
 	}
+}
+
+/* Rows with an id of 32 digits, or short ones of a few numbers. */
+static struct tn_buf
+rows_of(bool ids, size_t n)
+{
+	struct tn_buf b = { .max = 0 };
+
+	while (b.n < n)
+		if (ids)
+			tn_buf_printf(&b, "{\"event_id\":\"%016llx%016llx\","
+			    "\"employee_id\":\"E%05u\",\"office\":\"berlin\","
+			    "\"direction\":\"in\"}", (unsigned long long)rnd(),
+			    (unsigned long long)rnd(), (unsigned)(rnd() % 4000));
+		else
+			tn_buf_printf(&b, "%u,2019-11-%02u %02u:%02u:00,%u.%u,N,"
+			    "%u,0.5,0,0,0.3\n", (unsigned)(rnd() % 3),
+			    (unsigned)(rnd() % 30), (unsigned)(rnd() % 24),
+			    (unsigned)(rnd() % 60), (unsigned)(rnd() % 9),
+			    (unsigned)(rnd() % 90), (unsigned)(rnd() % 5));
+	return b;
+}
+
+/* Packed, and read back as it was. */
+static size_t
+pack_known(const struct tn_buf *in, struct tn_zstd_rows *known)
+{
+	struct tn_buf z = { .max = 0 }, out = { .max = 0 };
+	size_t n;
+
+	assert_int_equal(tn_zstd_compress_rows(&z, all_of(in), 1, known),
+	    TN_OK);
+	assert_int_equal(tn_zstd_decompress(&out, all_of(&z), in->n), TN_OK);
+	assert_int_equal(out.n, in->n);
+	assert_memory_equal(out.p, in->p, in->n);
+	n = z.n;
+	tn_buf_fini(&z);
+	tn_buf_fini(&out);
+	return n;
+}
+
+/* Goal: one frame of 64 says whether a shorter search does; where it loses more
+ * than a 32nd it is not taken, and what is not known is packed carefully. */
+static void
+test_zstd_known(void **state)
+{
+	struct tn_zstd_rows known = { 0 };
+	struct tn_buf ids = rows_of(true, 300000), few = rows_of(false, 300000);
+	struct tn_buf z = { .max = 0 };
+	size_t careful = pack_known(&ids, NULL), quick;
+
+	(void)state;
+	assert_int_equal(pack_known(&ids, &known), careful);
+	assert_true(known.quick && known.left == 63);
+	quick = pack_known(&ids, &known);
+	assert_true(quick != careful && quick <= careful + careful / 32);
+	/* Until the next trial others lose by it, and then no more. */
+	careful = pack_known(&few, NULL);
+	while (known.left > 0)
+		assert_true(pack_known(&few, &known) > careful + careful / 32);
+	assert_int_equal(pack_known(&few, &known), careful);
+	assert_true(!known.quick && known.left == 63);
+	assert_int_equal(pack_known(&few, &known), careful);
+	/* No memory for a trial: carefully, too. */
+	known = (struct tn_zstd_rows){ .quick = true };
+	refused = false;
+	allocs_left = 1;
+	assert_int_equal(tn_zstd_compress_rows(&z, all_of(&ids), 1, &known),
+	    TN_OK);
+	allocs_left = -1;
+	assert_true(refused && !known.quick);
+	assert_int_equal(z.n, pack_known(&ids, NULL));
+	/* Other levels do not ask. */
+	known.left = 7;
+	assert_int_equal(tn_zstd_compress_rows(&z, all_of(&ids), 3, &known),
+	    TN_OK);
+	assert_int_equal(known.left, 7);
+	tn_buf_fini(&z);
+	tn_buf_fini(&ids);
+	tn_buf_fini(&few);
 }
 
 static void
@@ -521,6 +601,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_zstd),
+		cmocka_unit_test(test_zstd_known),
 		cmocka_unit_test(test_zstd_limit),
 		cmocka_unit_test(test_zstd_broken),
 		cmocka_unit_test(test_zstd_frames),

@@ -441,7 +441,7 @@ model_append(struct tn_log *log, struct model *m, uint32_t *count)
 			.rows = 1, .raw = { raws[i], bytes },
 			.lengths = &lengths[i] };
 		if (random_below(2) == 0) {
-			assert_int_equal(tn_log_pack(&b[i], 1, &packed[i]), TN_OK);
+			assert_int_equal(tn_log_pack(&b[i], 1, NULL, &packed[i]), TN_OK);
 			b[i].packed = (struct tn_slice){ packed[i].p, packed[i].n };
 		}
 	}
