@@ -44,7 +44,6 @@ struct piece {
 	struct tn_net_job job;       /* First. */
 	struct load *load;
 	struct tn_buf bytes;
-	size_t at;                   /* Fed up to here. */
 	bool last;
 	bool ready;
 };

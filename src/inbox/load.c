@@ -21,7 +21,7 @@
 #include <string.h>
 
 #define HASH_PIECE (1u << 20)
-#define FEED_BYTES (64u << 10)
+#define INFLATE_BYTES (256u << 10)
 #define TURN_BYTES ((size_t)64 << 20)    /* Inflated at once. */
 #define AGAIN_MS 100
 #define OPTIONS_BYTES_MAX (64u << 10)
@@ -166,8 +166,8 @@ try_inflate(struct load *l)
 	    done < TURN_BYTES; done += out.n) {
 		tn_buf_clear(&out);
 		st = tn_inflate_step(l->inflate, &l->rest, &out,
-		    FEED_BYTES * 4);
-		l->full = out.n >= FEED_BYTES * 4;
+		    INFLATE_BYTES);
+		l->full = out.n >= INFLATE_BYTES;
 		if (st == TN_END)
 			st = TN_OK;
 	}
@@ -341,7 +341,6 @@ piece_fill(struct tn_net_job *job)
 	struct load *l = p->load;
 	enum tn_status st = l->read_status;
 
-	p->at = 0;
 	tn_buf_clear(&p->bytes);
 	if (st == TN_OK)
 		st = tn_inbox_source_read(l->source, &p->bytes,
@@ -464,14 +463,9 @@ pump(void *arg)
 
 	while (l->body != NULL && l->pieces[l->head].ready && !l->ended) {
 		struct piece *p = &l->pieces[l->head];
-		while (p->at < p->bytes.n) {
-			size_t n = p->bytes.n - p->at;
-			struct tn_slice s = { p->bytes.p + p->at,
-			    n < FEED_BYTES ? n : FEED_BYTES };
-			if (tn_ingest_feed(l->body, s) == TN_EFULL)
-				return;
-			p->at += s.n;
-		}
+		if (p->bytes.n > 0 && tn_ingest_feed_whole(l->body,
+		    &p->bytes) == TN_EFULL)
+			return;
 		if (p->last) {
 			end_body(l);
 			return;

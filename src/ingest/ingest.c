@@ -476,14 +476,11 @@ must_wait(const struct tn_ingest_body *b)
 	    (b->fed && memory_full());
 }
 
-/* Bytes into the inbox. When memory is out, what lay in it is gone, too: the
- * decoder is told to end the body where it is. */
+/* More lies in the inbox than ${held}. When memory is out, what lay in it is
+ * gone, too: the decoder is told to end the body where it is. */
 static void
-put_inbox(struct tn_ingest_body *b, struct tn_slice bytes)
+note_inbox(struct tn_ingest_body *b, size_t held)
 {
-	size_t held = b->inbox.n;
-
-	tn_buf_add(&b->inbox, bytes.p, bytes.n);
 	b->fed = true;
 	b->moved_us = tn_os_mono_us();
 	b->starved = b->inbox.failed;
@@ -491,12 +488,29 @@ put_inbox(struct tn_ingest_body *b, struct tn_slice bytes)
 		tn_buf_clear(&b->inbox);
 		tn_ingest_less(b->g, held);
 	} else {
-		tn_ingest_more(b->g, bytes.n);
+		tn_ingest_more(b->g, b->inbox.n - held);
 	}
 }
 
-enum tn_status
-tn_ingest_feed(struct tn_ingest_body *b, struct tn_slice bytes)
+/* An empty inbox changes places with ${whole}. */
+static void
+put_inbox(struct tn_ingest_body *b, struct tn_slice bytes,
+    struct tn_buf *whole)
+{
+	size_t held = b->inbox.n;
+	struct tn_buf t = b->inbox;
+
+	if (whole != NULL && held == 0 && !t.failed) {
+		b->inbox = *whole;
+		*whole = t;
+	} else {
+		tn_buf_add(&b->inbox, bytes.p, bytes.n);
+	}
+	note_inbox(b, held);
+}
+
+static enum tn_status
+feed(struct tn_ingest_body *b, struct tn_slice bytes, struct tn_buf *whole)
 {
 	tn_assert(tn_net_on_loop() && !b->ended);
 	if (b->closed || b->final_seen || b->starved)
@@ -507,9 +521,26 @@ tn_ingest_feed(struct tn_ingest_body *b, struct tn_slice bytes)
 		go_on(b);
 		return TN_EFULL;
 	}
-	put_inbox(b, bytes);
+	put_inbox(b, bytes, whole);
 	go_on(b);
 	return TN_OK;
+}
+
+enum tn_status
+tn_ingest_feed(struct tn_ingest_body *b, struct tn_slice bytes)
+{
+	return feed(b, bytes, NULL);
+}
+
+enum tn_status
+tn_ingest_feed_whole(struct tn_ingest_body *b, struct tn_buf *bytes)
+{
+	enum tn_status st = feed(b, (struct tn_slice){ bytes->p, bytes->n },
+	    bytes);
+
+	if (st == TN_OK)
+		tn_buf_clear(bytes);
+	return st;
 }
 
 static bool

@@ -120,6 +120,10 @@ TN_MUST_USE enum tn_status tn_ingest_begin(struct tn_ingest *g,
 /* Take bytes; TN_EFULL: took none, resume() will be called. Loop thread. */
 TN_MUST_USE enum tn_status tn_ingest_feed(struct tn_ingest_body *b,
     struct tn_slice bytes);
+/* All of ${bytes}, which are empty then: where it can it takes the memory and
+ * gives other for it, so that a large piece is not copied. As feed. */
+TN_MUST_USE enum tn_status tn_ingest_feed_whole(struct tn_ingest_body *b,
+    struct tn_buf *bytes);
 /* No more bytes. done() follows, never from inside. Loop thread. */
 void tn_ingest_end(struct tn_ingest_body *b);
 /* The sender went away: done() and resume() will not be called. Rows already
