@@ -82,10 +82,92 @@ text_order(struct tn_slice a, struct tn_slice b)
 	return order != 0 ? order : (a.n > b.n) - (a.n < b.n);
 }
 
+/* The ${n} bytes at p, 1 to 8, as one word; some may be read twice. */
+INLINE uint64_t
+word_of(const uint8_t *p, size_t n)
+{
+	uint64_t w;
+	uint32_t head, tail;
+	uint16_t a, b;
+
+	if (n == 8) {
+		memcpy(&w, p, 8);
+		return w;
+	}
+	if (n >= 4) {
+		memcpy(&head, p, 4);
+		memcpy(&tail, p + n - 4, 4);
+		return (uint64_t)tail << 32 | head;
+	}
+	if (n == 1)
+		return p[0];
+	memcpy(&a, p, 2);
+	memcpy(&b, p + n - 2, 2);
+	return (uint64_t)b << 16 | a;
+}
+
+/* A column and a short text: no branch, as values in turn are never guessed.
+ * What is shorter is read with what follows, at the column's end with what
+ * comes before, and told by its length. */
+INLINE void
+loop_short(uint8_t *o, const struct tn_column *c, struct tn_slice s,
+    size_t n, uint8_t flip)
+{
+	const uint32_t *at = c->offsets;
+	uint32_t last = at[n] - (uint32_t)s.n;
+	uint64_t want = word_of(s.p, s.n);
+
+	for (size_t i = 0; i < n; i++) {
+		const uint8_t *p = c->bytes + (at[i] < last ? at[i] : last);
+
+		o[i] = (uint8_t)(((at[i + 1] - at[i] == s.n) &
+		    (word_of(p, s.n) == want)) ^ flip);
+	}
+}
+
+/* The number of bytes is a constant in each case, so that a word is a load or
+ * two. */
+static void
+run_eq_short(uint8_t *o, const struct tn_column *c, struct tn_slice s,
+    size_t n, uint8_t flip)
+{
+	switch (s.n) {
+#define CASE(k) \
+	case k: \
+		loop_short(o, c, (struct tn_slice){ s.p, k }, n, flip); \
+		break;
+	CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8)
+#undef CASE
+	default:
+		tn_assert(!"1 to 8 bytes");
+	}
+}
+
+/* The constant side's text, where run_eq_short does for it. */
+static bool
+is_short(const struct tn_vec *x, const struct tn_vec *y, size_t n,
+    struct tn_slice *s)
+{
+	if (x->constant || !y->constant)
+		return false;
+	*s = tn_vec_text(y, 0);
+	return s->n >= 1 && s->n <= 8 && x->c.offsets[n] >= s->n;
+}
+
 static void
 run_eq_text(uint8_t *o, const struct tn_vec *x, const struct tn_vec *y,
     size_t n, uint8_t flip)
 {
+	struct tn_slice s;
+
+	if (is_short(x, y, n, &s)) {
+		run_eq_short(o, &x->c, s, n, flip);
+		return;
+	}
+	if (is_short(y, x, n, &s)) {
+		run_eq_short(o, &y->c, s, n, flip);
+		return;
+	}
 	for (uint32_t i = 0; i < n; i++)
 		o[i] = (uint8_t)text_eq(tn_vec_text(x, i),
 		    tn_vec_text(y, i)) ^ flip;

@@ -364,6 +364,54 @@ test_dictionary(void **state)
 	tn_arena_free(a);
 }
 
+/* Goal: a text of any length is equal to itself alone, whatever stands beside
+ * it, at the column's end, too; from both sides, and turned over. */
+static void
+test_short_texts(void **state)
+{
+	static const char *const texts[] = { "in", "out", "i", "", "inn", "on",
+		"ou", "oux", "abcd", "abcx", "xbcd", "abcde", "abcdefg",
+		"abxdefg", "abcdefgh", "abcdefgx", "abcdefghi", "h" };
+	enum { N = TN_COUNT(texts) };
+	struct tn_arena *a = tn_arena_new(256);
+	uint32_t offsets[N + 1] = { 0 };
+	char bytes[200] = "";
+	struct tn_column c = { .type = tn_record_type(TN_T_TEXT), .rows = N,
+	    .offsets = offsets, .bytes = (const uint8_t *)bytes };
+	struct fix f;
+
+	(void)state;
+	for (uint32_t i = 0; i < N; i++) {
+		memcpy(bytes + offsets[i], texts[i], strlen(texts[i]));
+		offsets[i + 1] = offsets[i] + (uint32_t)strlen(texts[i]);
+	}
+	/* Nothing behind the last byte is read: tools look at the heap. */
+	c.bytes = tn_alloc(offsets[N]);
+	memcpy((uint8_t *)(uintptr_t)c.bytes, bytes, offsets[N]);
+	setup(&f, &c, 1, N);
+	for (uint32_t k = 0; k < N; k++) {
+		struct tn_sql_expr *text = constant(&f, TN_T_TEXT, texts[k]);
+		const struct tn_column *eq = tn_exec_eval(call2(&f, TN_FN_EQ,
+		    TN_T_BOOL, col(&f, 0), text), &f.env);
+		const struct tn_column *qe = tn_exec_eval(call2(&f, TN_FN_EQ,
+		    TN_T_BOOL, text, col(&f, 0)), &f.env);
+		const struct tn_column *ne = tn_exec_eval(call2(&f, TN_FN_NE,
+		    TN_T_BOOL, col(&f, 0), text), &f.env);
+
+		for (uint32_t i = 0; i < N; i++) {
+			assert_int_equal(((const uint8_t *)eq->values)[i],
+			    i == k);
+			assert_int_equal(((const uint8_t *)qe->values)[i],
+			    i == k);
+			assert_int_equal(((const uint8_t *)ne->values)[i],
+			    i != k);
+		}
+	}
+	teardown(&f);
+	tn_free((void *)(uintptr_t)c.bytes);
+	tn_arena_free(a);
+}
+
 /* Goal: nesting beyond the limit is a row error and not a crash. */
 static void
 test_depth(void **state)
@@ -679,6 +727,7 @@ main(void)
 		cmocka_unit_test(test_constants_and_empty),
 		cmocka_unit_test(test_filter),
 		cmocka_unit_test(test_dictionary),
+		cmocka_unit_test(test_short_texts),
 		cmocka_unit_test(test_depth),
 		cmocka_unit_test(test_text_limit),
 		cmocka_unit_test(test_random),
