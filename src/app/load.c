@@ -204,13 +204,11 @@ is_parquet(const char *name)
 
 /* Only what a file with names and types can have. */
 static enum tn_status
-check_options(const struct tn_app_args *a, const struct tn_inbox_format *f,
-    struct tn_diag *d)
+make_spec(const struct tn_app_args *a, const struct tn_inbox_format *f,
+    struct tn_codec_spec **spec, struct tn_diag *d)
 {
 	struct tn_inbox_options o = { .count = 0 };
-	struct tn_codec_spec *spec = NULL;
 	char names[TN_COUNT(a->options)][64];
-	enum tn_status st;
 
 	for (uint32_t i = 0; i < a->option_count; i++) {
 		const char *eq = strchr(a->options[i], '=');
@@ -219,10 +217,73 @@ check_options(const struct tn_app_args *a, const struct tn_inbox_format *f,
 		o.items[o.count++] = (struct tn_inbox_option){ names[i],
 		    tn_slice_of(eq + 1) };
 	}
-	st = tn_inbox_spec(f, &o, &spec, d);
-	if (st == TN_OK)
+	return tn_inbox_spec(f, &o, spec, d);
+}
+
+/* The stream's columns as the server tells them: their names, and which are
+ * jsonb. False: it does not tell, or has no such stream. */
+static bool
+ask_columns(const struct tn_app_args *a, const char *token,
+    struct tn_arena *arena, struct tn_schema *out)
+{
+	char *url = tn_app_url(a, "/api/v1/streams");
+	const struct tn_app_call call = { .method = "GET", .url = url,
+	    .token = token };
+	struct tn_app_reply r = { .status = 0 };
+	const struct tn_json *list, *columns = NULL;
+	struct tn_json *o = NULL;
+	struct tn_field *fields;
+
+	tn_app_http(&call, &r);
+	if (r.status == 200)
+		(void)!tn_codec_json_parse(arena, (struct tn_slice){ r.body.p,
+		    r.body.n }, &o, NULL);
+	list = tn_codec_json_get(o, "streams");
+	for (uint32_t i = 0; list != NULL && i < list->count; i++) {
+		const struct tn_json *name = tn_codec_json_get(
+		    &list->items[i], "name");
+		if (name != NULL && tn_slice_is(name->text, a->words[0]))
+			columns = tn_codec_json_get(&list->items[i],
+			    "columns");
+	}
+	out->count = columns != NULL ? columns->count : 0;
+	out->fields = fields = tn_arena_zalloc(arena, (out->count + 1) *
+	    sizeof *fields);
+	for (uint32_t i = 0; i < out->count; i++) {
+		const struct tn_json *name = tn_codec_json_get(
+		    &columns->items[i], "name");
+		const struct tn_json *type = tn_codec_json_get(
+		    &columns->items[i], "type");
+		fields[i].name = name == NULL ? "" : tn_arena_strndup(arena,
+		    (const char *)name->text.p, name->text.n);
+		fields[i].type = tn_record_type(type != NULL && tn_slice_is(
+		    type->text, "jsonb") ? TN_T_JSONB : TN_T_TEXT);
+	}
+	tn_buf_fini(&r.body);
+	tn_free(url);
+	return out->count > 0;
+}
+
+/* What of the file fills which column: as COPY does it. */
+static enum tn_status
+fit_columns(const struct tn_app_args *a, const char *token, struct source *s)
+{
+	struct tn_arena *arena = tn_arena_new(4096);
+	struct tn_codec_spec *spec = NULL;
+	struct tn_schema schema = { .count = 0 };
+	enum tn_status st = make_spec(a, tn_inbox_source_format(s->parquet),
+	    &spec, &s->diag);
+
+	if (st == TN_OK && ask_columns(a, token, arena, &schema))
+		st = tn_inbox_source_for(s->parquet, spec, a->words[0],
+		    &schema, &s->diag);
+	else if (st == TN_OK && tn_inbox_source_has_json(s->parquet))
+		fprintf(stderr, "tarn: %s: its JSON is sent as texts, as the "
+		    "server does not say which columns are jsonb\n", s->name);
+	if (spec != NULL)
 		tn_codec_spec_fini(spec);
 	tn_free(spec);
+	tn_arena_free(arena);
 	return st;
 }
 
@@ -245,8 +306,7 @@ load_parquet(const struct tn_app_args *a, const char *name, const char *url,
 	s.failed = tn_inbox_source_open(&s.parquet, name, name, &none, &work,
 	    &s.diag);
 	if (s.failed == TN_OK)
-		s.failed = check_options(a, tn_inbox_source_format(s.parquet),
-		    &s.diag);
+		s.failed = fit_columns(a, token, &s);
 	if (s.failed == TN_OK) {
 		tn_app_http(&call, &reply);
 		draw_bar(&s, true);

@@ -71,6 +71,15 @@ struct tn_inbox_work {
 TN_MUST_USE enum tn_status tn_inbox_source_open(struct tn_inbox_source **out,
     const char *path, const char *name, const struct tn_inbox_options *o,
     const struct tn_inbox_work *work, struct tn_diag *d);
+/* Before the first read: what the rows are for. Columns that a foreign Parquet
+ * file calls JSON are given as that, not as strings, where they fill a jsonb.
+ * TN_EINVAL (no_column): a Parquet file none of whose columns is one of
+ * ${table}. ${schema} is not kept. */
+TN_MUST_USE enum tn_status tn_inbox_source_for(struct tn_inbox_source *s,
+    const struct tn_codec_spec *spec, const char *table,
+    const struct tn_schema *schema, struct tn_diag *d);
+/* Does that need to be known, for JSON? */
+bool tn_inbox_source_has_json(const struct tn_inbox_source *s);
 const struct tn_inbox_format *tn_inbox_source_format(
     const struct tn_inbox_source *s);
 /* How the bytes that read gives are compressed. */

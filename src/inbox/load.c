@@ -540,6 +540,8 @@ source_text(struct load *l)
 static enum tn_status
 open_body(struct load *l)
 {
+	const struct tn_sql_table *t =
+	    l->in->o.model->streams[l->stream].table;
 	char key[80];
 	struct tn_ingest_request q = { .stream =
 	    tn_slice_of(tn_inbox_stream_name(l->in, l->stream)),
@@ -549,8 +551,15 @@ open_body(struct load *l)
 	enum tn_status st = tn_inbox_spec(tn_inbox_source_format(l->source),
 	    &l->options, &q.spec, &l->diag);
 
-	if (st != TN_OK)
+	if (st == TN_OK)
+		st = tn_inbox_source_for(l->source, q.spec, t->name, t->schema,
+		    &l->diag);
+	if (st != TN_OK) {
+		if (q.spec != NULL)
+			tn_codec_spec_fini(q.spec);
+		tn_free(q.spec);
 		return st;
+	}
 	if (l->item != NULL) {
 		snprintf(key, sizeof key, "inbox-%s", l->hash);
 		q.idempotency_key = tn_slice_of(key);

@@ -35,6 +35,7 @@ struct tn_inbox_source {
 	uint64_t row;                    /* Of the group. */
 	uint64_t rows_done;
 	uint32_t piece_rows;
+	struct tn_schema as;             /* Of rows with JSON; fields NULL: none. */
 };
 
 /* ---- which format ----------------------------------------------------- */
@@ -353,6 +354,7 @@ tn_inbox_source_close(struct tn_inbox_source *s)
 	tn_os_close(s->file);
 	if (s->parquet != NULL)
 		tn_parquet_close(s->parquet);
+	tn_free((void *)(uintptr_t)s->as.fields);
 	tn_free(s);
 }
 
@@ -382,6 +384,73 @@ tn_inbox_source_part(const struct tn_inbox_source *s)
 		    (double)s->rows_done /
 		    (double)tn_parquet_rows(s->parquet);
 	return s->bytes == 0 ? 1 : (double)s->at / (double)s->bytes;
+}
+
+/* ---- what the rows are for --------------------------------------------- */
+
+bool
+tn_inbox_source_has_json(const struct tn_inbox_source *s)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; s->parquet != NULL && !any &&
+	    i < tn_parquet_schema(s->parquet)->count; i++)
+		any = tn_parquet_is_json(s->parquet, i);
+	return any;
+}
+
+/* The column that a field of the file fills, or NULL. */
+static const struct tn_field *
+filled_by(const struct tn_codec_spec *spec, const struct tn_schema *schema,
+    const char *field)
+{
+	for (uint32_t i = 0; i < spec->rename_count; i++)
+		if (strcmp(spec->renames[i].from, field) == 0)
+			field = spec->renames[i].to;
+	for (uint32_t i = 0; i < schema->count; i++)
+		if (strcmp(schema->fields[i].name, field) == 0)
+			return &schema->fields[i];
+	return NULL;
+}
+
+enum tn_status
+tn_inbox_source_for(struct tn_inbox_source *s,
+    const struct tn_codec_spec *spec, const char *table,
+    const struct tn_schema *schema, struct tn_diag *d)
+{
+	const struct tn_schema *file;
+	struct tn_field *fields;
+	bool json = false, any = spec->constant_count > 0;
+
+	if (s->parquet == NULL)
+		return TN_OK;
+	file = tn_parquet_schema(s->parquet);
+	fields = tn_alloc((file->count + 1) * sizeof *fields);
+	for (uint32_t i = 0; i < file->count; i++) {
+		const struct tn_field *f = filled_by(spec, schema,
+		    file->fields[i].name);
+
+		fields[i] = file->fields[i];
+		any = any || f != NULL;
+		if (f == NULL || f->type.id != TN_T_JSONB ||
+		    !tn_parquet_is_json(s->parquet, i))
+			continue;
+		fields[i].type = f->type;
+		json = true;
+	}
+	if (json && any) {
+		s->as = *file;
+		s->as.fields = fields;
+		return TN_OK;
+	}
+	tn_free(fields);
+	if (any || file->count == 0)
+		return TN_OK;
+	tn_diag_hint(d, "capitals count; the option rename=column:field names "
+	    "a field otherwise");
+	return tn_diag_set(d, TN_EINVAL, "no_column", "no column of the file "
+	    "is one of %s: the first is \"%.60s\"", table,
+	    file->fields[0].name);
 }
 
 /* ---- reading ---------------------------------------------------------- */
@@ -422,10 +491,63 @@ adapt(struct tn_inbox_source *s, uint32_t rows, size_t bytes)
 	    (uint32_t)want;
 }
 
+/* A text that a foreign file calls JSON: as it is, on one line, when it is
+ * that; else the string that it is. */
+static void
+put_json(struct tn_builder *to, uint32_t column, struct tn_slice text,
+    struct tn_arena *a)
+{
+	struct tn_buf line = { .max = SIZE_MAX };
+	struct tn_json *v = NULL;
+	struct tn_diag d;
+
+	if (tn_codec_json_parse(a, text, &v, &d) == TN_OK) {
+		tn_buf_add(&line, text.p, text.n);
+		/* Within a string there is none. */
+		for (size_t i = 0; i < line.n; i++)
+			if (line.p[i] == '\n' || line.p[i] == '\r')
+				line.p[i] = ' ';
+	} else {
+		tn_buf_char(&line, '"');
+		tn_buf_json(&line, (const char *)text.p, text.n);
+		tn_buf_char(&line, '"');
+	}
+	tn_record_builder_text(to, column, line.p, line.n);
+	tn_buf_fini(&line);
+	tn_arena_reset(a);
+}
+
+static struct tn_batch *
+with_json(const struct tn_inbox_source *s, struct tn_batch *b)
+{
+	struct tn_builder *to = tn_record_builder_new(&s->as, b->rows);
+	struct tn_arena *a = tn_arena_new(4096);
+	struct tn_batch *out;
+
+	for (uint32_t row = 0; row < b->rows; row++) {
+		for (uint32_t i = 0; i < s->as.count; i++) {
+			const struct tn_column *c = &b->columns[i];
+			if (s->as.fields[i].type.id == c->type.id)
+				tn_record_builder_copy(to, i, c, row);
+			else if (!tn_column_valid(c, row))
+				tn_record_builder_null(to, i);
+			else
+				put_json(to, i, tn_column_text(c, row), a);
+		}
+		tn_record_builder_row_end(to);
+	}
+	out = tn_record_builder_take(to);
+	tn_record_builder_free(to);
+	tn_arena_free(a);
+	tn_record_batch_unref(b);
+	return out;
+}
+
 static enum tn_status
 read_rows(struct tn_inbox_source *s, struct tn_buf *out, struct tn_diag *d)
 {
-	struct tn_parquet_read_opts o = { .keep_dictionary = true,
+	struct tn_parquet_read_opts o = {
+	    .keep_dictionary = s->as.fields == NULL,
 	    .batch_rows_max = s->piece_rows };
 	size_t from = out->n;
 	struct tn_batch *b = NULL;
@@ -443,6 +565,8 @@ read_rows(struct tn_inbox_source *s, struct tn_buf *out, struct tn_diag *d)
 	if (st != TN_OK)
 		return st;
 	tn_assert(b != NULL && b->rows > 0);
+	if (s->as.fields != NULL)
+		b = with_json(s, b);
 	tn_codec_ndjson_rows(out, b);
 	s->row += b->rows;
 	s->rows_done += b->rows;

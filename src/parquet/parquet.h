@@ -162,6 +162,8 @@ struct tn_parquet_reader;
 TN_MUST_USE enum tn_status tn_parquet_open(struct tn_parquet_reader **r,
     const char *path, struct tn_diag *d);
 const struct tn_schema *tn_parquet_schema(const struct tn_parquet_reader *r);
+/* Does a foreign file call this column of texts JSON? Nobody has checked them. */
+bool tn_parquet_is_json(const struct tn_parquet_reader *r, uint32_t column);
 uint64_t tn_parquet_rows(const struct tn_parquet_reader *r);
 uint32_t tn_parquet_groups(const struct tn_parquet_reader *r);
 uint64_t tn_parquet_group_rows(const struct tn_parquet_reader *r,

@@ -102,6 +102,7 @@ struct pq_leaf {
 	bool optional;
 	bool ordered;         /* Column order is the type's own. */
 	uint32_t fixed_bytes; /* FIXED: width. */
+	bool json;            /* A text that a foreign file calls JSON. */
 };
 /* What a SchemaElement says, before it is understood. */
 struct pq_element {

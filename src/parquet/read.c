@@ -117,6 +117,13 @@ tn_parquet_schema(const struct tn_parquet_reader *r)
 	return &r->schema;
 }
 
+bool
+tn_parquet_is_json(const struct tn_parquet_reader *r, uint32_t column)
+{
+	tn_assert(column < r->schema.count);
+	return r->leaves[column].json;
+}
+
 uint64_t
 tn_parquet_rows(const struct tn_parquet_reader *r)
 {

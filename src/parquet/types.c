@@ -72,7 +72,7 @@ tn_parquet_leaf_of(const struct tn_field *f, struct pq_leaf *leaf,
 		m.fixed_bytes = 0;
 	}
 	*leaf = (struct pq_leaf){ f->name, f->type, m.physical, m.convert,
-	    !f->not_null, true, m.fixed_bytes };
+	    !f->not_null, true, m.fixed_bytes, false };
 	*e = (struct pq_element){ .name = tn_slice_of(f->name),
 	    .physical = m.physical, .repetition = f->not_null ? 0 : 1,
 	    .fixed_bytes = m.fixed_bytes, .converted = m.converted,
@@ -197,11 +197,12 @@ from_physical(const struct pq_element *e, struct pq_leaf *leaf)
 static bool
 from_bytes(const struct pq_element *e, bool ours, struct pq_leaf *leaf)
 {
-	bool json = e->logical == TN_PQ_L_JSON && ours;
+	bool json = e->logical == TN_PQ_L_JSON;
 
 	if (e->physical != TN_PQ_BYTE_ARRAY)
 		return false;
-	set(leaf, json ? TN_T_JSONB : TN_T_TEXT, TN_PQ_SAME);
+	set(leaf, json && ours ? TN_T_JSONB : TN_T_TEXT, TN_PQ_SAME);
+	leaf->json = json && !ours;
 	return true;
 }
 

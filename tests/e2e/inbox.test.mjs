@@ -8,7 +8,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readdirSync, 
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { DuckDBInstance } from '@duckdb/node-api';
-import { Tarn, baseSeed, rng, tempDir, until } from './lib.mjs';
+import { Tarn, baseSeed, rng, tarnBin, tempDir, until } from './lib.mjs';
 
 const tables = `
 CREATE TABLE room (ts timestamptz NOT NULL, room text NOT NULL, temp double precision CHECK (temp < 60), n bigint)
@@ -114,6 +114,42 @@ test('values of a foreign Parquet file arrive as they were; its rows are kept as
   const recent = await t.ok('GET', '/api/v1/streams/wide/recent?limit=1');
   assert.match(JSON.stringify(recent), /u\\":null/);
   assert.deepEqual(readdirSync(join(t.data, 'inbox', '.work')), []);
+  await t.stop();
+});
+
+test('JSON of a foreign Parquet file is JSON where it fills a jsonb, by every way in; a file with no column of the stream is refused', { timeout: 600000 }, async () => {
+  const t = new Tarn({ sql: `ALTER SYSTEM SET cut_interval = '1 hour';
+    CREATE TABLE doc (n int, body jsonb, words text, other jsonb);` });
+  const duck = await (await DuckDBInstance.create(':memory:')).connect();
+  await t.start();
+  mkdirSync(join(t.data, 'export'), { recursive: true });
+  const file = join(t.data, 'export', 'doc.parquet'), none = join(t.data, 'export', 'none.parquet');
+  // Of several lines, null, a JSON string; one that goes into a text column; one under another name.
+  await duck.run(`COPY (SELECT n::INT AS n, b::JSON AS body, '{"w":[1]}'::JSON AS words, '[true]'::JSON AS renamed, '{"a":0}' AS more FROM (VALUES
+    (1, '{\n "a" : {"b": [1, 2.50, "x\\ny"]}\r\n}'), (2, NULL), (3, '"just a string"'), (4, 'null'), (5, '[]')) v(n, b)) TO '${file}'`);
+  await duck.run(`COPY (SELECT 1 AS "N", 2 AS zz) TO '${none}'`);
+  const want = [[1, { a: { b: [1, 2.5, 'x\ny'] } }, '[1, 2.50, "x\\ny"]', 'object'], [2, null, null, null], [3, 'just a string', null, 'string'], [4, null, null, null], [5, [], null, 'array']];
+  const check = async (where) => {
+    const all = (await t.sql("SELECT n, body, body -> 'a' ->> 'b' AS v, jsonb_typeof(body) AS kind, words, other FROM doc ORDER BY n"));
+    assert.deepEqual(all.map((r) => [r.n, r.body, r.v, r.kind]), want, where);
+    assert.ok(all.every((r) => r.words === '{"w":[1]}' && JSON.stringify(r.other) === '[true]'), `${where}: ${JSON.stringify(all[0])}`);
+    await t.sql('DELETE FROM doc WHERE true');
+  };
+  await t.sql("COPY doc FROM 'doc.parquet' WITH (rename 'other:renamed')");
+  await check('COPY');
+  const run = (name) => spawnSync(tarnBin, ['load', 'doc', name, '--url', t.url, 'rename=other:renamed'], { encoding: 'utf8' });
+  const load = run(file);
+  assert.equal(load.status, 0, load.stderr);
+  await check('tarn load');
+  writeFileSync(join(t.data, 'inbox', 'doc', 'doc.parquet.options.json'), JSON.stringify({ rename: { other: 'renamed' } }));
+  drop(t, 'doc', 'doc.parquet', readFileSync(file));
+  assert.equal(await ended(t, 'doc', 'doc.parquet'), 'done');
+  await check('inbox');
+  const refused = await t.call('POST', '/api/v1/sql', "COPY doc FROM 'none.parquet'", { 'content-type': 'application/sql' });
+  assert.deepEqual([refused.status, refused.body.detail], [400, 'no column of the file is one of doc: the first is "N"']);
+  const other = spawnSync(tarnBin, ['load', 'doc', none, '--url', t.url], { encoding: 'utf8' });
+  assert.ok(other.status === 1 && /no column of the file is one of doc/.test(other.stderr) && /rename=column:field/.test(other.stderr), other.stderr);
+  assert.equal((await t.sql('SELECT count(*) AS n FROM doc'))[0].n, 0);
   await t.stop();
 });
 

@@ -5,9 +5,9 @@
 #include "pq_gen.h"
 
 static const struct pq_leaf text_leaf = { "t", { .id = TN_T_TEXT },
-    TN_PQ_BYTE_ARRAY, TN_PQ_SAME, true, true, 0 };
+    TN_PQ_BYTE_ARRAY, TN_PQ_SAME, true, true, 0, false };
 static const struct pq_leaf bytes_leaf = { "t", { .id = TN_T_BYTES },
-    TN_PQ_BYTE_ARRAY, TN_PQ_SAME, true, true, 0 };
+    TN_PQ_BYTE_ARRAY, TN_PQ_SAME, true, true, 0, false };
 
 static bool
 put(struct tn_buf *b, const struct pq_leaf *leaf, const char *s, size_t n,
