@@ -13,7 +13,7 @@
  * layer) stays there.
  *
  * The round is whose turn it is; a message hands it over, so nothing is locked.
- * A turn lasts until the next tick at least (TURN_US), as far as compact_rate
+ * A turn lasts for some ticks (TURN_US; each begins it anew), as far as compact_rate
  * allows, a quarter of it while the log grows faster than compact_busy_rate.
  * Whoever must have the round (an erasure, a partition that is overdue, the end)
  * takes it back, and waits for one step: for those alone the low priority counts.
@@ -23,7 +23,8 @@
 #include "os/os.h"
 
 #define STEP_US 20000                /* Of the batch thread at a time. */
-#define TURN_US 60000                /* A tick comes each 50 ms. */
+#define TURN_US 250000               /* A tick, which comes each 50 ms, begins
+                                        it anew; the processor may come late. */
 
 #define GET(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define SET(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
