@@ -8,6 +8,7 @@ import { spawnSync } from 'node:child_process';
 import { Tarn, tempDir } from './lib.mjs';
 import { Judge } from './differential/judge.mjs';
 import { python, spark } from './tables/readers.mjs';
+import { askTrino, trino } from './tables/trino.mjs';
 import { launch, listen, present } from '../web/browser.mjs';
 import { clean, still, widths } from '../web/axe.mjs';
 
@@ -141,6 +142,19 @@ for k, v in ask['conf']: b = b.config(k, v)
 s = b.getOrCreate()
 s.sparkContext.setLogLevel('OFF')
 print(json.dumps(len(s.sql(ask['sql']).collect())))` };
+
+test('Trino reads every row with the lines that Lake shows for it', { skip: skip || (trino ? false : 'no Trino in build/interop (make interop)'), timeout: 900000 }, async () => {
+  const page = await open();
+  await page.goto(t.url + '/lake');
+  await page.getByRole('button', { name: 'Trino', exact: true }).click();
+  const [lines, query] = (await page.locator('pre.code').last().innerText()).split('\n\n');
+  const { lsn } = await t.ok('GET', '/api/v1/lake');
+  const [[rows]] = (await t.ok('POST', '/api/v1/sql', `SELECT count(*) FROM as_of('badge', ${lsn})`, { 'content-type': 'application/sql' })).rows;
+  assert.ok(rows >= 8);
+  assert.match(query, /^SELECT \* FROM tarn\.silver\.badge$/);
+  assert.equal((await askTrino(lines, query)).length, rows);
+  await page.close();
+});
 
 /** Each as it is shown, by the tool it is for (make interop). */
 async function snippets(page) {
