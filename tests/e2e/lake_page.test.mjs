@@ -309,7 +309,7 @@ test('the schedule on Runs shows the next five times in the zone chosen, changes
   await page.keyboard.press('Enter');
   await cut.getByText('20 min', { exact: true }).waitFor();
   await cut.getByText(/set here .*; the configuration says 1 hour/).waitFor();
-  assert.equal(await page.evaluate(() => document.activeElement?.id), 'change-cut_interval');
+  await page.waitForFunction(() => document.activeElement?.id === 'change-cut_interval');
   const after = await shown();
   assert.deepEqual(after.slice(1).map(([at], i) => at - after[i][0]), Array(4).fill(1200e3));
   assert.equal((await t.ok('GET', '/api/v1/settings')).settings.find((s) => s.name === 'cut_interval').value, '20 min');

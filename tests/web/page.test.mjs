@@ -391,7 +391,7 @@ test('the schedule tells times, refuses what the server refuses, and asks for a 
 	await page.getByLabel('Every').fill('5 min');
 	await page.getByText('Then next:').waitFor();
 	await page.keyboard.press('Escape');
-	assert.equal(await page.evaluate(() => document.activeElement?.id), 'change-cut_interval');
+	await page.waitForFunction(() => document.activeElement?.id === 'change-cut_interval');
 	await page.keyboard.press('Enter');
 	await page.getByLabel('Every').fill('5 min');
 	await page.getByRole('button', { name: 'Save' }).click();
