@@ -485,14 +485,14 @@ struct tn_batch_buckets {
 	int column;                  /* The bucket; -1: none is kept. */
 	bool folded;
 	uint32_t lines_max;
-	struct bucket *all;          /* In order of time. */
-	uint32_t count, cap;
+	struct bucket *all;          /* The first ${sorted} in order of time. */
+	uint32_t count, cap, sorted;
 };
 /* A row of the view; borrowed until they are said. */
 void tn_batch_bucket_add(struct tn_batch_buckets *t,
     const struct tn_batch *b, uint32_t row, bool same);
 /* *said: lines so far. */
-void tn_batch_buckets_say(const struct tn_batch_buckets *t,
+void tn_batch_buckets_say(struct tn_batch_buckets *t,
     struct tn_buf *out, uint32_t *said);
 
 /* A sample of a view: some of its gold partitions, as the event times of the

@@ -11,7 +11,9 @@
  * each anyhow, beyond it the rest of each view is one number. */
 #include "batch/batch_int.h"
 
-#include <string.h>
+#include <stdlib.h>
+
+#define UNSORTED 1024            /* That wait for a sort, and half of the rest. */
 
 struct bucket {
 	int64_t us;
@@ -29,13 +31,41 @@ time_of(const struct tn_column *c, uint32_t row)
 	    INT64_C(86400000000) : ((const int64_t *)c->values)[row];
 }
 
-void
-tn_batch_bucket_add(struct tn_batch_buckets *t, const struct tn_batch *b,
-    uint32_t row, bool same)
+static int
+by_time(const void *a, const void *b)
 {
-	int64_t us = time_of(&b->columns[t->column], row);
-	uint32_t lo = 0, hi = t->count;
+	const struct bucket *x = a, *y = b;
 
+	return (x->us > y->us) - (x->us < y->us);
+}
+
+/* All in order, each time once. */
+static void
+settle(struct tn_batch_buckets *t)
+{
+	uint32_t n = 0;
+
+	if (t->count == t->sorted)
+		return;
+	qsort(t->all, t->count, sizeof *t->all, by_time);
+	for (uint32_t i = 1; i < t->count; i++) {
+		if (t->all[i].us != t->all[n].us) {
+			t->all[++n] = t->all[i];
+			continue;
+		}
+		t->all[n].rows += t->all[i].rows;
+		t->all[n].differences += t->all[i].differences;
+	}
+	t->count = t->sorted = n + 1;
+}
+
+static struct bucket *
+find(const struct tn_batch_buckets *t, int64_t us)
+{
+	uint32_t lo = 0, hi = t->sorted;
+
+	if (t->count > t->sorted && t->all[t->count - 1].us == us)
+		return &t->all[t->count - 1];
 	while (lo < hi) {
 		uint32_t mid = lo + (hi - lo) / 2;
 		if (t->all[mid].us < us)
@@ -43,18 +73,32 @@ tn_batch_bucket_add(struct tn_batch_buckets *t, const struct tn_batch *b,
 		else
 			hi = mid;
 	}
-	if (lo == t->count || t->all[lo].us != us) {
+	return lo < t->sorted && t->all[lo].us == us ? &t->all[lo] : NULL;
+}
+
+/* New ones gather behind those in order, so that rows in any order cost no
+ * more than a sort. */
+void
+tn_batch_bucket_add(struct tn_batch_buckets *t, const struct tn_batch *b,
+    uint32_t row, bool same)
+{
+	int64_t us = time_of(&b->columns[t->column], row);
+	struct bucket *x = find(t, us);
+
+	if (x == NULL && t->count - t->sorted > t->sorted / 2 + UNSORTED) {
+		settle(t);
+		x = find(t, us);
+	}
+	if (x == NULL) {
 		if (t->count == t->cap) {
 			t->cap = t->cap == 0 ? 64 : t->cap * 2;
 			t->all = tn_realloc(t->all, t->cap * sizeof *t->all);
 		}
-		memmove(t->all + lo + 1, t->all + lo, (t->count - lo) *
-		    sizeof *t->all);
-		t->all[lo] = (struct bucket){ .us = us, .b = b, .row = row };
-		t->count++;
+		x = &t->all[t->count++];
+		*x = (struct bucket){ .us = us, .b = b, .row = row };
 	}
-	t->all[lo].rows++;
-	t->all[lo].differences += !same;
+	x->rows++;
+	x->differences += !same;
 }
 
 static void
@@ -92,11 +136,12 @@ say_rest(const struct tn_batch_buckets *t, uint32_t at, struct tn_buf *out)
 }
 
 void
-tn_batch_buckets_say(const struct tn_batch_buckets *t, struct tn_buf *out,
+tn_batch_buckets_say(struct tn_batch_buckets *t, struct tn_buf *out,
     uint32_t *said)
 {
 	uint64_t rows;
 
+	settle(t);
 	for (uint32_t i = 0; i < t->count; ) {
 		const struct bucket *x = &t->all[i];
 		uint32_t n = run_of(t, i, &rows);

@@ -31,8 +31,8 @@ say(uint32_t wrong, bool folded, uint32_t lines_max, uint32_t *said)
 		tn_batch_bucket_add(&t, &b, i, i >= BUCKETS ||
 		    (wrong >> i & 1) == 0);
 	}
-	assert_int_equal(t.count, BUCKETS);
 	tn_batch_buckets_say(&t, &out, said);
+	assert_int_equal(t.count, BUCKETS);
 	text = tn_strdup(tn_buf_cstr(&out));
 	tn_buf_fini(&out);
 	tn_free(t.all);
@@ -47,6 +47,40 @@ count(const char *text, const char *what)
 	for (const char *p = text; (p = strstr(p, what)) != NULL; p++)
 		n++;
 	return n;
+}
+
+/* Goal: buckets that come in no order, and again much later, are told in order
+ * and once each. */
+static void
+test_any_order(void **state)
+{
+	enum { N = 20000 };
+	static int32_t days[2 * N];
+	struct tn_batch_buckets t = { .view = "v", .column = 0,
+	    .lines_max = 2 * N };
+	struct tn_buf out = { 0 };
+	struct tn_column column = { .type = { .id = TN_T_DATE },
+	    .rows = 2 * N, .values = days };
+	struct tn_batch b = { .schema = &schema, .rows = 2 * N,
+	    .columns = &column };
+	uint32_t said = 0;
+	const char *p;
+	char last[11] = "";
+
+	(void)state;
+	for (uint32_t i = 0; i < 2 * N; i++) {
+		days[i] = (int32_t)((uint64_t)i * 7919 % N);   /* Prime. */
+		tn_batch_bucket_add(&t, &b, i, true);
+	}
+	tn_batch_buckets_say(&t, &out, &said);
+	assert_int_equal(said, N);
+	assert_int_equal(count(tn_buf_cstr(&out), ": 2 rows\n"), N);
+	for (p = tn_buf_cstr(&out); (p = strstr(p, "view v: ")) != NULL; p++) {
+		assert_true(strncmp(last, p + 8, 10) < 0);
+		memcpy(last, p + 8, 10);
+	}
+	tn_buf_fini(&out);
+	tn_free(t.all);
 }
 
 /* Goal: every bucket has its line, equal or with what differs, in order. */
@@ -116,6 +150,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_any_order),
 		cmocka_unit_test(test_each),
 		cmocka_unit_test(test_folded),
 		cmocka_unit_test(test_bound),
