@@ -404,11 +404,13 @@ static const struct tn_field *
 filled_by(const struct tn_codec_spec *spec, const struct tn_schema *schema,
     const char *field)
 {
-	for (uint32_t i = 0; i < spec->rename_count; i++)
+	const char *name = field;
+
+	for (uint32_t i = 0; i < spec->rename_count && name == field; i++)
 		if (strcmp(spec->renames[i].from, field) == 0)
-			field = spec->renames[i].to;
+			name = spec->renames[i].to;
 	for (uint32_t i = 0; i < schema->count; i++)
-		if (strcmp(schema->fields[i].name, field) == 0)
+		if (strcmp(schema->fields[i].name, name) == 0)
 			return &schema->fields[i];
 	return NULL;
 }
@@ -492,8 +494,8 @@ adapt(struct tn_inbox_source *s, uint32_t rows, size_t bytes)
 }
 
 /* A text that a foreign file calls JSON: as it is, on one line, when it is
- * that; else the string that it is. */
-static void
+ * that; else the string that it is. False: memory is out. */
+static bool
 put_json(struct tn_builder *to, uint32_t column, struct tn_slice text,
     struct tn_arena *a)
 {
@@ -512,19 +514,23 @@ put_json(struct tn_builder *to, uint32_t column, struct tn_slice text,
 		tn_buf_json(&line, (const char *)text.p, text.n);
 		tn_buf_char(&line, '"');
 	}
-	tn_record_builder_text(to, column, line.p, line.n);
+	if (!line.failed)
+		tn_record_builder_text(to, column, line.p, line.n);
 	tn_buf_fini(&line);
 	tn_arena_reset(a);
+	return !line.failed;
 }
 
+/* In place of ${b}; NULL: memory is out. */
 static struct tn_batch *
 with_json(const struct tn_inbox_source *s, struct tn_batch *b)
 {
 	struct tn_builder *to = tn_record_builder_new(&s->as, b->rows);
 	struct tn_arena *a = tn_arena_new(4096);
-	struct tn_batch *out;
+	struct tn_batch *out = NULL;
+	bool good = true;
 
-	for (uint32_t row = 0; row < b->rows; row++) {
+	for (uint32_t row = 0; good && row < b->rows; row++) {
 		for (uint32_t i = 0; i < s->as.count; i++) {
 			const struct tn_column *c = &b->columns[i];
 			if (s->as.fields[i].type.id == c->type.id)
@@ -532,11 +538,14 @@ with_json(const struct tn_inbox_source *s, struct tn_batch *b)
 			else if (!tn_column_valid(c, row))
 				tn_record_builder_null(to, i);
 			else
-				put_json(to, i, tn_column_text(c, row), a);
+				good = put_json(to, i, tn_column_text(c, row),
+				    a) && good;
 		}
-		tn_record_builder_row_end(to);
+		if (good)
+			tn_record_builder_row_end(to);
 	}
-	out = tn_record_builder_take(to);
+	if (good)
+		out = tn_record_builder_take(to);
 	tn_record_builder_free(to);
 	tn_arena_free(a);
 	tn_record_batch_unref(b);
@@ -567,6 +576,8 @@ read_rows(struct tn_inbox_source *s, struct tn_buf *out, struct tn_diag *d)
 	tn_assert(b != NULL && b->rows > 0);
 	if (s->as.fields != NULL)
 		b = with_json(s, b);
+	if (b == NULL)
+		return TN_ENOMEM;
 	tn_codec_ndjson_rows(out, b);
 	s->row += b->rows;
 	s->rows_done += b->rows;
