@@ -254,6 +254,7 @@ static void
 close_all(struct app *a)
 {
 	tn_net_timer_free(a->cut_timer);
+	a->cut_timer = NULL;
 	tn_net_timer_free(a->compact_timer);
 	tn_net_timer_free(a->drain_timer);
 	/* The demo's last request ends by its own cancel, within a second. */

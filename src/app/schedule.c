@@ -63,15 +63,13 @@ add_ticks(struct next *n, const struct shown *s, int64_t first_us)
 static enum tn_status
 add_snapshots(struct app *a, struct next *n, int64_t keep_us)
 {
-	struct tn_arena *arena = tn_arena_new(4096);
-	struct tn_catalog_cut *c = NULL;
+	int64_t followed[NEXT_MAX];
 	uint32_t count = 0;
-	enum tn_status st = tn_catalog_cuts(a->catalog, 0, UINT32_MAX, arena,
-	    &c, &count);
+	enum tn_status st = tn_catalog_cuts_followed(a->catalog,
+	    n->now_us - keep_us, NEXT_MAX, followed, &count);
 
-	for (uint32_t i = 1; st == TN_OK && i < count; i++)
-		add_time(n, c[i - 1].published_us + keep_us);
-	tn_arena_free(arena);
+	for (uint32_t i = 0; st == TN_OK && i < count; i++)
+		add_time(n, followed[i] + keep_us);
 	return st;
 }
 
@@ -126,7 +124,10 @@ add_days(struct app *a, struct next *n, const struct tn_governance_stream *g)
 		int64_t in_day = s->files[i].time_max % DAY_US;
 		int64_t day = s->files[i].time_max -
 		    (in_day < 0 ? in_day + DAY_US : in_day);
-		add_time(n, day + DAY_US + g->table->retention_us);
+		/* Rows beyond all dates never leave. */
+		if (!__builtin_add_overflow(day, DAY_US +
+		    g->table->retention_us, &day))
+			add_time(n, day);
 	}
 	tn_catalog_snapshot_put(s);
 }

@@ -93,6 +93,9 @@ put_in_force(struct app *a, enum tn_app_setting i, const char *text,
 	__atomic_store_n(&a->set.number[i], number, __ATOMIC_RELAXED);
 	a->set_us[i] = since_us;
 	tn_net_lock_drop(a->tuning);
+	/* What it is for may be gone; the next start has it. */
+	if (a->stopping)
+		return;
 	if (i == TN_SET_CUT_INTERVAL)
 		time_cuts(a);
 	else if (i == TN_SET_INBOX_SCAN)

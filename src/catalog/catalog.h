@@ -130,6 +130,10 @@ struct tn_catalog_cut {
 TN_MUST_USE enum tn_status tn_catalog_cuts(struct tn_catalog *cat,
     uint64_t before, uint32_t limit, struct tn_arena *a,
     struct tn_catalog_cut **out, uint32_t *count);
+/* When those before them were followed by others, as far as that was after
+ * ${after_us}: at most ${most}, the oldest first. */
+TN_MUST_USE enum tn_status tn_catalog_cuts_followed(struct tn_catalog *cat,
+    int64_t after_us, uint32_t most, int64_t *us, uint32_t *count);
 /* Snapshots that another one had followed before ${before_us} can be read no
  * more; so for those whose lsn is below ${lsn}. The newest stays. What is held
  * stays readable to its holder. Sets *expired, which may be NULL. */

@@ -152,6 +152,27 @@ tn_catalog_snapshot_at(struct tn_catalog *c, enum tn_catalog_when when,
 /* ---- the list -------------------------------------------------------- */
 
 enum tn_status
+tn_catalog_cuts_followed(struct tn_catalog *c, int64_t after_us,
+    uint32_t most, int64_t *us, uint32_t *count)
+{
+	sqlite3_stmt *stmt = NULL;
+	enum tn_status st = tn_catalog_prepare(c, &stmt,
+	    "SELECT published_us FROM cut"
+	    " WHERE sequence > (SELECT min(sequence) FROM cut)"
+	    " AND published_us > ? ORDER BY sequence LIMIT ?", "ii", after_us,
+	    (int64_t)most);
+
+	*count = 0;
+	while (st == TN_OK && *count < most) {
+		st = tn_catalog_step(c, stmt);
+		if (st == TN_OK)
+			us[(*count)++] = sqlite3_column_int64(stmt, 0);
+	}
+	tn_catalog_finish(c, stmt);
+	return st == TN_END ? TN_OK : st;
+}
+
+enum tn_status
 tn_catalog_cuts(struct tn_catalog *c, uint64_t before, uint32_t limit,
     struct tn_arena *a, struct tn_catalog_cut **out, uint32_t *count)
 {
