@@ -12,6 +12,9 @@ import { Code, Grid, useLoad } from '../ui/more.js';
 import { Ask, call, quote } from '../ui/act.js';
 import { Chosen, Timeline } from '../ui/timeline.js';
 import { Icon } from '../ui/icons.js';
+import { sheet } from '../ui/sheet.js';
+
+await sheet;
 
 const tiers = [['bronze', 'Bronze', 'raw, as it came'], ['silver', 'Silver', 'typed, clean, by day'],
 	['gold', 'Gold', 'results of views']];

@@ -12,6 +12,9 @@ import { Icon } from '../ui/icons.js';
 import { Gantt } from '../ui/gantt.js';
 import { Schedules } from '../ui/schedule.js';
 import { SPAN, collect, partsOf } from '../lib/gantt.js';
+import { sheet } from '../ui/sheet.js';
+
+await sheet;
 
 const marks = /** @type {Record<string, [string, string]>} */ ({ done: ['ok', 'done'],
 	running: ['late', 'running'], failed: ['failing', 'failed'] });
