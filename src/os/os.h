@@ -36,7 +36,8 @@ struct tn_os_table {
 /* The real table; tests copy it and change members. */
 extern const struct tn_os_table tn_os_real;
 /* Replace the table in force (NULL: the real one). Only in tests and at
- * start, before threads exist. Borrows ${t}. */
+ * start. Other threads may run: each of their calls is by the old table or by
+ * the new one. Borrows ${t}. */
 void tn_os_use(const struct tn_os_table *t);
 
 int64_t tn_os_wall_us(void);

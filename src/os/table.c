@@ -194,32 +194,34 @@ static const struct tn_os_table *in_force = &tn_os_real;
 void
 tn_os_use(const struct tn_os_table *t)
 {
-	in_force = t != NULL ? t : &tn_os_real;
-	tn_assert(in_force->open != NULL && in_force->random != NULL);
+	if (t == NULL)
+		t = &tn_os_real;
+	tn_assert(t->open != NULL && t->random != NULL);
+	__atomic_store_n(&in_force, t, __ATOMIC_RELEASE);
 }
 
 const struct tn_os_table *
 tn_os_table(void)
 {
-	return in_force;
+	return __atomic_load_n(&in_force, __ATOMIC_ACQUIRE);
 }
 
 int64_t
 tn_os_wall_us(void)
 {
-	return in_force->wall_us();
+	return tn_os_table()->wall_us();
 }
 
 int64_t
 tn_os_mono_us(void)
 {
-	return in_force->mono_us();
+	return tn_os_table()->mono_us();
 }
 
 int64_t
 tn_os_boot_us(void)
 {
-	return in_force->boot_us();
+	return tn_os_table()->boot_us();
 }
 
 int64_t
@@ -236,7 +238,7 @@ tn_os_leap(struct tn_os_leap *l)
 void
 tn_os_random(void *p, size_t n)
 {
-	int rc = in_force->random(p, n);
+	int rc = tn_os_table()->random(p, n);
 
 	tn_assert(rc == 0);
 }

@@ -14,6 +14,10 @@ export out
 : > "$out/.failed"
 [ $# -eq 0 ] || printf '%s\n' "$@" | tac | xargs -P "${JOBS:-$(nproc)}" -n 1 sh -c '
 	words=$out/$(echo "$1" | tr / _)
+	# Some tests send standard error away: a sanitizer reports to a file.
+	for o in ASAN_OPTIONS TSAN_OPTIONS UBSAN_OPTIONS; do
+		eval "export $o=\"\${$o:-}:log_path=$words.report\""
+	done
 	begun=$(date +%s%N)
 	if "$1" > "$words" 2>&1; then
 		grep -c "^\[       OK" "$words" >> "$out/.passed"
@@ -22,7 +26,9 @@ export out
 	fi
 	echo "$((($(date +%s%N) - begun) / 1000000)) ms $1" >> "$out/.times"' run
 while read -r t; do
-	grep -v '^\[ RUN\|^\[       OK' "$out/$(echo "$t" | tr / _)" | tail -40
+	words=$out/$(echo "$t" | tr / _)
+	grep -v '^\[ RUN\|^\[       OK' "$words" | tail -40
+	cat "$words".report.* 2> /dev/null | head -80
 	echo "FAILED: $t (TARN_SEED=$TARN_SEED)"
 done < "$out/.failed"
 passed=$(awk '{ n += $1 } END { print n + 0 }' "$out/.passed")
