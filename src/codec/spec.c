@@ -379,6 +379,8 @@ resolve(struct tn_buf *out, struct tn_slice v)
 
 	tn_buf_clear(out);
 	for (size_t i = 0; i < v.n; i++) {
+		if (v.p[i] == 0)
+			return false;
 		if (v.p[i] != '%') {
 			tn_buf_char(out, (char)v.p[i]);
 			continue;
@@ -430,6 +432,9 @@ out:
 	return st;
 }
 
+/* What a message's text begins with; its topic is all that follows. */
+static const char message[] = "format=message&topic=";
+
 static enum tn_status
 parse_option(struct tn_codec_spec *s, struct tn_slice name,
     struct tn_slice v)
@@ -441,14 +446,12 @@ parse_option(struct tn_codec_spec *s, struct tn_slice name,
 
 	if (tn_slice_is(name, "columns") || tn_slice_is(name, "found"))
 		return parse_columns(s, v, tn_slice_is(name, "columns"));
-	if (tn_slice_is(name, "format") && tn_slice_is(v, "message"))
-		return TN_OK;           /* topic= follows and says it. */
 	value.p = tn_alloc(v.n + 1);
 	value.cap = v.n + 1;
 	if (resolve(&value, v)) {
 		text = (struct tn_slice){
 		    (const uint8_t *)tn_buf_cstr(&value), value.n };
-		st = tn_slice_is(name, "topic") && s->topic == NULL ?
+		st = tn_slice_is(name, message) ?
 		    tn_codec_spec_message(s, text, &d) :
 		    tn_codec_spec_set(s, name, text, &d);
 	}
@@ -463,6 +466,14 @@ tn_codec_spec_parse(struct tn_codec_spec *s, struct tn_slice text)
 	const uint8_t *end = text.p + text.n, *stop, *equals;
 
 	tn_codec_spec_init(s, TN_CODEC_JSON);
+	if (text.n >= sizeof message - 1 &&
+	    memcmp(text.p, message, sizeof message - 1) == 0) {
+		text.p += sizeof message - 1;
+		text.n -= sizeof message - 1;
+		if (text.n > 0 && memchr(text.p, '&', text.n) != NULL)
+			return TN_EINVAL;
+		return parse_option(s, tn_slice_of(message), text);
+	}
 	if (text.n < 7 || memcmp(text.p, "format=", 7) != 0)
 		return TN_EINVAL;
 	for (const uint8_t *p = text.p; p <= end; p = stop + 1) {
@@ -479,9 +490,6 @@ tn_codec_spec_parse(struct tn_codec_spec *s, struct tn_slice text)
 		if (st != TN_OK)
 			break;
 	}
-	if (st == TN_OK && text.n >= 14 &&
-	    memcmp(text.p, "format=message", 14) == 0 && s->topic == NULL)
-		st = TN_EINVAL;
 	if (st != TN_OK)
 		tn_codec_spec_fini(s);
 	return st;

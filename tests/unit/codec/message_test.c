@@ -236,6 +236,13 @@ test_parts(void **state)
 	    tn_slice_of("format=message")), TN_EINVAL);
 	assert_int_equal(tn_codec_spec_parse(&spec,
 	    tn_slice_of("format=message&topic=a/%7B")), TN_EINVAL);
+	/* Nothing stands beside the topic, or its text would not be itself. */
+	assert_int_equal(tn_codec_spec_parse(&spec,
+	    tn_slice_of("format=csv&header=false&topic=a")), TN_EINVAL);
+	assert_int_equal(tn_codec_spec_parse(&spec,
+	    tn_slice_of("format=message&topic=a&null=x")), TN_EINVAL);
+	assert_int_equal(tn_codec_spec_parse(&spec, (struct tn_slice){
+	    (const uint8_t *)"format=message&topic=a\0b", 24 }), TN_EINVAL);
 }
 
 int
