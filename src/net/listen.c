@@ -342,11 +342,10 @@ tn_net_listener_free(struct tn_net_listener *l)
 	tn_assert(tn_net_on_loop() && !l->freed);
 	l->freed = true;
 	tn_net_stream_orphan(l->hub, &l->parent);
-	(void)uv_poll_stop(&l->poll);
+	uv_close((uv_handle_t *)&l->poll, poll_closed);
 	tn_net_hand_gone(l->fd);
 	(void)close(l->fd);
 	tn_net_timer_free(l->rest);
 	tn_free((char *)l->o.address);
 	l->o.address = NULL;
-	uv_close((uv_handle_t *)&l->poll, poll_closed);
 }

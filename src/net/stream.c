@@ -495,6 +495,8 @@ bury(struct tn_net_stream *s)
 	if (s->next != NULL)
 		s->next->prev = s->prev;
 	s->reached = tn_net_stream_reached(s);
+	/* While the number is ours: close gives it to any thread. */
+	uv_close((uv_handle_t *)&s->poll, poll_closed);
 	if (s->released != NULL)
 		s->released(s->released_arg);
 	else
@@ -509,7 +511,6 @@ bury(struct tn_net_stream *s)
 	if (s->calls.closed != NULL)
 		s->calls.closed(s->arg, (enum tn_status)s->why);
 	tn_net_secret_free(s->secret);
-	uv_close((uv_handle_t *)&s->poll, poll_closed);
 }
 
 /* What is due for one stream. It may be listed again by its owner. */

@@ -1,4 +1,4 @@
-/* wrap: accept4 recv sendmsg socket bind listen setsockopt getsockname connect shutdown getsockopt uv_poll_init tn_try_alloc */
+/* wrap: accept4 recv sendmsg socket bind listen setsockopt getsockname connect shutdown getsockopt uv_poll_init uv_close tn_try_alloc */
 /* Byte streams without TLS over real sockets: bytes, back-pressure, every way
  * to end, limits, and each system call failing once. */
 #include "stream_help.h"
@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/un.h>
+#include <uv.h>
 
 /* ---- failing calls --------------------------------------------------- */
 
@@ -56,6 +57,21 @@ WRAP(int, connect, -1, (int fd, const struct sockaddr *a, socklen_t n),
 WRAP(int, shutdown, -1, (int fd, int how), (fd, how))
 WRAP(int, uv_poll_init, -ENOMEM, (void *l, void *h, int fd), (l, h, fd))
 WRAP(void *, tn_try_alloc, NULL, (size_t n), (n))
+
+/* The loop lets go of a number before it is closed: behind that another thread
+ * may have it, and uv_close would speak to the kernel of what is not ours. */
+void __real_uv_close(uv_handle_t *handle, uv_close_cb cb);
+void __wrap_uv_close(uv_handle_t *handle, uv_close_cb cb);
+void
+__wrap_uv_close(uv_handle_t *handle, uv_close_cb cb)
+{
+	uv_os_fd_t fd;
+
+	if (uv_handle_get_type(handle) == UV_POLL &&
+	    uv_fileno(handle, &fd) == 0)
+		assert_true(fcntl(fd, F_GETFD) >= 0);
+	__real_uv_close(handle, cb);
+}
 
 /* ---- bytes ----------------------------------------------------------- */
 
