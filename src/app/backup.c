@@ -175,7 +175,8 @@ ask_server(const struct tn_app_args *a, const char *dest)
 	return rc;
 }
 
-/* The folder is ours: open what is in it. */
+/* The folder is ours: open what is in it, and leave it to the Tarn that made
+ * it, as the backup does: it may be one from before an upgrade. */
 static int
 take_alone(const struct tn_app_args *a, const char *dest)
 {
@@ -195,7 +196,7 @@ take_alone(const struct tn_app_args *a, const char *dest)
 		    "there is no catalog in %s: name the data folder with "
 		    "--data", a->data);
 	if (st == TN_OK)
-		st = tn_catalog_open(&o.catalog, catalog, &d);
+		st = tn_catalog_look(&o.catalog, catalog, &d);
 	if (st == TN_OK)
 		st = tn_log_open(&o.log, &lo, &d);
 	if (st == TN_OK)

@@ -590,7 +590,7 @@ open_stores(const char *data, struct stores *s, struct tn_diag *d)
 			    TN_ECONFLICT ? "a tarn uses the data folder %s" :
 			    "cannot use the data folder %s", data);
 		if (st == TN_OK)
-			st = tn_catalog_open(&s->cat, cat, d);
+			st = tn_catalog_look(&s->cat, cat, d);
 		if (st == TN_OK)
 			st = tn_lake_open(&s->lake, lake, d);
 	}

@@ -367,11 +367,13 @@ check_version(struct tn_catalog *c, const char *path, int64_t *version,
 
 /* Looks before it changes anything. */
 static enum tn_status
-set_up(struct tn_catalog *c, const char *path, struct tn_diag *d)
+set_up(struct tn_catalog *c, const char *path, bool look, struct tn_diag *d)
 {
 	int64_t version = 0;
 	enum tn_status st = check_version(c, path, &version, d);
 
+	if (st == TN_OK && look && version < SCHEMA_VERSION)
+		st = tn_catalog_apart(c);
 	if (st == TN_OK)
 		st = tn_catalog_status(c, sqlite3_exec(c->db,
 		    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
@@ -408,8 +410,8 @@ connect(struct tn_catalog *c, const char *path)
 	return st;
 }
 
-enum tn_status
-tn_catalog_open(struct tn_catalog **cat, const char *path,
+static enum tn_status
+open_as(struct tn_catalog **cat, const char *path, bool look,
     struct tn_diag *d)
 {
 	struct tn_catalog *c = tn_zalloc(sizeof *c);
@@ -418,7 +420,7 @@ tn_catalog_open(struct tn_catalog **cat, const char *path,
 
 	*cat = NULL;
 	if (st == TN_OK) {
-		st = set_up(c, path, d);
+		st = set_up(c, path, look, d);
 		said = st == TN_EUNSUPPORTED;
 	}
 	if (st == TN_OK)
@@ -439,6 +441,20 @@ tn_catalog_open(struct tn_catalog **cat, const char *path,
 	return TN_OK;
 }
 
+enum tn_status
+tn_catalog_open(struct tn_catalog **cat, const char *path,
+    struct tn_diag *d)
+{
+	return open_as(cat, path, false, d);
+}
+
+enum tn_status
+tn_catalog_look(struct tn_catalog **cat, const char *path,
+    struct tn_diag *d)
+{
+	return open_as(cat, path, true, d);
+}
+
 void
 tn_catalog_close(struct tn_catalog *c)
 {
@@ -450,6 +466,8 @@ tn_catalog_close(struct tn_catalog *c)
 	held = tn_catalog_free_snapshots(c);
 	sqlite3_finalize(c->rollback);
 	rc = sqlite3_close(c->db);
+	tn_assert(rc == SQLITE_OK);
+	rc = sqlite3_close(c->looked_at);
 	tn_assert(rc == SQLITE_OK);
 	if (held > 0) {
 		/* Who holds one will come back to the lock: leave it. */

@@ -17,6 +17,10 @@ struct tn_catalog;
  * newer Tarn or by another program; unchanged. */
 TN_MUST_USE enum tn_status tn_catalog_open(struct tn_catalog **cat,
     const char *path, struct tn_diag *d);
+/* The same, to look: an older one stays as it is, for the Tarn that made it as
+ * well. What is asked then is a copy in memory: whatever is written is lost. */
+TN_MUST_USE enum tn_status tn_catalog_look(struct tn_catalog **cat,
+    const char *path, struct tn_diag *d);
 void tn_catalog_close(struct tn_catalog *cat);
 
 /* ---- definitions ----------------------------------------------------- */

@@ -15,6 +15,7 @@
 
 struct tn_catalog {
 	sqlite3 *db;
+	sqlite3 *looked_at;      /* NULL, or the file that db is a copy of. */
 	sqlite3_stmt *rollback;  /* Made at the start: needs no memory later. */
 	bool doubt;              /* A commit's fate is unknown: no more. */
 	sqlite3_mutex *lock;     /* Guards what follows. */
@@ -93,5 +94,8 @@ TN_MUST_USE enum tn_status tn_catalog_prepared_end(struct tn_catalog *c,
 #define TN_CATALOG_FILE_COLUMNS \
 	"id, tier, object, version, partition, path, rows, bytes, crc, " \
 	"time_min, time_max, lsn_min, lsn_max, added"
+
+/* From here on the connection is that of a copy in memory. */
+TN_MUST_USE enum tn_status tn_catalog_apart(struct tn_catalog *c);
 
 #endif

@@ -246,3 +246,28 @@ test('a stopped tarn, damage, and what is refused', { timeout: 600000 }, async (
   const cut = await command(['restore', dest, '--data', join(tempDir('x'), 'd')]);
   assert.match(cut.err, /manifest/);
 });
+
+test('a folder of an earlier Tarn stays one while this one only plans, or backs it up', { timeout: 120000 }, async () => {
+  const t = await new Tarn({ sql }).start(), dest = join(tempDir('dest'), 'b');
+  await t.post('keyed', '{"id":"1","batch":1,"ts":"2026-03-01T00:00:00Z"}');
+  await t.cut();
+  await t.stop();
+  // The catalog as it was before it knew what runs made of each view: number 8, and no table of that name.
+  const path = join(t.data, 'catalog.db'), old = Buffer.from(readFileSync(path, 'latin1').replaceAll('run_view', 'run_wiew'), 'latin1');
+  assert.equal(old.readUInt32BE(60) > 8, true);
+  old.writeUInt32BE(8, 60);
+  writeFileSync(path, old);
+  const p = await command(['plan', '--config', t.config, '--data', t.data]);
+  assert.deepEqual([p.code, /nothing to do/.test(p.out)], [0, true], p.out + p.err);
+  assert.deepEqual(readFileSync(path), old, 'after plan');
+  const b = await command(['backup', dest, '--data', t.data]);
+  assert.equal(b.code, 0, b.err);
+  assert.deepEqual(readFileSync(path), old, 'after backup');
+  const kept = readFileSync(join(dest, readdirSync(dest).find((n) => n.startsWith('state-')), 'catalog.db'));
+  assert.equal(kept.readUInt32BE(60), 8, 'the backup is for both');
+  const back = await restored(dest);
+  assert.equal((await back.view('ids'))[0].n, 1);
+  assert.equal((await back.verify()).equal, true);
+  await back.stop();
+  assert.equal(readFileSync(join(back.data, 'catalog.db')).readUInt32BE(60) > 8, true);
+});

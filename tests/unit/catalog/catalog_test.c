@@ -474,6 +474,61 @@ foreign_files(void **state)
 	refused(*state, TN_ECORRUPT, "catalog");
 }
 
+static int64_t
+version_of(const char *path)
+{
+	sqlite3 *db = NULL;
+	sqlite3_stmt *stmt = NULL;
+	int64_t v;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, "PRAGMA user_version", -1,
+	    &stmt, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+	v = sqlite3_column_int64(stmt, 0);
+	sqlite3_finalize(stmt);
+	sqlite3_close(db);
+	return v;
+}
+
+/* Goal: who only looks at a catalog of before leaves every byte of it to the
+ * Tarn that made it, and so does a copy; who opens it brings it up to date. */
+static void
+looked_at(void **state)
+{
+	struct tn_catalog *c = open_catalog(*state);
+	struct tn_catalog_run r = { .kind = "cut", .reason = "", .object = "" };
+	const struct tn_catalog_snapshot *s;
+	struct tn_buf before = { 0 }, after = { 0 };
+	struct tn_diag d = { .message = "" };
+	struct tn_arena *a = tn_arena_new(1000);
+	const char *text = NULL;
+	char copy[320];
+	uint64_t id;
+
+	snprintf(copy, sizeof copy, "%s/copy.db", (const char *)*state);
+	assert_int_equal(tn_catalog_set(c, "k", "v"), TN_OK);
+	tn_catalog_close(c);
+	run_sql(*state, "DROP TABLE run_view; PRAGMA user_version = 8;");
+	bytes_of(*state, &before);
+	assert_int_equal(tn_catalog_look(&c, db_path(*state), &d), TN_OK);
+	assert_int_equal(tn_catalog_get(c, "k", a, &text), TN_OK);
+	assert_string_equal(text, "v");
+	assert_int_equal(tn_catalog_run_begin(c, &r, &id), TN_OK);
+	assert_int_equal(tn_catalog_copy(c, copy, &s), TN_OK);
+	tn_catalog_snapshot_put(s);
+	tn_catalog_close(c);
+	bytes_of(*state, &after);
+	assert_int_equal(before.n, after.n);
+	assert_memory_equal(before.p, after.p, before.n);
+	assert_int_equal(version_of(copy), 8);
+	tn_catalog_close(open_catalog(*state));
+	assert_true(version_of(db_path(*state)) > 8);
+	tn_buf_fini(&before);
+	tn_buf_fini(&after);
+	tn_arena_free(a);
+}
+
 /* Goal: the database is not readable for other users, and neither is its
  * WAL. */
 static void
@@ -676,6 +731,7 @@ main(void)
 		FOLDER_TEST(corrections_kept),
 		FOLDER_TEST(time_of_cut),
 		FOLDER_TEST(foreign_files),
+		FOLDER_TEST(looked_at),
 		FOLDER_TEST(mode_of_file),
 	};
 
