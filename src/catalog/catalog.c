@@ -338,7 +338,12 @@ make_schema(struct tn_catalog *c, int64_t version)
 	for (int64_t i = version; st == TN_OK && i < SCHEMA_VERSION; i++)
 		st = tn_catalog_status(c, sqlite3_exec(c->db,
 		    schema_steps[i], NULL, NULL, NULL), "make the schema");
-	return tn_catalog_end(c, st);
+	st = tn_catalog_end(c, st);
+	if (st == TN_OK && version > 0 && c->looked_at == NULL)
+		tn_say(TN_INFO, "catalog", "brought up to date, from schema "
+		    "%d to %d: an earlier Tarn refuses this folder from now on",
+		    (int)version, SCHEMA_VERSION);
+	return st;
 }
 
 /* Ours, of a version that we know, or empty. */

@@ -268,6 +268,10 @@ test('a folder of an earlier Tarn stays one while this one only plans, or backs 
   const back = await restored(dest);
   assert.equal((await back.view('ids'))[0].n, 1);
   assert.equal((await back.verify()).equal, true);
+  assert.match(back.err, /from schema 8 to \d+: an earlier Tarn refuses this folder/);
+  assert.doesNotMatch(p.err + b.err, /schema/);
+  await back.restart();
+  assert.doesNotMatch(back.err, /schema/, 'said once');
   await back.stop();
   assert.equal(readFileSync(join(back.data, 'catalog.db')).readUInt32BE(60) > 8, true);
 });
