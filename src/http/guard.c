@@ -222,6 +222,24 @@ each_param(void *arg, enum MHD_ValueKind kind, const char *name,
 	return MHD_YES;
 }
 
+/* GET http://HOST/path, as for a proxy (RFC 9112, 3.2.2): the host that it
+ * names is the one asked, whatever the Host header says. All that looks at a
+ * host from here on (access, origins, locations of tables) gets this one. */
+static void
+take_absolute(struct request *r)
+{
+	const uint8_t *end = r->authority.p + r->authority.n;
+	size_t head = (size_t)(end - r->path.p);
+
+	tn_assert((const uint8_t *)r->uri == r->path.p);
+	tn_assert(head <= r->path.n);
+	r->head.host = r->authority;
+	r->path.p += head;
+	r->path.n -= head;
+	if (r->path.n == 0)
+		r->path = tn_slice_of("/");
+}
+
 bool
 tn_http_guard(struct request *r, const char *method, const char *version)
 {
@@ -237,11 +255,14 @@ tn_http_guard(struct request *r, const char *method, const char *version)
 		return refuse(r, 400, "bad_request", bad);
 	(void)MHD_get_connection_values_n(r->c, MHD_GET_ARGUMENT_KIND,
 	    each_param, r);
+	if (!r->bad_url && r->authority.n > 0)
+		take_absolute(r);
 	if (r->bad_url || r->path.n == 0 ||
 	    (r->path.p[0] != '/' && r->method != TN_HTTP_OPTIONS))
 		return refuse(r, 400, "bad_url", "the URL has a bad escape, "
-		    "a control character, bytes that are not UTF-8, or more "
-		    "than 128 parameters");
+		    "a control character, bytes that are not UTF-8, more "
+		    "than 128 parameters, or begins neither with / nor with "
+		    "http://HOST");
 	r->uri = NULL;
 	return true;
 }

@@ -102,6 +102,7 @@ struct request {
 	struct tn_slice var;
 	const char *uri;                 /* Raw, until the head was checked. */
 	size_t uri_bytes;
+	struct tn_slice authority;       /* Of a URL in absolute form. */
 	bool bad_line;                   /* A blank or control in it. */
 	bool bad_url;
 	bool begun;                      /* The head was looked at. */
@@ -217,6 +218,10 @@ extern const char tn_http_type_text[];
 bool tn_http_guard(struct request *r, const char *method,
     const char *version);
 bool tn_http_url_plain(const char *uri, size_t n);
+/* Bytes before the path of a URL in absolute form, http://HOST:PORT, and its
+ * HOST:PORT; 0 when it has another form, or more than these. */
+size_t tn_http_absolute(const char *uri, size_t n,
+    struct tn_slice *authority);
 bool tn_http_layout_known(void);
 /* May this request run? A failure stands in the answer when false. */
 bool tn_http_may(struct request *r);

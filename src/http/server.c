@@ -105,6 +105,9 @@ uri_seen(void *arg, const char *uri, struct MHD_Connection *c)
 	r->uri = uri != NULL ? uri : "";
 	r->uri_bytes = strlen(r->uri);
 	r->bad_line = !tn_http_url_plain(r->uri, r->uri_bytes);
+	/* Nothing in it can be escaped: it keeps its place when the rest is
+	 * decoded. */
+	(void)tn_http_absolute(r->uri, r->uri_bytes, &r->authority);
 	if (r->conn->used && !r->conn->partial) {
 		r->conn->partial = true;
 		r->conn->since_us = tn_os_mono_us();

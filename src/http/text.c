@@ -92,6 +92,29 @@ tn_http_decode(char *s, size_t *n)
 	return tn_utf8_valid(s, to);
 }
 
+/* A name, an address or [address], and a port. No user before it: nobody
+ * sends one to a server, but to fool a reader. */
+size_t
+tn_http_absolute(const char *uri, size_t n, struct tn_slice *authority)
+{
+	static const char *const schemes[] = { "http://", "https://" };
+	size_t from = 0, to;
+
+	for (size_t i = 0; i < TN_COUNT(schemes); i++)
+		if (strncasecmp(uri, schemes[i], strlen(schemes[i])) == 0)
+			from = strlen(schemes[i]);
+	*authority = (struct tn_slice){ NULL, 0 };
+	if (from == 0)
+		return 0;
+	to = from + strspn(uri + from, "abcdefghijklmnopqrstuvwxyz"
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~:[]");
+	if (to == from || (to < n && uri[to] != '/' && uri[to] != '?'))
+		return 0;
+	*authority = (struct tn_slice){ (const uint8_t *)uri + from,
+	    to - from };
+	return to;
+}
+
 /* ---- where a request comes from -------------------------------------- */
 
 static bool

@@ -114,6 +114,15 @@ foreign_pages(void **state)
 	    "Host: evil.example\r\n\r\n"), 403);
 	assert_int_equal(code_of(open_rig, "GET /livez HTTP/1.0\r\n\r\n"),
 	    403);
+	/* The host of a URL in absolute form is the one asked. */
+	assert_int_equal(code_of(open_rig, "GET http://localhost:9/api/v1/"
+	    "status HTTP/1.1\r\nHost: evil.example\r\n"
+	    "Origin: http://localhost:9\r\n\r\n"), 200);
+	assert_int_equal(code_of(open_rig, "GET http://evil.example/api/v1/"
+	    "status HTTP/1.1\r\nHost: localhost:9\r\n\r\n"), 403);
+	assert_int_equal(code_of(open_rig, "GET http://evil.example/api/v1/"
+	    "status HTTP/1.1\r\nHost: localhost:9\r\n"
+	    "Origin: http://evil.example\r\n\r\n"), 403);
 	assert_int_equal(code_of(open_rig, "GET /api/v1/status HTTP/1.1\r\n"
 	    "Host: localhost:9\r\nOrigin: http://localhost:9\r\n\r\n"), 200);
 	assert_int_equal(code_of(open_rig, "GET /api/v1/status HTTP/1.1\r\n"
