@@ -118,8 +118,8 @@ tn_http_run_corrections(struct request *r)
 	if (r->view >= 0 && tn_http_only_params(r, known) &&
 	    take_time(r, "from", INT64_MIN, &r->number[FROM]) &&
 	    take_time(r, "to", INT64_MAX, &r->number[TO]) &&
-	    tn_http_number(r, "limit", LIMIT, LIMIT_MAX,
-	    &r->number[COUNT]) && !unchanged(r))
+	    tn_http_limit(r, LIMIT, LIMIT_MAX, &r->number[COUNT]) &&
+	    !unchanged(r))
 		tn_http_work(r, corrections_work);
 	else
 		tn_http_ready(r);

@@ -164,7 +164,11 @@ struct request {
 struct tn_arena *tn_http_arena(struct request *r);
 /* The value of a query parameter; p is NULL when absent. The first wins. */
 struct tn_slice tn_http_param(const struct request *r, const char *name);
-/* limit= or another number: false (and a failure) when it is none. */
+/* limit=, from 1 to ${max}; without it ${standard} (0: all rows). False (and a
+ * failure that says the range) when it is none. */
+bool tn_http_limit(struct request *r, uint64_t standard, uint64_t max,
+    uint64_t *out);
+/* Another number: false (and a failure) when it is none. */
 bool tn_http_number(struct request *r, const char *name, uint64_t standard,
     uint64_t max, uint64_t *out);
 /* Fails on the first query parameter not in the NULL-ended list. */

@@ -240,7 +240,10 @@ void
 tn_http_run_streams(struct request *r)
 {
 	r->view = -1;
-	tn_http_work(r, streams_work);
+	if (tn_http_only_params(r, (const char *const []){ NULL }))
+		tn_http_work(r, streams_work);
+	else
+		tn_http_ready(r);
 }
 
 void
@@ -351,7 +354,10 @@ views_work(struct request *r)
 void
 tn_http_run_views(struct request *r)
 {
-	tn_http_work(r, views_work);
+	if (tn_http_only_params(r, (const char *const []){ NULL }))
+		tn_http_work(r, views_work);
+	else
+		tn_http_ready(r);
 }
 
 /* ---- runs ------------------------------------------------------------ */
@@ -514,7 +520,7 @@ tn_http_run_runs(struct request *r)
 
 	if (tn_http_only_params(r, known) &&
 	    choose_views(r) &&
-	    tn_http_number(r, "limit", 100, 1000, &r->number[0]) &&
+	    tn_http_limit(r, 100, 1000, &r->number[0]) &&
 	    tn_http_number(r, "before", 0, UINT64_MAX, &r->number[1]))
 		tn_http_work(r, runs_work);
 	else
@@ -639,7 +645,7 @@ tn_http_run_snapshots(struct request *r)
 	static const char *const known[] = { "limit", "before", NULL };
 
 	if (tn_http_only_params(r, known) &&
-	    tn_http_number(r, "limit", 100, 10000, &r->number[0]) &&
+	    tn_http_limit(r, 100, 10000, &r->number[0]) &&
 	    tn_http_number(r, "before", 0, INT64_MAX, &r->number[1]))
 		tn_http_work(r, snapshots_work);
 	else

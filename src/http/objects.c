@@ -484,7 +484,7 @@ list_request(struct request *r, struct tn_objects_list *q)
 
 	if (!has_objects(r) || !tn_http_only_params(r, (const char *const []){
 	    "prefix", "after", "limit", NULL }) ||
-	    !tn_http_number(r, "limit", LIMIT_STANDARD, 10000, &limit))
+	    !tn_http_limit(r, LIMIT_STANDARD, 10000, &limit))
 		return false;
 	*q = (struct tn_objects_list){ .bucket = r->var,
 	    .prefix = tn_http_param(r, "prefix"),

@@ -9,6 +9,9 @@
 
 #include <string.h>
 
+#define EXPLAIN_LIMIT 20     /* tn_serving_explain's own. */
+#define EXPLAIN_LIMIT_MAX 1000
+
 static void
 add_lsn(struct request *r, const char *name, uint64_t lsn)
 {
@@ -134,14 +137,8 @@ tn_http_view_request(struct request *r, struct tn_serving_view_request *q,
 
 	if (!choose_layer(r, tn_http_param(r, "layer"), &q->layer) ||
 	    !choose_order(r, &q->newest_first) ||
-	    !tn_http_number(r, "limit", 0, UINT32_MAX, &limit))
+	    !tn_http_limit(r, 0, UINT32_MAX, &limit))
 		return false;
-	if (limit == 0 && tn_http_param(r, "limit").p != NULL) {
-		tn_http_fail(r, 400, "bad_parameter", "without limit there "
-		    "are all rows", "limit must be a number from 1 to %llu",
-		    (unsigned long long)UINT32_MAX);
-		return false;
-	}
 	q->limit = (uint32_t)limit;
 	q->format = r->rows;
 	q->as_of = tn_http_param(r, "as_of");
@@ -310,10 +307,12 @@ tn_http_run_explain(struct request *r)
 {
 	struct tn_serving_view_request q = { .view = r->var };
 	struct tn_serving_param params[TN_HTTP_PARAMS_MAX];
+	uint64_t limit;
 
 	r->view = tn_http_view_of(r);
 	if (r->view >= 0 && explains_all(r) &&
 	    choose_rows(r, tn_slice_of("json")) &&
+	    tn_http_limit(r, EXPLAIN_LIMIT, EXPLAIN_LIMIT_MAX, &limit) &&
 	    tn_http_view_request(r, &q, params)) {
 		tn_http_hold(r);
 		tn_serving_explain(r->h->o.serving, &q, explained, r);
@@ -431,7 +430,7 @@ tn_http_run_quarantine(struct request *r)
 	uint64_t limit, before;
 
 	if (!know_stream(r) || !tn_http_only_params(r, known) ||
-	    !tn_http_number(r, "limit", 100, 10000, &limit) ||
+	    !tn_http_limit(r, 100, 10000, &limit) ||
 	    !tn_http_number(r, "before", 0, UINT64_MAX, &before)) {
 		tn_http_ready(r);
 		return;
@@ -449,7 +448,7 @@ tn_http_run_recent(struct request *r)
 	uint64_t limit;
 
 	if (!know_stream(r) || !tn_http_only_params(r, known) ||
-	    !tn_http_number(r, "limit", 100, 10000, &limit)) {
+	    !tn_http_limit(r, 100, 10000, &limit)) {
 		tn_http_ready(r);
 		return;
 	}

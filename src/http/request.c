@@ -198,6 +198,27 @@ tn_http_number(struct request *r, const char *name, uint64_t standard,
 }
 
 bool
+tn_http_limit(struct request *r, uint64_t standard, uint64_t max,
+    uint64_t *out)
+{
+	struct tn_slice s = tn_http_param(r, "limit");
+	const char *hint = "without limit there are all rows";
+
+	*out = standard;
+	if (s.p == NULL)
+		return true;
+	if (tn_parse_u64(s, out) && *out > 0 && *out <= max)
+		return true;
+	if (standard > 0)
+		hint = tn_arena_printf(tn_http_arena(r),
+		    "without limit it is %llu", (unsigned long long)standard);
+	tn_http_fail(r, 400, "bad_parameter", hint,
+	    "limit must be a number from 1 to %llu",
+	    (unsigned long long)max);
+	return false;
+}
+
+bool
 tn_http_only_params(struct request *r, const char *const *names)
 {
 	for (uint32_t i = 0; i < r->param_count; i++) {

@@ -257,7 +257,7 @@ tn_http_run_live(struct request *r)
 	struct sse *s;
 
 	if (!tn_http_only_params(r, known) ||
-	    !tn_http_number(r, "limit", 0, UINT32_MAX, &limit)) {
+	    !tn_http_limit(r, 0, UINT32_MAX, &limit)) {
 		tn_http_ready(r);
 		return;
 	}

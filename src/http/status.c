@@ -186,6 +186,10 @@ tn_http_run_mqtt(struct request *r)
 {
 	const struct tn_http_mqtt *m = &r->h->o.mqtt;
 
+	if (!tn_http_only_params(r, (const char *const []){ NULL })) {
+		tn_http_ready(r);
+		return;
+	}
 	if (m->json == NULL)
 		tn_buf_str(&r->out, "{\"port\":0,\"tls_port\":0,"
 		    "\"clients\":[],\"sources\":[]}");
@@ -200,6 +204,10 @@ tn_http_run_inbox(struct request *r)
 {
 	const struct tn_http_inbox *in = &r->h->o.inbox;
 
+	if (!tn_http_only_params(r, (const char *const []){ NULL })) {
+		tn_http_ready(r);
+		return;
+	}
 	if (in->json == NULL)
 		tn_buf_str(&r->out, "{\"files\":[],\"recent\":[]}");
 	else

@@ -53,6 +53,51 @@ event_in_rows_out(void **state)
 	    "sideways");
 }
 
+/* Goal: limit= of every list is a number from 1 to what the answer says, and
+ * a list that has none says so. */
+static void
+limits(void **state)
+{
+	static const struct {
+		const char *path;
+		const char *max;
+	} lists[] = {
+		{ "/api/v1/views/visits?", "4294967295" },
+		{ "/api/v1/views/visits/live?", "4294967295" },
+		{ "/api/v1/live?view=visits&", "4294967295" },
+		{ "/api/v1/views/visits/explain?office=berlin&", "1000" },
+		{ "/api/v1/views/visits/corrections?", "1000" },
+		{ "/api/v1/streams/badge/recent?", "10000" },
+		{ "/api/v1/quarantine/badge?", "10000" },
+		{ "/api/v1/runs?", "1000" },
+		{ "/api/v1/snapshots?", "10000" },
+	};
+	static const char *const none[] = { "streams", "views", "mqtt",
+	    "inbox", "files", "lake", "schedule" };
+	static const char *const wrong[] = { "-1", "0", "", "x", "1.5", "1x",
+	    "%201", "99999999999999999999" };
+	char path[200], words[64];
+
+	(void)state;
+	for (size_t i = 0; i < TN_COUNT(lists); i++) {
+		snprintf(words, sizeof words, "limit must be a number from 1 "
+		    "to %s\"", lists[i].max);
+		for (size_t k = 0; k < TN_COUNT(wrong); k++) {
+			snprintf(path, sizeof path, "%slimit=%s",
+			    lists[i].path, wrong[k]);
+			expect_call(&rig, "GET", path, NULL, NULL, 400, words);
+		}
+		snprintf(path, sizeof path, "%slimit=%llu", lists[i].path,
+		    strtoull(lists[i].max, NULL, 10) + 1);
+		expect_call(&rig, "GET", path, NULL, NULL, 400, words);
+	}
+	for (size_t i = 0; i < TN_COUNT(none); i++) {
+		snprintf(path, sizeof path, "/api/v1/%s?limit=1", none[i]);
+		expect_call(&rig, "GET", path, NULL, NULL, 400,
+		    "there is no parameter \\\"limit\\\" here");
+	}
+}
+
 /* Goal: what is wrong with a request is said in a problem of its own code. */
 static void
 problems(void **state)
@@ -437,6 +482,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(event_in_rows_out),
+		cmocka_unit_test(limits),
 		cmocka_unit_test(problems),
 		cmocka_unit_test(doors),
 		cmocka_unit_test(answers_are_json),
