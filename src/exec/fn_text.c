@@ -239,9 +239,8 @@ row_substring(struct tn_call *c, uint32_t row)
 {
 	struct tn_slice s = tn_arg_text(c, 0, row);
 	int64_t start = tn_arg_i32(c, 1, row);
-	int64_t length = tn_arg_i32(c, 2, row);
-	/* The largest length is what stands where none is given: to the end. */
-	int64_t end = length == INT32_MAX ? INT64_MAX : start + length;
+	int64_t length = c->count > 2 ? tn_arg_i32(c, 2, row) : 0;
+	int64_t end = c->count > 2 ? start + length : INT64_MAX;
 	size_t from;
 
 	if (length < 0) {
@@ -302,15 +301,15 @@ row_pad(struct tn_call *c, uint32_t row)
 	struct tn_slice fill = tn_arg_text(c, 2, row);
 	int64_t have = (int64_t)chars(s);
 
-	if (want > (int64_t)(TN_EXEC_REPEAT_MAX / 4)) {
-		too_long(c, row);
-		return;
-	}
 	if (want < 0)
 		want = 0;
 	if (have >= want || fill.n == 0) {
 		put_slice(c, part(s, 0, have <= want ? s.n :
 		    byte_of(s, want)));
+		return;
+	}
+	if (want > (int64_t)(TN_EXEC_REPEAT_MAX / 4)) {
+		too_long(c, row);
 		return;
 	}
 	if (c->fn == TN_FN_RPAD)

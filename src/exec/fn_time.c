@@ -231,7 +231,7 @@ row_make_date(struct tn_call *c, uint32_t row)
 	int32_t year = y < 0 ? y + 1 : y;       /* -1 is 1 BC. */
 	int64_t days = TN_DATE_END;
 
-	if (y == 0 || m < 1 || m > 12 || d < 1 ||
+	if (y == 0 || y == INT32_MIN || m < 1 || m > 12 || d < 1 ||
 	    d > (int32_t)month_days(year, (uint32_t)m)) {
 		tn_exec_fail(c, row, "date field value out of range: "
 		    "%d-%02d-%02d", y, m, d);

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-enum fill { FILL_NONE, FILL_BLANK, FILL_EMPTY, FILL_MAX };
+enum fill { FILL_NONE, FILL_BLANK, FILL_EMPTY };
 /* What the result needs beyond the call. */
 enum after { AS_IS, SCALE_0, SCALE_ARG, SWAP, TO_DOUBLE };
 
@@ -76,9 +76,9 @@ static const struct overload {
 	{ "rpad", TN_FN_RPAD, "ti", 't', FILL_BLANK, 0 },
 	{ "rpad", TN_FN_RPAD, "tit", 't', 0, 0 },
 	{ "substring", TN_FN_REGEXP_SUBSTR, "tt", 't', 0, 0 },
-	{ "substring", TN_FN_SUBSTRING, "ti", 't', FILL_MAX, 0 },
+	{ "substring", TN_FN_SUBSTRING, "ti", 't', 0, 0 },
 	{ "substring", TN_FN_SUBSTRING, "tii", 't', 0, 0 },
-	{ "substr", TN_FN_SUBSTRING, "ti", 't', FILL_MAX, 0 },
+	{ "substr", TN_FN_SUBSTRING, "ti", 't', 0, 0 },
 	{ "substr", TN_FN_SUBSTRING, "tii", 't', 0, 0 },
 	{ "left", TN_FN_LEFT, "ti", 't', 0, 0 },
 	{ "right", TN_FN_RIGHT, "ti", 't', 0, 0 },
@@ -216,8 +216,6 @@ filler(struct tn_sql_bind *b, enum fill fill, uint32_t at)
 {
 	struct tn_type text = tn_record_type(TN_T_TEXT);
 
-	if (fill == FILL_MAX)
-		return tn_sql_const_i32(b, INT32_MAX, at);
 	return tn_sql_const_text(b, text,
 	    tn_slice_of(fill == FILL_BLANK ? " " : ""), at);
 }

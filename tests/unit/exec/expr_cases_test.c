@@ -29,6 +29,9 @@ static const struct {
 	{ "date_trunc(concat('month'), ts)", "units are constants" },
 	{ "date_trunc(concat('day'), tz, concat('Europe/Berlin'))",
 	  "units are constants" },
+	{ "right(s, -2147483648)", "PostgreSQL's -n overflows: all of s" },
+	{ "right('Grüße', i4)", "PostgreSQL's -n overflows: all of it" },
+	{ "make_interval(2147483647)", "PostgreSQL 15's months overflow" },
 	{ "to_timestamp(f8)", "timestamps have no infinity" },
 };
 
@@ -106,7 +109,7 @@ run(const struct expr_case *k, const struct tn_sql_expr *e,
 		    want == NULL ? "null" : want);
 	}
 	if (b->rows == 1 && errors[0] && k->results[row_of[0]] != NULL &&
-	    strcmp(env.message, k->results[row_of[0]] + 1) != 0) {
+	    k->results[row_of[0]][0] == '!' && strcmp(env.message, k->results[row_of[0]] + 1) != 0) {
 		printf("MESSAGE %s: \"%s\", want \"%s\"\n", k->expr,
 		    env.message, k->results[row_of[0]] + 1);
 		bad++;

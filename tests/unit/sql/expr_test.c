@@ -232,7 +232,7 @@ static const struct {
 	{ "rpad(t, a, '*')", "rpad",
 	    "RPAD($15, $0, *:text):text" },
 	{ "substring(t, 2)", "substring",
-	    "SUBSTRING($15, 2:integer, 2147483647:integer):text" },
+	    "SUBSTRING($15, 2:integer):text" },
 	{ "substring(t from 2 for 3)", "substring",
 	    "SUBSTRING($15, 2:integer, 3:integer):text" },
 	{ "substring(t for 3)", "substring",
