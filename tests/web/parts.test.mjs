@@ -100,6 +100,8 @@ test('one row leads to all its groups; what differs is left open, buckets become
 	const many = cellOf(info, columns, [['a', 3, '2026-03-01T09:00:00Z', 5], ['a', 4, '2026-03-01T08:00:00Z', 6]]);
 	assert.deepEqual(many, { filters: [['office', 'a'], ['from', '2026-03-01T08:00:00.000Z'], ['to', '2026-03-01T10:00:00.000Z']], open: ['floor'] });
 	assert.equal(sqlOf(info, many), "SELECT * FROM visits WHERE office = 'a' AND hour >= '2026-03-01T08:00:00.000Z' AND hour < '2026-03-01T10:00:00.000Z' LIMIT 200");
+	const far = cellOf(info, columns, [['a', 3, '0044-03-15T09:00:00Z BC', 5], ['a', 3, '10000-01-01T08:00:00Z', 6]]);
+	assert.deepEqual(far.open, ['hour'], 'times that the browser cannot hold');
 	const none = cellOf(info, columns, [[null, 3, null, 5]]);
 	assert.deepEqual(none, { filters: [['floor', '3']], open: ['office', 'hour'] });
 	assert.equal(sqlOf({ ...info, name: 'Visits "x"', columns: [] }, { filters: [], open: [] }), 'SELECT * FROM "Visits ""x""" LIMIT 200');

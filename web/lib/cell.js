@@ -18,6 +18,10 @@ export function cellOf(info, columns, rows) {
 			cell.filters.push([c.name, String(values[0])]);
 		} else if (c.name === info.bucket && values.length > 1 && !values.includes(null)) {
 			const times = values.map(parseTime);
+			if (times.some(Number.isNaN)) { // Before year 1 or after 9999.
+				cell.open.push(c.name);
+				continue;
+			}
 			cell.filters.push(['from', new Date(Math.min(...times)).toISOString()],
 				['to', new Date(Math.max(...times) + (info.bucket_us || 0) / 1000).toISOString()]);
 		} else {
