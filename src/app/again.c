@@ -42,7 +42,7 @@ note_taken(struct again *x, struct tn_slice source, int64_t line)
 {
 	uint64_t offset;
 
-	if (!tn_ingest_again_origin(source, line, &offset))
+	if (!tn_governance_again_of(source, line, &offset))
 		return;
 	if (x->count == x->cap) {
 		x->cap = x->cap == 0 ? 1024 : x->cap * 2;

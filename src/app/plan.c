@@ -91,7 +91,7 @@ count_bad(void *arg, struct tn_batch *b)
 		n->rows += status[i] == TN_MARK_QUARANTINED &&
 		    is_tried(tn_column_text(&b->columns[TN_BRONZE_CODE], i));
 		n->taken += tn_column_valid(line, i) &&
-		    tn_ingest_again_origin(tn_column_text(
+		    tn_governance_again_of(tn_column_text(
 		    &b->columns[TN_BRONZE_SOURCE], i),
 		    ((const int64_t *)line->values)[i], &offset);
 	}

@@ -31,7 +31,6 @@
 #define PIECE_PARTS 32               /* Of the memory budget. */
 #define HOLDS 4                      /* Read, decoded, taken, silver's shape. */
 #define NO_SPEC "format=json"
-#define AGAIN "quarantine "
 
 /* ---- memory ---------------------------------------------------------- */
 
@@ -297,26 +296,16 @@ find_in_silver(struct erase *e, const struct tn_batch *b)
 
 /* ---- bronze rows without what was sent -------------------------------- */
 
-/* "quarantine 123": a refused row that was tried again (ingest/again.c), by
- * which it is not tried once more. Its source and line are of our making. */
-static bool
-is_again(struct tn_slice source)
-{
-	size_t n = strlen(AGAIN);
-	uint64_t offset;
-
-	return source.n > n && memcmp(source.p, AGAIN, n) == 0 &&
-	    tn_parse_u64((struct tn_slice){ source.p + n, source.n - n },
-	    &offset);
-}
-
+/* Source and line of a refused row that was tried again are of our making and
+ * stay: by them it is not tried once more. */
 static void
 put_erased(struct tn_builder *out, const struct tn_batch *b, uint32_t row)
 {
 	static const uint32_t kept[] = { TN_BRONZE_LSN, TN_BRONZE_OFFSET,
 	    TN_BRONZE_RECEIVED, TN_BRONZE_SOURCE, TN_BRONZE_LINE };
-	bool again = is_again(tn_governance_bronze_text(
-	    &b->columns[TN_BRONZE_SOURCE], row));
+	uint64_t offset;
+	bool again = tn_governance_again_of(tn_governance_bronze_text(
+	    &b->columns[TN_BRONZE_SOURCE], row), 0, &offset);
 
 	for (size_t k = 0; k < (again ? TN_COUNT(kept) : 3); k++)
 		tn_record_builder_copy(out, kept[k], &b->columns[kept[k]],

@@ -142,6 +142,21 @@ tn_governance_bronze_text(const struct tn_column *c, uint32_t row)
 	return tn_column_text(c->dict, ((const uint32_t *)c->values)[row]);
 }
 
+bool
+tn_governance_again_of(struct tn_slice source, int64_t line,
+    uint64_t *offset)
+{
+	size_t n = strlen(TN_GOVERNANCE_AGAIN);
+	uint64_t base;
+
+	if (source.n <= n || memcmp(source.p, TN_GOVERNANCE_AGAIN, n) != 0 ||
+	    line < 0 || !tn_parse_u64((struct tn_slice){ source.p + n,
+	    source.n - n }, &base))
+		return false;
+	*offset = base + (uint64_t)line;
+	return true;
+}
+
 static const char *
 reason_text(const struct tn_log_reason *r, uint32_t col)
 {

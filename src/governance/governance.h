@@ -136,6 +136,12 @@ struct tn_batch *tn_governance_bronze_of(const struct tn_log_block *b);
 /* A text of such rows, or of rows read from a file; empty for null. */
 struct tn_slice tn_governance_bronze_text(const struct tn_column *c,
     uint32_t row);
+/* Is this row, by its source ("quarantine N", as ingest/again.c writes it) and
+ * line, one that had been quarantined and was tried again? Then *offset is
+ * that of the row of then. */
+#define TN_GOVERNANCE_AGAIN "quarantine "
+bool tn_governance_again_of(struct tn_slice source, int64_t line,
+    uint64_t *offset);
 /* Bronze rows [first, ...) of one LSN run back to a block (texts borrow the
  * batch and arena); columns may be dictionaries. *next is the row after it.
  * Without reasons: they stay in the batch. A block cut by a row group comes in

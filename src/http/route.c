@@ -57,8 +57,9 @@ const struct tn_http_route tn_http_routes[] = {
 	    TN_BODY_NONE, tn_http_run_recent, "The newest rows of a stream "
 	    "and what became of them.", "limit" },
 	{ TN_HTTP_GET, "/api/v1/quarantine/{stream}", TN_NEED_READ,
-	    TN_BODY_NONE, tn_http_run_quarantine, "Rows that failed a check, "
-	    "newest first, with their raw bytes.", "limit,before" },
+	    TN_BODY_NONE, tn_http_run_quarantine, "Rows that failed a check "
+	    "and were not taken since, newest first, with their raw bytes.",
+	    "limit,before" },
 	{ TN_HTTP_GET, "/api/v1/runs", TN_NEED_READ, TN_BODY_NONE,
 	    tn_http_run_runs, "Batch runs, newest first; "
 	    "changed: published rows that the run changed; with views=true "

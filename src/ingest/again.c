@@ -8,7 +8,7 @@
  *
  * Once: the new block says where each row comes from. Its source is
  * "quarantine N", its lines count from that offset: the row that was decided
- * then has offset N + line. tn_ingest_again_origin reads it back, also after a
+ * then has offset N + line. tn_governance_again_of reads it back, also after a
  * crash, so nothing else is remembered. The row of then stays in bronze with
  * its reason; nobody's decision is changed.
  *
@@ -22,7 +22,6 @@
 #include "os/os.h"
 
 #define ROWS_MAX 4096            /* Of a block. */
-#define WORD "quarantine "
 #define TRIES 4                  /* A rule with now() may change its mind. */
 
 struct tn_ingest_again {
@@ -64,21 +63,6 @@ tn_ingest_again_free(struct tn_ingest_again *x)
 	tn_codec_rows_fini(&x->rows);
 	tn_buf_fini(&x->text);
 	tn_free(x);
-}
-
-bool
-tn_ingest_again_origin(struct tn_slice source, int64_t line,
-    uint64_t *offset)
-{
-	size_t n = strlen(WORD);
-	uint64_t base;
-
-	if (source.n <= n || memcmp(source.p, WORD, n) != 0 || line < 0 ||
-	    !tn_parse_u64((struct tn_slice){ source.p + n, source.n - n },
-	    &base))
-		return false;
-	*offset = base + (uint64_t)line;
-	return true;
 }
 
 /* ---- the commit ------------------------------------------------------ */
@@ -169,7 +153,7 @@ flush(struct tn_ingest_again *x, struct tn_diag *d)
 	c->stream = x->stream;
 	c->rows = pass_now(x);
 	if (c->rows != NULL) {
-		snprintf(source, sizeof source, WORD "%llu",
+		snprintf(source, sizeof source, TN_GOVERNANCE_AGAIN "%llu",
 		    (unsigned long long)x->base);
 		c->source = tn_strdup(source);
 		tn_buf_add(&c->spec, x->text.p, x->text.n);

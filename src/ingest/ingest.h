@@ -153,10 +153,6 @@ TN_MUST_USE enum tn_status tn_ingest_again_block(struct tn_ingest_again *x,
 TN_MUST_USE enum tn_status tn_ingest_again_end(struct tn_ingest_again *x,
     struct tn_ingest_again_counts *out, struct tn_diag *d);
 void tn_ingest_again_free(struct tn_ingest_again *x);
-/* Is this row (by its source and line) one that was taken again? Then *offset
- * is that of the row that had been quarantined. */
-bool tn_ingest_again_origin(struct tn_slice source, int64_t line,
-    uint64_t *offset);
 
 /* ---- messages of a broker -------------------------------------------- */
 

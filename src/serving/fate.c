@@ -1,6 +1,7 @@
 /* What became of single rows: the quarantine of a stream, and its newest rows
  * with their marks. Newest first: the log's tail backwards, then bronze files
- * from the newest, until there are enough. */
+ * from the newest, until there are enough. Of the quarantine, rows that a
+ * changed definition took since are left out (taken.c). */
 #include "serving/serving_int.h"
 
 #include <string.h>
@@ -16,6 +17,7 @@ struct found {
 	uint32_t given;          /* Rows in the answer. */
 	size_t bytes;            /* Of the ring. */
 	size_t read_bytes;       /* Of what is being read. */
+	struct tn_serving_taken taken;
 	struct tn_diag *d;
 };
 
@@ -23,6 +25,7 @@ static enum tn_status
 check_room(struct found *f)
 {
 	return tn_serving_request_room(f->r, f->bytes + f->read_bytes +
+	    f->taken.cap * sizeof *f->taken.offsets +
 	    f->r->answer->body.cap, f->d);
 }
 
@@ -89,6 +92,9 @@ keep_rows(void *arg, struct tn_batch *k)
 			continue;
 		if ((uint64_t)offset[i] >= f->r->before)
 			continue;
+		if (f->r->only_bad &&
+		    tn_serving_taken_has(&f->taken, (uint64_t)offset[i]))
+			continue;
 		struct tn_buf *row = &f->rows[f->count++ % f->cap];
 		f->bytes -= row->cap;
 		encode_row(row, k, i);
@@ -97,6 +103,13 @@ keep_rows(void *arg, struct tn_batch *k)
 			return tn_buf_status(row);
 	}
 	return check_room(f);
+}
+
+static void
+note_block(struct found *f, const struct tn_log_block *b)
+{
+	for (uint32_t i = 0; b->lines != NULL && i < b->rows; i++)
+		tn_serving_taken_note(&f->taken, b->source, b->lines[i]);
 }
 
 /* The ring's rows to the answer, newest first. */
@@ -130,6 +143,8 @@ from_tail(struct found *f, const struct tn_governance_stream *s,
 		st = tn_log_read(r->s->o.log, lsn, a, &block, d);
 		if (st == TN_OK && block.stream == s->id) {
 			/* The block, and its rows. */
+			if (r->only_bad)
+				note_block(f, &block);
 			f->read_bytes = tn_arena_bytes(a) + 2 * block.raw.n;
 			st = check_room(f);
 			struct tn_batch *b = st != TN_OK ? NULL :
@@ -154,20 +169,24 @@ from_bronze(struct found *f, const struct tn_governance_stream *s,
 	struct tn_column want = { .type = tn_record_type(TN_T_INT4),
 	    .rows = 1, .values = &bad };
 	struct tn_parquet_bound bound = { TN_BRONZE_STATUS, &want, &want };
-	uint32_t first, n = tn_catalog_snapshot_find(r->ask.base,
-	    TN_TIER_BRONZE, s->id, &first);
+	uint32_t first, all = tn_catalog_snapshot_find(r->ask.base,
+	    TN_TIER_BRONZE, s->id, &first), n = all;
+	const struct tn_catalog_file *files = r->ask.base->files + first;
 	enum tn_status st = TN_OK;
 
 	while (st == TN_OK && n-- > 0 && f->given < r->limit) {
 		struct tn_lake_read read = {
-			.path = r->ask.base->files[first + n].path,
+			.path = files[n].path,
 			.schema = &tn_governance_bronze,
 			.bounds = &bound, .bound_count = r->only_bad,
 			.each = keep_rows, .arg = f,
 		};
-		f->read_bytes = tn_serving_read_bytes(
-		    &r->ask.base->files[first + n]);
-		st = check_room(f);
+		f->read_bytes = tn_serving_read_bytes(&files[n]);
+		if (r->only_bad)
+			st = tn_serving_taken_look(&f->taken, r->s->o.lake,
+			    files, all, n, d);
+		if (st == TN_OK)
+			st = check_room(f);
 		if (st == TN_OK)
 			st = tn_lake_read(r->s->o.lake, &read, d);
 		give(f);
@@ -195,6 +214,7 @@ work_fate(struct request *r)
 	for (uint32_t i = 0; i < f.cap; i++)
 		tn_buf_fini(&f.rows[i]);
 	tn_free(f.rows);
+	tn_serving_taken_fini(&f.taken);
 	if (st == TN_ENOTFOUND && ++r->tries < 5) {
 		/* The log was trimmed behind us: there is a newer base. */
 		tn_buf_clear(&a->body);

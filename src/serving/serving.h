@@ -266,7 +266,8 @@ struct tn_serving_sql_request {
 void tn_serving_sql(struct tn_serving *s,
     const struct tn_serving_sql_request *r,
     void (*done)(void *arg, struct tn_serving_answer *a), void *arg);
-/* Quarantined rows of a stream, newest first: JSON rows with lsn, offset,
+/* Quarantined rows of a stream, but those that a changed definition took since,
+ * newest first: JSON rows with lsn, offset,
  * received_at, source, line, code, column, reason, raw. Loop thread. */
 void tn_serving_quarantine(struct tn_serving *s, struct tn_slice stream,
     uint32_t limit, uint64_t before_offset,

@@ -197,6 +197,21 @@ void tn_serving_range_set(struct range *r,
     const struct tn_exec_fold *groups);
 /* A row of bronze's shape as members of a JSON object, without its braces:
  * lsn, offset, received_at, status, line, source, code, column, reason, raw. */
+/* Offsets of quarantined rows that were taken since; see taken.c. */
+struct tn_serving_taken {
+	uint64_t *offsets;
+	size_t count, cap;
+	bool sorted;
+	uint8_t *looked;         /* Files whose rows are noted. */
+};
+void tn_serving_taken_fini(struct tn_serving_taken *t);
+void tn_serving_taken_note(struct tn_serving_taken *t,
+    struct tn_slice source, int64_t line);
+bool tn_serving_taken_has(struct tn_serving_taken *t, uint64_t offset);
+/* Note what files of bronze say of the rows of files[${i}]. */
+TN_MUST_USE enum tn_status tn_serving_taken_look(struct tn_serving_taken *t,
+    struct tn_lake *lake, const struct tn_catalog_file *files, uint32_t n,
+    uint32_t i, struct tn_diag *d);
 void tn_serving_encode_fate(struct tn_buf *out, const struct tn_batch *bronze,
     uint32_t row);
 

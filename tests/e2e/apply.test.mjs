@@ -214,6 +214,9 @@ test('a changed CHECK tries quarantined rows again, each once, over kills', asyn
     assert.equal(v.reduce((s, x) => s + x.visits, 0), taken(limit).length + 1, `below ${limit}`);
     const list = await t.sql('SELECT event_id, n FROM badge');
     assert.deepEqual(list.map((x) => x.event_id).sort(), [...taken(limit).map((x) => x.event_id), mended.event_id].sort());
+    // Listed is what waits: not rows that a rule of later took.
+    const bad = (await t.ok('GET', '/api/v1/quarantine/badge?limit=1000')).rows.map((x) => JSON.parse(x.raw).event_id);
+    assert.deepEqual(bad.sort(), [...sent.filter((x) => x.n >= limit).map((x) => x.event_id), 'broken', 'future'].sort());
     const w = await t.verify();
     assert.equal(w.equal, true, w.text);
     return w.text;

@@ -7,7 +7,7 @@ static bool
 origin(const char *source, int64_t line, uint64_t *offset)
 {
 	*offset = UINT64_MAX;
-	return tn_ingest_again_origin(tn_slice_of(source), line, offset);
+	return tn_governance_again_of(tn_slice_of(source), line, offset);
 }
 
 /* Goal: only what ingest itself writes names an offset. */

@@ -1,0 +1,114 @@
+/* Quarantined rows that were taken since: a changed definition tries them
+ * again, and what passes is committed as a new row, which says by its source
+ * where it comes from (ingest/again.c). The row of then keeps its mark in
+ * bronze; the list of the quarantine leaves it out.
+ *
+ * New rows have greater LSNs than those they come from, and the list goes from
+ * the newest back. So before a file is listed, all files that reach beyond its
+ * first LSN are looked through for such sources, each once; pages without one
+ * are passed over by their statistics. The log's blocks come in order anyway. */
+#include "serving/serving_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void
+tn_serving_taken_fini(struct tn_serving_taken *t)
+{
+	tn_free(t->offsets);
+	tn_free(t->looked);
+	*t = (struct tn_serving_taken){ .count = 0 };
+}
+
+void
+tn_serving_taken_note(struct tn_serving_taken *t, struct tn_slice source,
+    int64_t line)
+{
+	uint64_t offset;
+
+	if (!tn_governance_again_of(source, line, &offset))
+		return;
+	if (t->count == t->cap) {
+		t->cap = t->cap == 0 ? 1024 : t->cap * 2;
+		t->offsets = tn_realloc(t->offsets,
+		    t->cap * sizeof *t->offsets);
+	}
+	t->offsets[t->count++] = offset;
+	t->sorted = false;
+}
+
+static int
+by_offset(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+bool
+tn_serving_taken_has(struct tn_serving_taken *t, uint64_t offset)
+{
+	if (t->count == 0)
+		return false;
+	if (!t->sorted)
+		qsort(t->offsets, t->count, sizeof *t->offsets, by_offset);
+	t->sorted = true;
+	return bsearch(&offset, t->offsets, t->count, sizeof offset,
+	    by_offset) != NULL;
+}
+
+static enum tn_status
+look_rows(void *arg, struct tn_batch *b)
+{
+	const struct tn_column *line = &b->columns[TN_BRONZE_LINE];
+
+	for (uint32_t i = 0; i < b->rows; i++)
+		if (tn_column_valid(line, i))
+			tn_serving_taken_note(arg, tn_governance_bronze_text(
+			    &b->columns[TN_BRONZE_SOURCE], i),
+			    ((const int64_t *)line->values)[i]);
+	return TN_OK;
+}
+
+static enum tn_status
+look_file(struct tn_serving_taken *t, struct tn_lake *lake, const char *path,
+    struct tn_diag *d)
+{
+	/* The word, a blank and any number. */
+	static const char ends[] = TN_GOVERNANCE_AGAIN TN_GOVERNANCE_AGAIN ":";
+	static const uint32_t min_at[] = { 0, sizeof TN_GOVERNANCE_AGAIN - 1 };
+	static const uint32_t max_at[] = { sizeof TN_GOVERNANCE_AGAIN - 1,
+	    sizeof ends - 1 };
+	const struct tn_column min = { .type = tn_record_type(TN_T_TEXT),
+	    .rows = 1, .offsets = min_at, .bytes = (const uint8_t *)ends };
+	const struct tn_column max = { .type = tn_record_type(TN_T_TEXT),
+	    .rows = 1, .offsets = max_at, .bytes = (const uint8_t *)ends };
+	const struct tn_parquet_bound bound = { TN_BRONZE_SOURCE, &min,
+	    &max };
+	const uint8_t used[TN_BRONZE_RAW + 1] = { [TN_BRONZE_SOURCE] = 1,
+	    [TN_BRONZE_LINE] = 1 };
+	struct tn_lake_read r = { .path = path,
+	    .schema = &tn_governance_bronze, .used = used, .bounds = &bound,
+	    .bound_count = 1, .keep_dictionary = true, .each = look_rows,
+	    .arg = t };
+
+	return tn_lake_read(lake, &r, d);
+}
+
+enum tn_status
+tn_serving_taken_look(struct tn_serving_taken *t, struct tn_lake *lake,
+    const struct tn_catalog_file *files, uint32_t n, uint32_t i,
+    struct tn_diag *d)
+{
+	enum tn_status st = TN_OK;
+
+	if (t->looked == NULL)
+		t->looked = tn_zalloc(n + 1ul);
+	for (uint32_t k = 0; st == TN_OK && k < n; k++) {
+		if (t->looked[k] || files[k].lsn_max < files[i].lsn_min)
+			continue;
+		t->looked[k] = 1;
+		st = look_file(t, lake, files[k].path, d);
+	}
+	return st;
+}
