@@ -6,8 +6,8 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { Tarn, tarnBin, tempDir, until } from './lib.mjs';
+import { join } from 'node:path';
+import { Tarn, tempDir, until, tool } from './lib.mjs';
 
 const sql = `
 ALTER SYSTEM SET cut_interval = '1 s';
@@ -27,7 +27,7 @@ function clock() {
   const file = join(tempDir('clock'), 'shift');
   const set = (us) => { const b = Buffer.alloc(8); b.writeBigInt64LE(BigInt(Math.round(us))); writeFileSync(file, b, { flag: 'r+' }); };
   writeFileSync(file, Buffer.alloc(8));
-  return { set, env: { TZ: 'Europe/Berlin', CLOCK_SHIFT: file, LD_PRELOAD: join(dirname(tarnBin), 'tests/tools/preload/clock.so') } };
+  return { set, env: { TZ: 'Europe/Berlin', CLOCK_SHIFT: file, LD_PRELOAD: tool('tools/preload/clock.so') } };
 }
 
 /** All steps, or as many batches with a clock that is right. */

@@ -7,8 +7,8 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { Tarn, baseSeed, command, rng, tarnBin, tempDir, until } from './lib.mjs';
+import { join } from 'node:path';
+import { Tarn, baseSeed, command, rng, tempDir, until, tool } from './lib.mjs';
 import { Judge } from './differential/judge.mjs';
 import { delta, deltaRows, digest, iceberg } from './tables/readers.mjs';
 
@@ -26,7 +26,7 @@ class Clocked extends Tarn {
   constructor(o) {
     const file = join(tempDir('clock'), 'shift');
     writeFileSync(file, Buffer.alloc(8));
-    super({ ...o, env: { CLOCK_SHIFT: file, LD_PRELOAD: join(dirname(tarnBin), 'tests/tools/preload/clock.so'), ...o.env } });
+    super({ ...o, env: { CLOCK_SHIFT: file, LD_PRELOAD: tool('tools/preload/clock.so'), ...o.env } });
     this.file = file;
     this.shift = 0;
   }

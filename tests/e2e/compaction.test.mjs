@@ -5,11 +5,10 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { Tarn, tarnBin, until } from './lib.mjs';
+import { Tarn, until, tool } from './lib.mjs';
 
 test('two days of one-minute commits leave few files, read like a copy that was written once', () => {
-  const bench = join(dirname(tarnBin), 'tests/bench/compact_bench');
+  const bench = tool('bench/compact_bench');
   // A short scan on a busy machine says little about time: bytes and files do.
   const args = process.env.SOAK === '1' ? ['days=30'] : ['days=2', 'rows=8', 'times=300'];
   const end = spawnSync(bench, args, { encoding: 'utf8', maxBuffer: 1 << 26 });

@@ -6,13 +6,13 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, renameSync, rmSync, writeFileSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { Tarn, baseSeed, command, rng, tarnBin, tempDir, until } from './lib.mjs';
+import { join } from 'node:path';
+import { Tarn, baseSeed, command, rng, tempDir, until, tool } from './lib.mjs';
 
 const seed = baseSeed, dice = rng(seed);
 console.log(`seed ${seed}`);
 process.setMaxListeners(0);
-const EINTR = 4, EIO = 5, ENOSPC = 28, preload = (n) => join(dirname(tarnBin), `tests/tools/preload/${n}.so`);
+const EINTR = 4, EIO = 5, ENOSPC = 28, preload = (n) => tool(`tools/preload/${n}.so`);
 // All calls with SOAK; else the first ones, then some.
 const step = (n, far = 6) => (process.env.SOAK ? 1 : n < 4 ? 1 : 1 + dice.below(far));
 

@@ -18,6 +18,13 @@ export function dataFile(name) {
   return null;
 }
 
+/** What make tools builds beside the program: tools/preload/clock.so, bench/compact_bench. */
+export function tool(name) {
+  const path = join(dirname(tarnBin), 'tests', name);
+  if (!existsSync(path)) throw new Error(`${path} is not built: make tools (with the B= and VARIANT= of that program)`);
+  return path;
+}
+
 export function tempDir(name = 'e2e') {
   const dir = mkdtempSync(join(tmpdir(), `tarn-${name}-`));
   process.on('exit', () => rmSync(dir, { recursive: true, force: true }));

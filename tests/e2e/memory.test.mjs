@@ -6,13 +6,11 @@
 // once, those that were not whole or not at all.
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { Tarn, baseSeed, rng, tarnBin, tempDir } from './lib.mjs';
+import { Tarn, baseSeed, rng, tempDir, tool } from './lib.mjs';
 
-const nomem = process.env.TARN_NOMEM ?? join(dirname(tarnBin), 'tests/tools/preload/nomem.so');
-assert.ok(existsSync(nomem), `${nomem} is not built: make tools`);
+const nomem = process.env.TARN_NOMEM ?? tool('tools/preload/nomem.so');
 const sql = `
 ALTER SYSTEM SET cut_interval = '1 hour';
 ALTER SYSTEM SET young_files_max = '1';

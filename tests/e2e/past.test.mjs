@@ -9,8 +9,8 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { Tarn, baseSeed, rng, tarnBin, tempDir } from './lib.mjs';
+import { join } from 'node:path';
+import { Tarn, baseSeed, rng, tempDir, tool } from './lib.mjs';
 import { DAY, HOUR, Model, changed, first, iso, ordered, pipeline } from './past/model.mjs';
 
 const soak = process.env.SOAK === '1';
@@ -30,7 +30,7 @@ class History {
     if (o.retention || o.clock) {
       this.file = join(tempDir('past'), 'shift');
       this.set(0, 'w');
-      Object.assign(env, { CLOCK_SHIFT: this.file, LD_PRELOAD: join(dirname(tarnBin), 'tests/tools/preload/clock.so') });
+      Object.assign(env, { CLOCK_SHIFT: this.file, LD_PRELOAD: tool('tools/preload/clock.so') });
     }
     this.t = new Tarn({ sql: pipeline(this.m.def, this.o), env });
     this.log = [];

@@ -5,8 +5,8 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { Tarn, baseSeed, rng, tarnBin, tempDir, until } from './lib.mjs';
+import { join } from 'node:path';
+import { Tarn, baseSeed, rng, tempDir, until, tool } from './lib.mjs';
 import { iceberg } from './tables/readers.mjs';
 
 const DAY = 86400e3, base = Date.UTC(2026, 2, 10, 12);
@@ -23,7 +23,7 @@ class Clocked extends Tarn {
   constructor(o) {
     const file = join(tempDir('clock'), 'shift');
     writeFileSync(file, Buffer.alloc(8));
-    super({ ...o, env: { CLOCK_SHIFT: file, LD_PRELOAD: join(dirname(tarnBin), 'tests/tools/preload/clock.so') } });
+    super({ ...o, env: { CLOCK_SHIFT: file, LD_PRELOAD: tool('tools/preload/clock.so') } });
     this.file = file;
     this.events = [];
     this.floor = -Infinity;

@@ -7,8 +7,8 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { Tarn, baseSeed, command, patience, rng, root, tarnBin, tempDir, until } from './lib.mjs';
+import { join } from 'node:path';
+import { Tarn, baseSeed, command, patience, rng, root, tempDir, until, tool } from './lib.mjs';
 import { iceberg } from './tables/readers.mjs';
 
 const DAY = 86400e6, rooms = ['batch', 'backup', 'catalog', 'lake'];
@@ -59,7 +59,7 @@ class Life {
     this.clock = clock;
     this.cold = tempDir('cold');
     this.shift = 0;
-    this.always = { CLOCK_SHIFT: clock, LD_PRELOAD: join(dirname(tarnBin), 'tests/tools/preload/clock.so') };
+    this.always = { CLOCK_SHIFT: clock, LD_PRELOAD: tool('tools/preload/clock.so') };
     this.t = new Tarn({ sql: sql(this.cold), env: this.always });
     this.dest = join(tempDir('dest'), 'b');
     this.made = 0;
