@@ -305,7 +305,8 @@ tn_inbox_free(struct tn_inbox *in)
 	for (uint32_t i = 0; in->places != NULL &&
 	    i < in->o.model->stream_count; i++) {
 		tn_free(in->places[i].folder);
-		tn_free(in->places[i].partials);
+		for (size_t k = 0; k < TN_COUNT(in->places[i].looks); k++)
+			tn_free(in->places[i].looks[k].infos);
 	}
 	tn_free(in->places);
 	tn_log_table_close(in->table);

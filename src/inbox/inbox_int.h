@@ -112,15 +112,16 @@ struct recent {
 	bool grown;                  /* That was told. */
 };
 
-/* A file under a name that is not yet its own. */
-struct partial {
-	struct tn_os_info info;
+/* Files under a name that is not yet their own. */
+struct partials {
+	struct tn_os_info *infos;
+	uint32_t count;
 };
 struct place {
 	char *folder;                /* NULL: a stream without one. */
 	struct tn_net_folder *watch;
-	struct partial *partials;    /* Of the last scan. */
-	uint32_t partial_count;
+	struct partials looks[3];    /* This scan's, then of those before. */
+	uint32_t partial_count;      /* Of the last scan; the lock. */
 	struct tn_counter *done, *rejected, *repeated, *grown, *bytes;
 };
 

@@ -6,8 +6,9 @@
  *   WAITING: something of ours was full or failed; QUEUED again later
  *
  * A rename is told from a copy by the file itself: device, inode and time of
- * birth are those of a partial name of the look before. An inode alone would
- * not do, it is given out again at once. */
+ * birth are those of a partial name of this look or one of the two before: one
+ * that is renamed while we look may be under neither name then. An inode alone
+ * would not do, it is given out again at once. */
 #include "inbox/inbox_int.h"
 
 #include <string.h>
@@ -63,9 +64,10 @@ same_file(const struct tn_os_info *a, const struct tn_os_info *b)
 static bool
 was_partial(const struct place *p, const struct tn_os_info *info)
 {
-	for (uint32_t i = 0; i < p->partial_count; i++)
-		if (same_file(&p->partials[i].info, info))
-			return true;
+	for (size_t k = 0; k < TN_COUNT(p->looks); k++)
+		for (uint32_t i = 0; i < p->looks[k].count; i++)
+			if (same_file(&p->looks[k].infos[i], info))
+				return true;
 	return false;
 }
 
@@ -135,9 +137,9 @@ look_at(struct tn_inbox *in, uint32_t stream, const char *name,
 	struct place *p = &in->places[stream];
 	struct item *it = find_item(in, stream, name);
 	int64_t now_us = tn_os_mono_us();
-	bool fresh = it == NULL;
+	bool fresh = it == NULL || !same_file(&it->info, info);
 
-	if (fresh)
+	if (it == NULL)
 		it = new_item(in, stream, name);
 	it->seen = true;
 	if (it->state == ITEM_LOADING)
@@ -170,7 +172,7 @@ side_of(const struct place *p, const char *name)
 
 static void
 look_at_name(struct tn_inbox *in, uint32_t stream, const char *name,
-    struct partial *partials, uint32_t *count)
+    struct partials *now)
 {
 	struct place *p = &in->places[stream];
 	struct tn_os_info info;
@@ -183,7 +185,7 @@ look_at_name(struct tn_inbox *in, uint32_t stream, const char *name,
 	if (st != TN_OK || info.kind != TN_OS_FILE)
 		return;
 	if (tn_inbox_is_partial(name)) {
-		partials[(*count)++].info = info;
+		now->infos[now->count++] = info;
 		return;
 	}
 	if (tn_inbox_is_options(name))
@@ -198,23 +200,24 @@ static void
 scan_place(struct tn_inbox *in, uint32_t stream)
 {
 	struct place *p = &in->places[stream];
-	struct partial *partials;
+	struct partials *now = &p->looks[0];
 	char **names = NULL;
 	size_t count = 0;
-	uint32_t n = 0;
 
 	if (tn_os_list(p->folder, &names, &count) != TN_OK)
 		return;
-	partials = tn_alloc((count + 1) * sizeof *partials);
+	tn_free(p->looks[2].infos);
+	p->looks[2] = p->looks[1];
+	p->looks[1] = p->looks[0];
+	*now = (struct partials){ .infos = tn_alloc((count + 1) *
+	    sizeof *now->infos) };
 	for (size_t i = 0; i < count; i++) {
-		look_at_name(in, stream, names[i], partials, &n);
+		look_at_name(in, stream, names[i], now);
 		tn_free(names[i]);
 	}
 	tn_free(names);
 	tn_net_lock_take(in->lock);
-	tn_free(p->partials);
-	p->partials = partials;
-	p->partial_count = n;
+	p->partial_count = now->count;
 	tn_net_lock_drop(in->lock);
 }
 
