@@ -115,6 +115,9 @@ void tn_exec_fold_free(struct tn_exec_fold *f);
 void tn_exec_fold_apply(struct tn_exec_fold *f,
     const struct tn_exec_rows *rows, const struct tn_exec_refs *refs,
     uint64_t *errors);
+/* Once *left (borrowed) is true nobody waits for the fold: rows and states
+ * given to it from then on are left out, and what it has means nothing. */
+void tn_exec_fold_until(struct tn_exec_fold *f, const _Atomic bool *left);
 /* Add the states of ${src}, which is unchanged. Same program. */
 void tn_exec_fold_merge(struct tn_exec_fold *dst,
     const struct tn_exec_fold *src);

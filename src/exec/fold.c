@@ -559,7 +559,8 @@ void
 tn_exec_fold_apply(struct tn_exec_fold *f, const struct tn_exec_rows *rows,
     const struct tn_exec_refs *refs, uint64_t *errors)
 {
-	struct tn_exec_env env = { .now_us = rows->received_us };
+	struct tn_exec_env env = { .now_us = rows->received_us,
+	    .left = f->left };
 
 	tn_exec_fold_rows(f, rows, refs, 0, rows->batch->rows, &env);
 	if (errors != NULL)

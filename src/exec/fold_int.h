@@ -377,6 +377,7 @@ struct tn_exec_fold {
 	uint64_t call;           /* Counts batches. */
 	struct tn_arena *call_arena;     /* For one batch; NULL: not used yet. */
 	void **memos;            /* Of each aggregate, in there. */
+	const _Atomic bool *left;        /* See tn_exec_fold_until; or NULL. */
 };
 static inline uint8_t *
 tn_fold_state(const struct tn_exec_fold *f, uint32_t group)

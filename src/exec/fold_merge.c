@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #define US_PER_DAY INT64_C(86400000000)
+#define LOOK_GROUPS 1024u            /* Merged between two looks at left. */
 #define SLICE_SEED UINT64_C(0x7461726e676f6c64)
 
 static void
@@ -36,12 +37,21 @@ merge_group(struct tn_exec_fold *dst, const struct tn_exec_fold *src,
 }
 
 void
+tn_exec_fold_until(struct tn_exec_fold *f, const _Atomic bool *left)
+{
+	f->left = left;
+}
+
+void
 tn_exec_fold_merge(struct tn_exec_fold *dst, const struct tn_exec_fold *src)
 {
 	tn_assert(dst->program == src->program && dst != src);
 	tn_assert(dst->exact == NULL && src->exact == NULL);
-	for (uint32_t g = 0; g < src->keys.count; g++)
+	for (uint32_t g = 0; g < src->keys.count; g++) {
+		if (g % LOOK_GROUPS == 0 && dst->left != NULL && *dst->left)
+			return;
 		merge_group(dst, src, g);
+	}
 }
 
 /* ---- by bounds ------------------------------------------------------- */

@@ -123,6 +123,7 @@ exact_new(const struct tn_exec_fold *f, const struct cell *cells,
 	size_t step = f->keys.plan->words;
 	bool fresh;
 
+	e->left = f->left;
 	e->exact = tn_zalloc(sizeof *e->exact);
 	*e->exact = (struct tn_exact){ .bytes_max = memory_max,
 	    .part = p->part, .parts = p->parts,

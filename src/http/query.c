@@ -262,7 +262,8 @@ tn_http_view_of(struct request *r)
 void
 tn_http_run_view(struct request *r)
 {
-	struct tn_serving_view_request q = { .view = r->var };
+	struct tn_serving_view_request q = { .view = r->var,
+	    .left = &r->left };
 	struct tn_serving_param params[TN_HTTP_PARAMS_MAX];
 
 	r->view = tn_http_view_of(r);
@@ -305,7 +306,8 @@ explains_all(struct request *r)
 void
 tn_http_run_explain(struct request *r)
 {
-	struct tn_serving_view_request q = { .view = r->var };
+	struct tn_serving_view_request q = { .view = r->var,
+	    .left = &r->left };
 	struct tn_serving_param params[TN_HTTP_PARAMS_MAX];
 	uint64_t limit;
 

@@ -223,8 +223,12 @@ load_batch(void *arg, struct tn_batch *b)
 	struct tn_exec_fold *part = NULL, *all;
 	enum tn_status st = tn_exec_fold_load(l->program, b, &part);
 
-	if (st != TN_OK)
+	if (st == TN_OK)
+		st = tn_serving_awaited(l->p->left);
+	if (st != TN_OK) {
+		tn_exec_fold_free(part);
 		return st;
+	}
 	l->p->rows += b->rows;
 	if (l->p->slice.count > 1) {
 		all = part;
@@ -280,13 +284,10 @@ tn_serving_gold_slice(struct tn_serving *s, struct tn_serving_gold_slice *p,
 }
 
 enum tn_status
-tn_serving_gold_get(struct tn_serving *s, const struct tn_serving_view *v,
-    const struct tn_catalog_file *f, struct tn_serving_gold **out,
-    struct tn_diag *d)
+tn_serving_gold_load(struct tn_serving *s, struct tn_serving_gold_slice *p,
+    struct tn_serving_gold **out, struct tn_diag *d)
 {
-	struct tn_serving_gold *g = tn_serving_gold_cached(s, f);
-	struct tn_serving_gold_slice p = { .view = v, .file = f,
-	    .slice = { 0, 1 } };
+	struct tn_serving_gold *g = tn_serving_gold_cached(s, p->file);
 	enum tn_status st;
 
 	*out = g;
@@ -294,12 +295,23 @@ tn_serving_gold_get(struct tn_serving *s, const struct tn_serving_view *v,
 		return TN_OK;
 	g = tn_zalloc(sizeof *g);
 	g->refs = 1;
-	st = tn_serving_gold_slice(s, &p, &g->fold, d);
+	st = tn_serving_gold_slice(s, p, &g->fold, d);
 	if (st != TN_OK) {
 		tn_free(g);
 		return st;
 	}
-	keep_gold(s, f->id, g);
+	keep_gold(s, p->file->id, g);
 	*out = g;
 	return TN_OK;
+}
+
+enum tn_status
+tn_serving_gold_get(struct tn_serving *s, const struct tn_serving_view *v,
+    const struct tn_catalog_file *f, struct tn_serving_gold **out,
+    struct tn_diag *d)
+{
+	struct tn_serving_gold_slice p = { .view = v, .file = f,
+	    .slice = { 0, 1 } };
+
+	return tn_serving_gold_load(s, &p, out, d);
 }

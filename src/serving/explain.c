@@ -208,12 +208,13 @@ static enum tn_status
 find_rows(struct explain *x)
 {
 	struct tn_exec_query_opts o = { .now_us = tn_os_wall_us(),
-	    .memory_max = x->r->s->o.query_bytes, .errors_null = true };
+	    .memory_max = x->r->s->o.query_bytes, .errors_null = true,
+	    .left = x->r->left };
 	const struct tn_sql_select *p = plan_of(x);
 	struct lsn_scan scan = { .stream = x->v->stream, .silver = x->base,
 	    .last = x->last, .used = p->used, .bounds = &x->range.bound,
 	    .bound_count = x->range.bounded, .before = before, .each = push,
-	    .arg = x };
+	    .arg = x, .left = x->r->left };
 	bool truncated = false;
 	enum tn_status st;
 
@@ -277,7 +278,7 @@ take_bronze(void *arg, struct tn_batch *b)
 		if (e != NULL && e->fate.n == 0)
 			tn_serving_encode_fate(&e->fate, b, i);
 	}
-	return TN_OK;
+	return tn_serving_awaited(x->r->left);
 }
 
 /* LSNs of the rows that are in files of bronze, or the log's. */
@@ -565,6 +566,7 @@ tn_serving_explain(struct tn_serving *s,
 	tn_assert(tn_net_on_loop());
 	r->done = done;
 	r->arg = arg;
+	r->left = q->left;
 	r->limit = q->limit == 0 ? ROWS : q->limit > ROWS_MAX ? ROWS_MAX :
 	    q->limit;
 	r->view = tn_serving_view_find(s->o.model, q->view);

@@ -43,6 +43,8 @@ add_gold(struct request *r, const struct tn_catalog_file *f,
     struct tn_exec_fold **sum, struct tn_diag *d)
 {
 	const struct tn_serving_view *v = &r->s->o.model->views[r->view];
+	struct tn_serving_gold_slice slice = { .view = v, .file = f,
+	    .slice = { 0, 1 }, .left = r->left };
 	struct tn_serving_gold *g = NULL;
 	struct tn_exec_fold *part;
 	size_t so_far = *sum != NULL ? tn_exec_fold_bytes(*sum) : 0;
@@ -50,7 +52,9 @@ add_gold(struct request *r, const struct tn_catalog_file *f,
 	    tn_serving_read_bytes(f), d);
 
 	if (st == TN_OK)
-		st = tn_serving_gold_get(r->s, v, f, &g, d);
+		st = tn_serving_gold_load(r->s, &slice, &g, d);
+	if (st == TN_OK)
+		st = tn_serving_request_awaited(r, d);
 	if (st == TN_OK)
 		st = tn_serving_request_room(r, so_far +
 		    tn_exec_fold_clone_bytes(g->fold, r->bounds,
@@ -63,11 +67,12 @@ add_gold(struct request *r, const struct tn_catalog_file *f,
 	tn_serving_gold_put(r->s, g);
 	if (*sum == NULL) {
 		*sum = part;
+		tn_exec_fold_until(part, r->left);
 		return TN_OK;
 	}
 	tn_exec_fold_merge(*sum, part);
 	tn_exec_fold_free(part);
-	return TN_OK;
+	return tn_serving_request_awaited(r, d);
 }
 
 struct tn_exec_fold *
@@ -99,10 +104,12 @@ tn_serving_merge(struct request *r, struct tn_diag *d)
 	}
 	if (sum == NULL)
 		sum = tn_exec_fold_new(v->program);
+	tn_exec_fold_until(sum, r->left);
 	if (r->layer != TN_LAYER_BATCH && r->ask.fold != NULL)
 		tn_exec_fold_merge(sum, r->ask.fold);
 	/* Its result rows and their text are about as large again. */
-	if (tn_serving_request_room(r, 2 * tn_exec_fold_bytes(sum), d) !=
+	if (tn_serving_request_awaited(r, d) != TN_OK ||
+	    tn_serving_request_room(r, 2 * tn_exec_fold_bytes(sum), d) !=
 	    TN_OK) {
 		tn_exec_fold_free(sum);
 		sum = NULL;

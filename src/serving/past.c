@@ -61,10 +61,11 @@ range_batch(void *arg, struct tn_batch *b)
 {
 	struct ranging *x = arg;
 	struct tn_exec_rows rows = { .batch = b, .has_hidden = true };
-	enum tn_status st;
+	enum tn_status st = tn_serving_awaited(x->w->left);
 
-	if (!tn_serving_lsn_mark(&x->marks, b, x->w->after, x->w->last))
-		return TN_OK;
+	if (st != TN_OK || !tn_serving_lsn_mark(&x->marks, b, x->w->after,
+	    x->w->last))
+		return st;
 	rows.skip = x->marks.marks;
 	st = x->w->each(x->w->arg, &rows);
 	x->ended = st == TN_END;
@@ -109,7 +110,8 @@ tn_serving_lsn_scan(struct tn_serving *s, const struct lsn_scan *w,
 	struct ranging x = { .s = s, .w = w, .silver = stream->silver };
 	struct tail_scan tail = { .stream = stream->id,
 	    .after = w->silver->lsn > w->after ? w->silver->lsn : w->after,
-	    .last = w->last, .each = w->each, .arg = w->arg, .d = d };
+	    .last = w->last, .each = w->each, .arg = w->arg,
+	    .left = w->left, .d = d };
 	uint32_t first, n = tn_catalog_snapshot_find(w->silver,
 	    TN_TIER_SILVER, stream->id, &first);
 	enum tn_status st = TN_OK;
@@ -142,6 +144,7 @@ keep_wanted(struct folding *x)
 	if (x->w->bound_count == 0)
 		return;
 	x->fold = tn_exec_fold_clone(all, x->w->bounds, x->w->bound_count);
+	tn_exec_fold_until(x->fold, x->w->left);
 	tn_exec_fold_free(all);
 }
 
@@ -184,6 +187,8 @@ fold_rows(void *arg, const struct tn_exec_rows *rows)
 	tn_exec_fold_apply(x->fold, rows, &x->w->refs, NULL);
 	for (uint32_t i = 0; i < rows->batch->rows; i++)
 		x->w->rows += rows->skip == NULL || rows->skip[i] == 0;
+	if (tn_serving_awaited(x->w->left) != TN_OK)
+		return TN_ECLOSED;       /* Some rows were left out. */
 	return check_room(x, 0, x->d);
 }
 
@@ -198,7 +203,7 @@ tn_serving_fold_lsns(struct tn_serving *s, struct tn_serving_lsns *w,
 	struct lsn_scan scan = { .stream = w->view->stream,
 	    .silver = w->silver, .after = w->after, .last = w->last,
 	    .used = used, .keep_dictionary = true, .before = fold_before,
-	    .each = fold_rows, .arg = &x };
+	    .each = fold_rows, .arg = &x, .left = w->left };
 	enum tn_status st;
 
 	memcpy(used, w->view->def->select->used, columns);
@@ -206,13 +211,17 @@ tn_serving_fold_lsns(struct tn_serving *s, struct tn_serving_lsns *w,
 	used[columns - TN_SQL_HIDDEN + 1] = 1;   /* Ties: by offset. */
 	w->rows = 0;
 	x.fold = tn_exec_fold_new(w->view->program);
+	tn_exec_fold_until(x.fold, w->left);
 	st = tn_serving_lsn_scan(s, &scan, d);
-	keep_wanted(&x);
+	if (st == TN_OK)
+		keep_wanted(&x);
 	tn_budget_set(&x.held, 0);
 	tn_free(used);
 	if (st != TN_OK) {
 		tn_exec_fold_free(x.fold);
 		x.fold = NULL;
+	} else {
+		tn_exec_fold_until(x.fold, NULL);
 	}
 	*out = x.fold;
 	return st;
@@ -222,6 +231,7 @@ tn_serving_fold_lsns(struct tn_serving *s, struct tn_serving_lsns *w,
 
 struct dating {
 	int64_t us;
+	const _Atomic bool *left;
 	uint64_t best;           /* Newest LSN received up to then; 0: none. */
 };
 
@@ -235,7 +245,7 @@ date_batch(void *arg, struct tn_batch *b)
 	for (uint32_t i = 0; i < b->rows; i++)
 		if (at[i] <= x->us && (uint64_t)lsn[i] > x->best)
 			x->best = (uint64_t)lsn[i];
-	return TN_OK;
+	return tn_serving_awaited(x->left);
 }
 
 static enum tn_status
@@ -279,6 +289,8 @@ date_tail(struct request *r, struct dating *x, struct tn_diag *d)
 			x->best = lsn;
 			found = true;
 		}
+		if (st == TN_OK)
+			st = tn_serving_awaited(x->left);
 		tn_arena_reset(a);
 	}
 	tn_arena_free(a);
@@ -328,7 +340,7 @@ time_text(int64_t us, char out[static 48])
 static enum tn_status
 lsn_of_time(struct request *r, struct tn_diag *d)
 {
-	struct dating x = { .us = r->past.value };
+	struct dating x = { .us = r->past.value, .left = r->left };
 	char text[48];
 	enum tn_status st;
 
@@ -565,7 +577,8 @@ tn_serving_past_fold(struct request *r, struct tn_diag *d)
 	    .after = p->gold != NULL ? p->gold->lsn : 0, .last = p->lsn,
 	    .refs = tn_serving_refs_view(&r->ask.refs),
 	    .bounds = r->bounds, .bound_count = r->bound_count,
-	    .memory = TN_BUDGET_QUERIES, .memory_max = r->s->o.query_bytes };
+	    .memory = TN_BUDGET_QUERIES, .memory_max = r->s->o.query_bytes,
+	    .left = r->left };
 
 	tn_assert(r->ask.fold == NULL);
 	return tn_serving_fold_lsns(r->s, &w, &r->ask.fold, d);

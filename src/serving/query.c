@@ -173,7 +173,8 @@ scan_past(struct run *x, const struct tn_governance_stream *s)
 	    .silver = x->r->past.silver, .last = x->r->past.lsn,
 	    .used = used_columns(x, s), .keep_dictionary = true,
 	    .bounds = x->bounds,
-	    .before = before_past, .each = push_past, .arg = x };
+	    .before = before_past, .each = push_past, .arg = x,
+	    .left = x->r->left };
 
 	x->bound_count = scan.bound_count = source_bounds(x, x->bounds);
 	return tn_serving_lsn_scan(x->r->s, &scan, x->d);
@@ -192,7 +193,8 @@ scan_tail(struct run *x, const struct tn_governance_stream *s)
 {
 	const struct tn_serving_ask *ask = &x->r->ask;
 	struct tail_scan t = { .stream = s->id, .after = ask->base->lsn,
-	    .last = ask->last, .each = push_rows, .arg = x, .d = x->d };
+	    .last = ask->last, .each = push_rows, .arg = x,
+	    .left = x->r->left, .d = x->d };
 
 	return tn_serving_tail(x->r->s, &t);
 }

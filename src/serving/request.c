@@ -17,6 +17,7 @@
 
 #define IN_FLIGHT_MAX 512
 #define GROUP_ROWS 122880    /* Of a row group, at most. */
+#define LEFT "left"          /* Nobody waits for the answer: none sees it. */
 
 static void
 set_defaults(struct tn_serving_opts *o)
@@ -198,7 +199,8 @@ tn_serving_request_room(struct request *r, size_t bytes, struct tn_diag *d)
 enum tn_status
 tn_serving_merge_failed(const struct tn_diag *d)
 {
-	return strcmp(d->code, "memory_full") == 0 ? TN_EFULL : TN_EIO;
+	return strcmp(d->code, "memory_full") == 0 ? TN_EFULL :
+	    strcmp(d->code, LEFT) == 0 ? TN_ECLOSED : TN_EIO;
 }
 
 /* Four times its packed size, of at most a row group. */
@@ -211,10 +213,37 @@ tn_serving_read_bytes(const struct tn_catalog_file *f)
 	return (size_t)((double)f->bytes * part * 4);
 }
 
+/* ---- an asker that has gone ------------------------------------------ */
+
+enum tn_status
+tn_serving_awaited(const _Atomic bool *left)
+{
+	return left != NULL && *left ? TN_ECLOSED : TN_OK;
+}
+
+static enum tn_status
+say_left(struct tn_diag *d)
+{
+	return tn_diag_set(d, TN_ECLOSED, LEFT,
+	    "nobody waits for the answer any more");
+}
+
+enum tn_status
+tn_serving_request_awaited(const struct request *r, struct tn_diag *d)
+{
+	return tn_serving_awaited(r->left) == TN_OK ? TN_OK : say_left(d);
+}
+
+/* ---- its end --------------------------------------------------------- */
+
 void
 tn_serving_request_end(struct request *r)
 {
-	count_answer(r->answer);
+	struct tn_serving_answer *a = r->answer;
+
+	if (a->status == TN_ECLOSED && a->diag.message[0] == '\0')
+		a->status = say_left(&a->diag);
+	count_answer(a);
 	r->job.run = run_finished;
 	tn_net_loop_post(r->s->o.loop, &r->job);
 }
@@ -242,7 +271,12 @@ run_work(struct tn_net_job *job)
 {
 	struct request *r = REQUEST_OF(job);
 
-	r->work(r);
+	if (tn_serving_awaited(r->left) == TN_OK) {
+		r->work(r);
+		return;
+	}
+	r->answer->status = TN_ECLOSED;
+	tn_serving_request_end(r);
 }
 
 void

@@ -228,6 +228,7 @@ struct tn_serving_view_request {
 	/* As it was at an LSN ("1234") or time (ISO, now-1h); p NULL: now. Only
 	 * the merged layer, not live. */
 	struct tn_slice as_of;
+	const _Atomic bool *left;       /* As of SQL; not looked at by live. */
 };
 void tn_serving_view_get(struct tn_serving *s,
     const struct tn_serving_view_request *r,
@@ -312,6 +313,7 @@ struct tn_serving_gold_slice {
 	const struct tn_catalog_file *file;
 	struct tn_exec_slice slice;
 	size_t bytes_max;
+	const _Atomic bool *left;        /* NULL, or once true: TN_ECLOSED. */
 	uint64_t rows;           /* Set. */
 };
 TN_MUST_USE enum tn_status tn_serving_gold_slice(struct tn_serving *s,
@@ -342,6 +344,7 @@ struct tn_serving_lsns {
 	/* Asked before each file; another status ends it. May be NULL. */
 	enum tn_status (*go_on)(const void *arg, struct tn_diag *d);
 	const void *arg;
+	const _Atomic bool *left;        /* NULL, or once true: TN_ECLOSED. */
 	uint64_t rows;                   /* Set: that were folded. */
 };
 TN_MUST_USE enum tn_status tn_serving_fold_lsns(struct tn_serving *s,
@@ -367,6 +370,7 @@ struct tn_serving_settle {
 	/* Asked before each file; another status ends it. May be NULL. */
 	enum tn_status (*go_on)(const void *arg, struct tn_diag *d);
 	const void *arg;
+	const _Atomic bool *left;       /* NULL, or once true: TN_ECLOSED. */
 	/* Out: */
 	uint32_t groups;                /* That had no answer. */
 	int64_t took_us;

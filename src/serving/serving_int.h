@@ -131,6 +131,12 @@ enum tn_status tn_serving_merge_failed(const struct tn_diag *d);
 size_t tn_serving_read_bytes(const struct tn_catalog_file *f);
 /* Memory is out: that is the answer. Does not end the request. */
 void tn_serving_no_memory(struct tn_serving_answer *a);
+/* TN_ECLOSED once *left is true: nobody waits for what is under way. Asked
+ * between files, pieces of them, blocks, and the parts of the work after them;
+ * NULL: somebody does. Any thread. */
+TN_MUST_USE enum tn_status tn_serving_awaited(const _Atomic bool *left);
+TN_MUST_USE enum tn_status tn_serving_request_awaited(
+    const struct request *r, struct tn_diag *d);
 /* Free the answer's parts that speed gave. */
 void tn_serving_ask_fini(struct tn_serving_ask *a);
 void tn_serving_finish_plain(struct request *r);
@@ -144,6 +150,11 @@ void tn_serving_cache_put(struct tn_serving *s, const char *key,
     struct tn_serving_answer *a, uint64_t sequence, bool past);
 void tn_serving_cache_free(struct tn_serving *s);
 void tn_serving_gold_free(struct tn_serving *s);
+
+/* tn_serving_gold_get for an asker that may leave. */
+TN_MUST_USE enum tn_status tn_serving_gold_load(struct tn_serving *s,
+    struct tn_serving_gold_slice *p, struct tn_serving_gold **out,
+    struct tn_diag *d);
 
 /* ---- merge.c --------------------------------------------------------- */
 
@@ -172,6 +183,7 @@ struct tail_scan {
 	uint64_t after, last;
 	enum tn_status (*each)(void *arg, const struct tn_exec_rows *rows);
 	void *arg;
+	const _Atomic bool *left;    /* Looked at before each block. */
 	struct tn_diag *d;
 };
 TN_MUST_USE enum tn_status tn_serving_tail(struct tn_serving *s,
@@ -237,6 +249,7 @@ struct lsn_scan {
 	    struct tn_diag *d);
 	enum tn_status (*each)(void *arg, const struct tn_exec_rows *rows);
 	void *arg;
+	const _Atomic bool *left;    /* Looked at before each piece. */
 };
 TN_MUST_USE enum tn_status tn_serving_lsn_scan(struct tn_serving *s,
     const struct lsn_scan *w, struct tn_diag *d);

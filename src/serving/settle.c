@@ -58,7 +58,9 @@ tn_serving_tail(struct tn_serving *s, const struct tail_scan *t)
 
 	for (uint64_t lsn = t->after + 1; st == TN_OK && lsn <= t->last;
 	    lsn++) {
-		st = tail_block(s, t, lsn, reader, a);
+		st = tn_serving_awaited(t->left);
+		if (st == TN_OK)
+			st = tail_block(s, t, lsn, reader, a);
 		tn_arena_reset(a);
 	}
 	tn_arena_free(a);
@@ -219,6 +221,8 @@ apply_rows(void *arg, const struct tn_exec_rows *rows)
 	struct settling *x = arg;
 
 	tn_exec_fold_apply(x->exact, rows, &x->w->refs, NULL);
+	if (tn_serving_awaited(x->w->left) != TN_OK)
+		return TN_ECLOSED;       /* Some rows were left out. */
 	if (!tn_budget_try(&x->held, tn_exec_fold_bytes(x->exact)))
 		return tn_budget_refuse(x->d);
 	return tn_exec_fold_full(x->exact) ? TN_END : TN_OK;
@@ -266,7 +270,7 @@ pass(void *arg, struct tn_exec_fold *exact, struct tn_diag *d)
 	const struct tn_serving_settle *w = x->w;
 	struct tail_scan tail = { .stream = x->stream->id,
 	    .after = w->after, .last = w->last, .each = apply_rows,
-	    .arg = x, .d = d };
+	    .arg = x, .left = w->left, .d = d };
 	uint32_t first, n;
 	enum tn_status st = TN_OK;
 
@@ -378,7 +382,9 @@ tn_serving_settle(struct tn_serving *s, struct tn_serving_settle *w,
 	memcpy(x.range.used, w->view->def->select->used, columns);
 	x.range.used[columns - 3] = 1;   /* Joins: as of the LSN. */
 	x.range.used[columns - 2] = 1;
+	tn_exec_fold_until(f, w->left);
 	st = tn_exec_fold_settle(f, &o, d);
+	tn_exec_fold_until(f, NULL);
 	tn_budget_set(&x.held, 0);
 	tn_free(x.range.used);
 	tn_free(x.marks.marks);
@@ -408,7 +414,7 @@ tn_serving_settle_request(struct request *r, struct tn_exec_fold *f,
 	    .base = r->layer == TN_LAYER_SPEED ? NULL : r->ask.base,
 	    .after = r->ask.base->lsn,
 	    .last = batch ? r->ask.base->lsn : r->ask.last,
-	    .memory = TN_BUDGET_QUERIES,
+	    .memory = TN_BUDGET_QUERIES, .left = r->left,
 	    .refs = tn_serving_refs_view(&r->ask.refs) };
 	enum tn_status st;
 

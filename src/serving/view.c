@@ -18,8 +18,9 @@ merge(struct request *r, struct tn_exec_fold **out)
 			return st;
 	}
 	*out = tn_serving_merge(r, d);
-	return *out == NULL ? tn_serving_merge_failed(d) :
+	st = *out == NULL ? tn_serving_merge_failed(d) :
 	    tn_serving_settle_request(r, *out, d);
+	return st == TN_OK ? tn_serving_awaited(r->left) : st;
 }
 
 static void
@@ -138,6 +139,7 @@ tn_serving_view_get(struct tn_serving *s,
 	r->limit = q->limit == 0 || q->limit > s->o.rows_max ?
 	    s->o.rows_max : q->limit;
 	r->newest_first = q->newest_first;
+	r->left = q->left;
 	r->view = tn_serving_view_find(s->o.model, q->view);
 	if (r->view < 0) {
 		tn_serving_request_fail(r, TN_ENOTFOUND, "unknown_view",

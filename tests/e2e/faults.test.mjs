@@ -450,3 +450,46 @@ test('a query that nobody waits for any more ends', async () => {
   assert.ok(waited < 6 * took + 4000, `${waited} ms, where one takes ${took}`);
   assert.equal((await t.stop()).code, 0);
 });
+
+// Goal: a view of the past, and why a number is so, whose askers went away leave the threads
+// of queries to those who wait; so does a stop, which closes the connections itself.
+test('a view request that nobody waits for any more ends', async (t0) => {
+  const dear = Array.from({ length: 6 }, (_, i) => `md5(repeat(k, ${100 + i})) = 'x'`).join(' OR ');
+  const t = await new Tarn({ sql: `ALTER SYSTEM SET query_threads = '1';
+    CREATE TABLE e (k text, ts timestamptz NOT NULL) WITH (event_time = 'ts');
+    CREATE MATERIALIZED VIEW v AS SELECT date_bin('1 day', ts, 'epoch') AS d, count(*) FILTER (WHERE ${dear}) AS dear, count(*) AS n FROM e GROUP BY d;` }).start();
+  for (let at = 0; at < 120000; at += 30000)
+    await t.post('e', Array.from({ length: 30000 }, (_, i) => `{"k":"k${at + i}","ts":"2026-03-01T00:00:00Z"}`).join('\n'));
+  await t.post('e', '{"k":"last","ts":"2026-03-01T00:00:00Z"}');
+  await t.cut();
+  // Of before the first snapshot: every row is folded.
+  const lsn = (await (await t.fetch('/api/v1/views/v')).json()).lsn - 1;
+  const past = `/api/v1/views/v?as_of=${lsn}`, why = `/api/v1/views/v/explain?as_of=${lsn}`;
+  const one = stopwatch();
+  assert.equal(JSON.parse(await (await t.fetch(`${past}&format=ndjson`)).text()).n, 120000);
+  const took = one.stop(), held = async () => Number((await t.ok('GET', '/metrics')).match(/^tarn_memory_bytes\{class="queries"\} (\d+)$/m)[1]);
+  const before = await held();
+  for (const path of [`${past}&order=newest&limit=`, `${why}&limit=`]) {
+    const gone = new AbortController();
+    // Each another question: none is answered from the cache.
+    const asked = Array.from({ length: 20 }, (_, i) => t.fetch(`${path}${i + 1}`, { signal: gone.signal }).catch((e) => e.name));
+    await until(async () => (await t.ok('GET', '/metrics')).match(/^tarn_http_connections (\d+)$/m)?.[1] >= 20);
+    gone.abort();
+    assert.deepEqual([...new Set(await Promise.all(asked))], ['AbortError']);
+    const rest = stopwatch();
+    assert.equal(Number((await t.sql('SELECT count(*) AS n FROM e'))[0].n), 120001);
+    const waited = rest.stop();
+    t0.diagnostic(`${path}: ${waited} ms after they left, where one takes ${took}`);
+    assert.ok(waited < 6 * took + 2000, `${waited} ms, where one takes ${took}`);
+    await until(async () => await held() <= before);
+  }
+  // A stop gives those who wait ten seconds, and closes: what they asked for ends then.
+  const asked = Array.from({ length: 20 }, (_, i) => t.fetch(`/api/v1/views/v?as_of=${lsn}&order=newest&limit=${i + 30}`).then((r) => r.status, (e) => e.name));
+  await until(async () => (await t.ok('GET', '/metrics')).match(/^tarn_http_connections (\d+)$/m)?.[1] >= 20);
+  const end = stopwatch();
+  assert.equal((await t.stop()).code, 0);
+  const stopped = end.stop();
+  t0.diagnostic(`stopped after ${stopped} ms`);
+  await Promise.all(asked);
+  assert.ok(stopped < 10000 + 6 * took + 2000, `${stopped} ms, where one takes ${took}`);
+});

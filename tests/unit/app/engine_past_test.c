@@ -118,6 +118,61 @@ test_every_lsn(void **state)
 	run_with(every_lsn);
 }
 
+/* The asker leaves before the second file is read. */
+struct leaver {
+	_Atomic bool left;
+	uint32_t files;
+};
+
+static enum tn_status
+leave(const void *arg, struct tn_diag *d)
+{
+	struct leaver *l = *(struct leaver *const *)arg;
+
+	(void)d;
+	l->left = ++l->files == 2;
+	return TN_OK;
+}
+
+static void
+left_alone(struct fixture *f)
+{
+	struct leaver l = { .left = false }, *at = &l;
+	struct tn_serving_model *m = f->a.model;
+	struct tn_serving_lsns w = { .last = 8, .memory = TN_BUDGET_QUERIES,
+	    .view = &m->views[tn_serving_view_find(m, tn_slice_of("daily"))],
+	    .go_on = leave, .arg = &at, .left = &l.left };
+	struct tn_exec_fold *fold = NULL;
+	struct tn_diag d = { .line = 0 };
+
+	for (uint32_t i = 1; i <= 8; i++)
+		post_event(f, i);
+	assert_int_equal(batch(f, TN_BATCH_CUT).status, TN_OK);
+	w.silver = tn_catalog_snapshot(f->a.catalog);
+	assert_int_equal(tn_serving_fold_lsns(f->a.serving, &w, &fold, &d),
+	    TN_ECLOSED);
+	assert_null(fold);
+	assert_int_equal(l.files, 2);
+	assert_int_equal(w.rows, 4);     /* One of two days. */
+	assert_int_equal(tn_budget_used(TN_BUDGET_QUERIES), 0);
+	l.left = false;
+	w.go_on = NULL;
+	assert_int_equal(tn_serving_fold_lsns(f->a.serving, &w, &fold, &d),
+	    TN_OK);
+	assert_int_equal(w.rows, 8);
+	tn_exec_fold_free(fold);
+	tn_catalog_snapshot_put(w.silver);
+}
+
+/* Goal: a fold of the past whose asker has gone ends before the next rows, and
+ * keeps no memory. */
+static void
+test_left_alone(void **state)
+{
+	(void)state;
+	run_with(left_alone);
+}
+
 static uint32_t
 daily_id(const struct fixture *f)
 {
@@ -307,6 +362,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_lsn),
+		cmocka_unit_test(test_left_alone),
 		cmocka_unit_test(test_undo),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_large_states),
