@@ -120,7 +120,8 @@ tn_batch_stop(struct tn_batch_jobs *b)
 {
 	if (b == NULL)
 		return;
-	__atomic_store_n(&b->stopping, 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&b->stopping, 1, __ATOMIC_SEQ_CST);
+	tn_batch_give_up(b, true);
 	tn_batch_unpark(b);
 	tn_batch_preparing_wake(b);
 }

@@ -257,6 +257,10 @@ void tn_batch_compaction_new(struct tn_batch_jobs *b);
 void tn_batch_turns_end(struct tn_batch_jobs *b);
 /* A round under way is given up. */
 void tn_batch_compaction_stop(struct tn_batch_jobs *b, const char *why);
+/* What is merged is in vain (or, false, is so no more, unless the program
+ * stops): a step under way fails with TN_ECLOSED at its next look. Any thread
+ * sets it, the batch thread takes it back. */
+void tn_batch_give_up(struct tn_batch_jobs *b, bool up);
 /* A round under way is given up. After the actor has ended. */
 void tn_batch_compaction_free(struct tn_batch_jobs *b);
 /* Which files of a partition are to become one; see tiers.c. */
@@ -398,8 +402,9 @@ struct tn_batch_hash {
 	uint32_t crc;
 	uint64_t bytes;
 };
+/* Once *left is true (NULL: never) it ends with TN_ECLOSED. */
 TN_MUST_USE enum tn_status tn_batch_chain_hash(struct tn_lake *lake,
-    const char *path, struct tn_batch_hash *out);
+    const char *path, const _Atomic bool *left, struct tn_batch_hash *out);
 /* Files that follow one another: prev is what the first one names ("": it is
  * the first of all, "?": it is of before the chain), ends what may be named by
  * the file behind the last one. */
@@ -453,7 +458,7 @@ TN_MUST_USE enum tn_status tn_batch_chain_finish(struct change *c,
  * finish each new one, which has what LSNs are left up to ${upto}. */
 struct tn_batch_chain;
 struct tn_batch_chain *tn_batch_chain_new(struct tn_batch_jobs *b,
-    uint32_t stream);
+    uint32_t stream, const _Atomic bool *left);
 TN_MUST_USE enum tn_status tn_batch_chain_take(struct tn_batch_chain *x,
     const struct tn_catalog_file *f, struct tn_diag *d);
 TN_MUST_USE enum tn_status tn_batch_chain_merged(struct tn_batch_chain *x,

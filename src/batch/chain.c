@@ -48,6 +48,7 @@ struct tn_batch_chain {
 	struct tn_batch_stretch *all;    /* In order of LSN, joined late. */
 	uint32_t count, cap, at;         /* Given out before ${at}. */
 	struct tn_buf seals;
+	const _Atomic bool *left;        /* Or NULL. */
 };
 
 /* ---- hashes ---------------------------------------------------------- */
@@ -60,11 +61,11 @@ tn_batch_chain_add(void *arg, const void *p, size_t n)
 
 enum tn_status
 tn_batch_chain_hash(struct tn_lake *lake, const char *path,
-    struct tn_batch_hash *out)
+    const _Atomic bool *left, struct tn_batch_hash *out)
 {
 	struct tn_governance_digest *d = tn_governance_digest_new();
 	struct tn_lake_bytes b = { .path = path, .each = tn_batch_chain_add,
-	    .arg = d };
+	    .arg = d, .left = left };
 	enum tn_status st = tn_lake_bytes(lake, &b);
 
 	tn_governance_digest_end(d, out->sha);
@@ -280,7 +281,8 @@ find_tip(struct change *c, uint32_t stream, char sha[static 65],
 		now = tn_catalog_snapshot(c->b->o.catalog);
 		f = newest_of(now, stream);
 		if (f != NULL)
-			st = tn_batch_chain_hash(c->b->o.lake, f->path, &h);
+			st = tn_batch_chain_hash(c->b->o.lake, f->path,
+			    NULL, &h);
 		memcpy(sha, h.sha, 65);
 		tn_catalog_snapshot_put(now);
 	}
@@ -549,12 +551,14 @@ tn_batch_chain_values(const struct change *c, struct tn_arena *a,
 /* ---- a merge --------------------------------------------------------- */
 
 struct tn_batch_chain *
-tn_batch_chain_new(struct tn_batch_jobs *b, uint32_t stream)
+tn_batch_chain_new(struct tn_batch_jobs *b, uint32_t stream,
+    const _Atomic bool *left)
 {
 	struct tn_batch_chain *x = tn_zalloc(sizeof *x);
 
 	x->b = b;
 	x->stream = stream;
+	x->left = left;
 	x->arena = tn_arena_new(4096);
 	return x;
 }
@@ -601,7 +605,8 @@ tn_batch_chain_take(struct tn_batch_chain *x,
 {
 	struct tn_batch_links l;
 	struct tn_batch_hash h;
-	enum tn_status st = tn_batch_chain_hash(x->b->o.lake, f->path, &h);
+	enum tn_status st = tn_batch_chain_hash(x->b->o.lake, f->path,
+	    x->left, &h);
 
 	if (st == TN_OK)
 		st = tn_batch_chain_read(x->b->o.lake, f, x->arena, &l, d);
@@ -706,7 +711,8 @@ tn_batch_chain_merged(struct tn_batch_chain *x, struct change *c,
 	tn_buf_fini(&lines);
 	st = tn_lake_finish(w, f);
 	if (st == TN_OK)
-		st = tn_batch_chain_hash(c->b->o.lake, f->path, &h);
+		st = tn_batch_chain_hash(c->b->o.lake, f->path,
+			    NULL, &h);
 	if (st != TN_OK)
 		return st;
 	if (cut)

@@ -216,10 +216,11 @@ begin_merge(struct tn_batch_jobs *b, const struct tn_lake_piece *piece)
 	size_t group = tn_batch_group_bytes();
 	struct tn_lake_merge_opts o = { .count = m->count, .piece = *piece,
 	    .schema = raw ? &tn_governance_bronze : m->s->silver,
-	    .sort = x->sort };
+	    .sort = x->sort, .left = &x->turn.given_up };
 
 	if (raw)
-		x->chain = tn_batch_chain_new(b, m->s->id);
+		x->chain = tn_batch_chain_new(b, m->s->id,
+		    &x->turn.given_up);
 	x->chained = 0;
 	x->rows = 0;
 	x->lsn_from = m->files[0].lsn_min;
@@ -237,7 +238,8 @@ begin_merge(struct tn_batch_jobs *b, const struct tn_lake_piece *piece)
 		group /= COLD_GROUPS;
 	x->parquet = (struct tn_parquet_write_opts){ .zstd_level = m->cold ?
 	    b->o.cold_zstd_level : b->o.zstd_level, .group_bytes = group,
-	    .sorted_by = x->sort, .sorted_count = x->sort_count };
+	    .sorted_by = x->sort, .sorted_count = x->sort_count,
+	    .left = &x->turn.given_up };
 	snprintf(x->partition, sizeof x->partition, "%s%s",
 	    m->files[0].partition[0] != '\0' ? "date=" : "",
 	    m->files[0].partition);
@@ -616,11 +618,13 @@ tn_batch_compaction_stop(struct tn_batch_jobs *b, const char *why)
 {
 	struct tn_batch_compaction *x = b->compaction;
 
+	tn_batch_give_up(b, true);
 	tn_batch_take_back(b);
-	if (x->base == NULL)
-		return;
-	tn_diag_set(&x->d, TN_ECLOSED, "stopping", "%s", why);
-	tn_batch_compaction_fails(b, TN_ECLOSED);
+	if (x->base != NULL) {
+		tn_diag_set(&x->d, TN_ECLOSED, "stopping", "%s", why);
+		tn_batch_compaction_fails(b, TN_ECLOSED);
+	}
+	tn_batch_give_up(b, false);
 }
 
 void

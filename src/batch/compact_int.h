@@ -51,6 +51,7 @@ struct tn_batch_turn {
 	bool taken;                      /* The batch thread has it again. */
 	bool over;                       /* Nothing is lent any more. */
 	uint32_t hold;                   /* Atomic: the batch thread waits. */
+	_Atomic bool given_up;           /* The round is in vain: its steps end. */
 	int64_t until_us;                /* Atomic: monotonic, of the turn. */
 	int64_t given;                   /* Of pace.allowance. */
 	enum tn_status st;               /* Of the last step; theirs. */

@@ -412,7 +412,7 @@ finish(struct erase *e)
 	enum tn_status st = TN_OK;
 
 	if (is_raw(f)) {
-		chain = tn_batch_chain_new(e->b, e->s->id);
+		chain = tn_batch_chain_new(e->b, e->s->id, NULL);
 		st = tn_batch_chain_take(chain, f, &e->r->diag);
 	}
 	if (st == TN_OK) {

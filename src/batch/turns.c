@@ -16,8 +16,12 @@
  * A turn lasts for some ticks (TURN_US; each begins it anew), as far as compact_rate
  * allows, a quarter of it while the log grows faster than compact_busy_rate.
  * Whoever must have the round (an erasure, a partition that is overdue, the end)
- * takes it back, and waits for one step: for those alone the low priority counts.
- * Such a step is not idle, it has a ninth of the share of others at least. */
+ * takes it back. For those alone the low priority counts: the step under way has
+ * a tenth of the processor where others take all of it, and cannot be given more.
+ * So an erasure and the end, for whom the round is in vain, give it up: what reads,
+ * sorts, packs and hashes looks at that between pages, columns and pieces, some
+ * milliseconds of a processor, and fails. A cut whose partition is overdue wants
+ * the round, and waits for the whole step. */
 #include "batch/compact_int.h"
 
 #include "os/os.h"
@@ -120,6 +124,17 @@ tn_batch_take_back(struct tn_batch_jobs *b)
 	x->left = 0;
 	if (t->st != TN_OK)
 		tn_batch_compaction_fails(b, t->st);
+}
+
+void
+tn_batch_give_up(struct tn_batch_jobs *b, bool up)
+{
+	_Atomic bool *given_up = &b->compaction->turn.given_up;
+
+	*given_up = up;
+	/* A stop may have come between: it sets both, this one last. */
+	if (__atomic_load_n(&b->stopping, __ATOMIC_SEQ_CST) != 0)
+		*given_up = true;
 }
 
 /* As long as there is something to do, and it may. */

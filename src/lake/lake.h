@@ -142,6 +142,7 @@ struct tn_lake_bytes {
 	const char *path;
 	void (*each)(void *arg, const void *p, size_t n);
 	void *arg;
+	const _Atomic bool *left;    /* NULL, or once true: TN_ECLOSED. */
 	uint32_t crc;            /* Set, as what follows. */
 	uint64_t bytes;
 };
@@ -179,6 +180,7 @@ struct tn_lake_read {
 	uint8_t *found;
 	enum tn_status (*each)(void *arg, struct tn_batch *b);
 	void *arg;
+	const _Atomic bool *left;    /* NULL, or once true: TN_ECLOSED. */
 };
 TN_MUST_USE enum tn_status tn_lake_read(struct tn_lake *lake,
     const struct tn_lake_read *r, struct tn_diag *d);
@@ -201,6 +203,9 @@ struct tn_lake_merge_opts {
 	const uint32_t *sort;
 	uint32_t sort_count;
 	struct tn_lake_piece piece;
+	/* NULL, or borrowed: once true, open and next end soon with TN_ECLOSED:
+	 * at the next file, column, part of a sort. */
+	const _Atomic bool *left;
 };
 struct tn_lake_merge;
 TN_MUST_USE enum tn_status tn_lake_merge_open(struct tn_lake *lake,

@@ -63,8 +63,15 @@ int tn_lake_order(const uint32_t *sort, uint32_t sort_count,
     uint32_t k);
 /* Row numbers of ${b} into that order, equal ones as they stand. rows[] has
  * room for twice as many. */
-void tn_lake_sort(const uint32_t *sort, uint32_t sort_count,
-    const struct tn_batch *b, uint32_t *rows, uint32_t count);
+struct tn_lake_sorting {
+	const uint32_t *sort;
+	uint32_t sort_count;
+	const struct tn_batch *b;
+	const _Atomic bool *left;    /* NULL, or once true: it ends soon, and
+	                              * the order means nothing. */
+};
+void tn_lake_sort(const struct tn_lake_sorting *s, uint32_t *rows,
+    uint32_t count);
 /* The table's link to the cold folder, made where it is missing: its name.
  * TN_ENOTFOUND: the folder is not there. */
 TN_MUST_USE enum tn_status tn_lake_cold_link(struct tn_lake *l,

@@ -43,13 +43,19 @@ order_rows(const struct tn_lake_merge *m, const struct tn_batch *a,
 }
 
 static enum tn_status
+look_left(const struct tn_lake_merge *m)
+{
+	return m->o.left != NULL && *m->o.left ? TN_ECLOSED : TN_OK;
+}
+
+static enum tn_status
 open_input(struct tn_lake_merge *m, uint32_t i, struct tn_diag *d)
 {
 	struct tn_lake_read r = { .path = m->o.paths[i],
 	    .schema = m->o.schema,
-	    .keep_dictionary = m->o.sort_count == 0 };
+	    .keep_dictionary = m->o.sort_count == 0, .left = m->o.left };
 
-	return tn_lake_cursor_open(m->lake, &r, &m->o.piece,
+	return look_left(m) != TN_OK ? TN_ECLOSED : tn_lake_cursor_open(m->lake, &r, &m->o.piece,
 	    &m->inputs[i].cursor, d);
 }
 
@@ -247,9 +253,10 @@ sort_turn(struct tn_lake_merge *m, uint32_t parts)
 	if (rows != NULL) {
 		for (uint32_t i = 0; i < all->rows; i++)
 			rows[i] = i;
-		tn_lake_sort(m->o.sort, m->o.sort_count, all, rows,
-		    all->rows);
-		sorted = tn_record_batch_take(all, rows, all->rows);
+		tn_lake_sort(&(struct tn_lake_sorting){ m->o.sort,
+		    m->o.sort_count, all, m->o.left }, rows, all->rows);
+		if (look_left(m) == TN_OK)
+			sorted = tn_record_batch_take(all, rows, all->rows);
 	}
 	for (uint32_t i = 0; i < n; i++)
 		tn_record_batch_unref(in[i]);
@@ -284,7 +291,7 @@ next_by_order(struct tn_lake_merge *m, const struct tn_batch **out,
 	m->given = parts == 1 ? slice_of(&m->inputs[last]) :
 	    sort_turn(m, parts);
 	if (m->given == NULL)
-		return TN_ENOMEM;
+		return look_left(m) == TN_OK ? TN_ENOMEM : TN_ECLOSED;
 	for (uint32_t i = 0; i < m->o.count; i++) {
 		m->inputs[i].row += m->inputs[i].take;
 		m->inputs[i].take = 0;

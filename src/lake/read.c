@@ -183,6 +183,7 @@ read_group(struct tn_parquet_reader *file, uint32_t group,
 		.bound_count = s->bound_count,
 		.keep_dictionary = r->keep_dictionary,
 		.batch_rows_max = ROWS_MAX,
+		.left = r->left,
 	};
 	uint64_t rows = tn_parquet_group_rows(file, group);
 	enum tn_status st = TN_OK;
@@ -267,7 +268,7 @@ tn_lake_cursor_open(struct tn_lake *lake, const struct tn_lake_read *r,
 		c->o = (struct tn_parquet_read_opts){
 		    .columns = c->shape.file_column,
 		    .column_count = c->shape.count,
-		    .keep_dictionary = r->keep_dictionary,
+		    .keep_dictionary = r->keep_dictionary, .left = r->left,
 		    .batch_rows_max = most->bytes == 0 || most->rows <
 			FIRST_ROWS ? most->rows : FIRST_ROWS };
 	}

@@ -18,43 +18,46 @@ tn_lake_order(const uint32_t *sort, uint32_t sort_count,
 	return c;
 }
 
-struct sorting {
-	const uint32_t *sort;
-	uint32_t sort_count;
-	const struct tn_batch *b;
-};
+#define LOOK_ROWS 4096u              /* Merged between two looks at left. */
 
 static bool
-in_order(const struct sorting *s, uint32_t i, uint32_t k)
+is_left(const struct tn_lake_sorting *s)
+{
+	return s->left != NULL && *s->left;
+}
+
+static bool
+in_order(const struct tn_lake_sorting *s, uint32_t i, uint32_t k)
 {
 	return tn_lake_order(s->sort, s->sort_count, s->b, i, s->b, k) <= 0;
 }
 
 /* tmp has room for n / 2. */
 static void
-sort_rows(const struct sorting *s, uint32_t *rows, uint32_t *tmp, uint32_t n)
+sort_rows(const struct tn_lake_sorting *s, uint32_t *rows, uint32_t *tmp,
+    uint32_t n)
 {
 	uint32_t half = n / 2, i = 0, j = half, k = 0;
 
-	if (n < 2)
+	if (n < 2 || (n >= LOOK_ROWS && is_left(s)))
 		return;
 	sort_rows(s, rows, tmp, half);
 	sort_rows(s, rows + half, tmp, n - half);
 	if (in_order(s, rows[half - 1], rows[half]))
 		return;
 	memcpy(tmp, rows, half * sizeof *rows);
-	while (i < half && j < n)
+	while (i < half && j < n) {
+		if (k % LOOK_ROWS == LOOK_ROWS - 1 && is_left(s))
+			return;
 		rows[k++] = in_order(s, tmp[i], rows[j]) ? tmp[i++] :
 		    rows[j++];
+	}
 	while (i < half)
 		rows[k++] = tmp[i++];
 }
 
 void
-tn_lake_sort(const uint32_t *sort, uint32_t sort_count,
-    const struct tn_batch *b, uint32_t *rows, uint32_t count)
+tn_lake_sort(const struct tn_lake_sorting *s, uint32_t *rows, uint32_t count)
 {
-	struct sorting s = { sort, sort_count, b };
-
-	sort_rows(&s, rows, rows + count, count);
+	sort_rows(s, rows, rows + count, count);
 }

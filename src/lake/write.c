@@ -360,8 +360,9 @@ put_taken(struct days *d, const struct tn_lake_write *day,
 	for (uint32_t i = 0; i < count; i++)
 		rows[i] = slots[i].row;
 	if (!is_by_time(day))
-		tn_lake_sort(day->parquet->sorted_by,
-		    day->parquet->sorted_count, d->all, rows, count);
+		tn_lake_sort(&(struct tn_lake_sorting){
+		    day->parquet->sorted_by, day->parquet->sorted_count,
+		    d->all, NULL }, rows, count);
 	part = tn_record_batch_take(d->all, rows, count);
 	if (part != NULL)
 		st = tn_lake_put(d->lake, day, &part, 1, f);

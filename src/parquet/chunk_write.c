@@ -427,6 +427,8 @@ put_pages(struct chunk *k)
 	for (; st == TN_OK && at.row < k->c->rows; at.row += at.rows) {
 		size_t start = k->out->n;
 
+		if (k->s->left != NULL && *k->s->left)
+			return TN_ECLOSED;
 		cut(k, &at);
 		tn_buf_clear(&k->s->body);
 		put_levels(k, &at);

@@ -47,6 +47,9 @@ struct tn_parquet_write_opts {
 	 * thread that calls. May be NULL. */
 	void (*each)(void *arg, const void *p, size_t n);
 	void *arg;
+	/* NULL, or borrowed: once true, what is written fails with TN_ECLOSED
+	 * at the next page. */
+	const _Atomic bool *left;
 };
 /* What was written. crc is of the whole file (CRC-32C). */
 struct tn_parquet_written {
@@ -153,6 +156,8 @@ struct tn_parquet_read_opts {
 	 * batch_rows_max until tn_parquet_group_rows. */
 	uint32_t batch_rows_max;
 	uint64_t row_first;
+	const _Atomic bool *left;    /* NULL, or once true: TN_ECLOSED at the
+	                              * next column. */
 };
 /* A batch that would hold more bytes of values is refused (TN_ELIMIT). */
 #define TN_PARQUET_BATCH_BYTES_MAX ((uint64_t)1 << 30)

@@ -571,6 +571,7 @@ struct pq_scratch {
 	struct tn_buf packed;
 	int level;
 	uint32_t page_rows;
+	const _Atomic bool *left;
 };
 /* Encode a column as a chunk behind ${out}, which stands at file offset
  * ${base}. */

@@ -225,8 +225,9 @@ read_columns(struct pq_call *call, struct tn_batch **out)
 	schema = wanted_schema(call, o->columns, count);
 	columns = tn_arena_zalloc(call->arena, (count + 1) * sizeof *columns);
 	for (uint32_t i = 0; st == TN_OK && i < count; i++)
-		st = tn_parquet_column_read(call,
-		    o->columns == NULL ? i : o->columns[i], &columns[i]);
+		st = o->left != NULL && *o->left ? TN_ECLOSED :
+		    tn_parquet_column_read(call, o->columns == NULL ? i :
+		    o->columns[i], &columns[i]);
 	if (st == TN_OK)
 		*out = tn_record_batch_new(call->arena, schema,
 		    (uint32_t)call->rows, columns);

@@ -36,6 +36,12 @@ struct tn_parquet_writer {
 	uint32_t crc;
 };
 
+static bool
+is_left(const struct tn_parquet_writer *w)
+{
+	return w->opts.left != NULL && *w->opts.left;
+}
+
 /* ---- output ---------------------------------------------------------- */
 
 static enum tn_status
@@ -87,6 +93,8 @@ close_group(struct tn_parquet_writer *w)
 	g = next_group(w);
 	for (uint32_t i = 0; st == TN_OK && i < w->schema->count; i++) {
 		tn_assert(w->columns[i].rows == w->open_rows);
+		if (is_left(w))
+			return TN_ECLOSED;
 		st = tn_parquet_chunk_write(&w->scratch, &w->columns[i],
 		    &w->out, w->at, &g->chunks[i]);
 		tn_parquet_gather_reset(&w->columns[i]);
@@ -304,6 +312,7 @@ set_opts(struct tn_parquet_writer *w, const struct tn_parquet_write_opts *o)
 		w->opts.page_rows = PAGE_ROWS_MAX;
 	w->scratch.level = w->opts.zstd_level == 0 ? 1 : w->opts.zstd_level;
 	w->scratch.page_rows = w->opts.page_rows;
+	w->scratch.left = w->opts.left;
 	w->scratch.seen = tn_alloc(TN_PQ_DICT_ENTRIES_MAX *
 	    sizeof *w->scratch.seen);
 }
@@ -368,7 +377,7 @@ finish_file(struct tn_parquet_writer *w)
 	st = flush(w);
 	if (st != TN_OK)
 		return st;
-	return tn_os_sync(w->file);
+	return is_left(w) ? TN_ECLOSED : tn_os_sync(w->file);
 }
 
 enum tn_status

@@ -1,14 +1,17 @@
-/* wrap: tn_lake_create tn_lake_add tn_lake_finish tn_lake_merge_open tn_lake_merge_next tn_lake_sync tn_catalog_publish tn_catalog_run_begin */
+/* wrap: tn_lake_create tn_lake_add tn_lake_finish tn_lake_merge_open tn_lake_merge_next tn_lake_sync tn_catalog_publish tn_catalog_run_begin tn_parquet_column_read tn_parquet_chunk_write tn_parquet_finish tn_governance_digest_add tn_batch_chain_take */
 /* Compaction: how many files stand, that the rows in them are the same, step
  * by step beside cuts, given up at any step, failing at any call, overtaken,
  * and with readers of old snapshots. */
 #include "test.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <sys/resource.h>
 
 #include "batch/compact_int.h"
 #include "batch_help.h"
 #include "fail_help.h"
+#include "parquet/parquet_int.h"
 
 #define HALF_DAY INT64_C(43200000000)
 
@@ -61,10 +64,100 @@ __wrap_tn_lake_merge_open(struct tn_lake *l,
 /* Whoever merges waits here, once, where a test has set the gate. */
 static struct {
 	struct tn_net_latch *inside, *open;
-	uint32_t set;            /* Atomic. */
+	uint32_t set;            /* Atomic: of which call. */
+	pthread_t who;           /* Went through it. */
+	bool through;            /* Atomic. */
+	uint32_t after;          /* Columns they read and pages they packed then. */
 	int merge_nice;          /* Of who merges ... */
 	int cut_nice;            /* ... and who publishes. */
 } gate;
+
+enum { READ = 1, FINISH, HASH };
+
+static void
+wait_at(uint32_t call)
+{
+	uint32_t set = call;
+
+	if (!__atomic_compare_exchange_n(&gate.set, &set, 0, false,
+	    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		return;
+	gate.merge_nice = getpriority(PRIO_PROCESS, 0);
+	gate.who = pthread_self();
+	tn_net_latch_open(gate.inside);
+	tn_net_latch_wait(gate.open);
+	__atomic_store_n(&gate.through, true, __ATOMIC_RELEASE);
+}
+
+static void
+count_work(void)
+{
+	if (__atomic_load_n(&gate.through, __ATOMIC_ACQUIRE) &&
+	    pthread_equal(gate.who, pthread_self()))
+		__atomic_add_fetch(&gate.after, 1, __ATOMIC_RELAXED);
+}
+
+enum tn_status __real_tn_parquet_column_read(struct pq_call *call, uint32_t c,
+    struct tn_column *out);
+enum tn_status __wrap_tn_parquet_column_read(struct pq_call *call, uint32_t c,
+    struct tn_column *out);
+enum tn_status
+__wrap_tn_parquet_column_read(struct pq_call *call, uint32_t c,
+    struct tn_column *out)
+{
+	count_work();
+	return __real_tn_parquet_column_read(call, c, out);
+}
+
+enum tn_status __real_tn_parquet_chunk_write(struct pq_scratch *s,
+    const struct pq_column *c, struct tn_buf *out, uint64_t base,
+    struct pq_chunk_written *w);
+enum tn_status __wrap_tn_parquet_chunk_write(struct pq_scratch *s,
+    const struct pq_column *c, struct tn_buf *out, uint64_t base,
+    struct pq_chunk_written *w);
+enum tn_status
+__wrap_tn_parquet_chunk_write(struct pq_scratch *s, const struct pq_column *c,
+    struct tn_buf *out, uint64_t base, struct pq_chunk_written *w)
+{
+	count_work();
+	return __real_tn_parquet_chunk_write(s, c, out, base, w);
+}
+
+void __real_tn_governance_digest_add(struct tn_governance_digest *d,
+    const void *p, size_t n);
+void __wrap_tn_governance_digest_add(struct tn_governance_digest *d,
+    const void *p, size_t n);
+void
+__wrap_tn_governance_digest_add(struct tn_governance_digest *d, const void *p,
+    size_t n)
+{
+	count_work();
+	__real_tn_governance_digest_add(d, p, n);
+}
+
+enum tn_status __real_tn_batch_chain_take(struct tn_batch_chain *x,
+    const struct tn_catalog_file *f, struct tn_diag *d);
+enum tn_status __wrap_tn_batch_chain_take(struct tn_batch_chain *x,
+    const struct tn_catalog_file *f, struct tn_diag *d);
+enum tn_status
+__wrap_tn_batch_chain_take(struct tn_batch_chain *x,
+    const struct tn_catalog_file *f, struct tn_diag *d)
+{
+	wait_at(HASH);
+	return __real_tn_batch_chain_take(x, f, d);
+}
+
+enum tn_status __real_tn_parquet_finish(struct tn_parquet_writer *w,
+    struct tn_parquet_written *out);
+enum tn_status __wrap_tn_parquet_finish(struct tn_parquet_writer *w,
+    struct tn_parquet_written *out);
+enum tn_status
+__wrap_tn_parquet_finish(struct tn_parquet_writer *w,
+    struct tn_parquet_written *out)
+{
+	wait_at(FINISH);
+	return __real_tn_parquet_finish(w, out);
+}
 
 enum tn_status __real_tn_lake_merge_next(struct tn_lake_merge *m,
     const struct tn_batch **out, struct tn_diag *d);
@@ -74,11 +167,7 @@ enum tn_status
 __wrap_tn_lake_merge_next(struct tn_lake_merge *m,
     const struct tn_batch **out, struct tn_diag *d)
 {
-	if (__atomic_exchange_n(&gate.set, 0, __ATOMIC_ACQ_REL) != 0) {
-		gate.merge_nice = getpriority(PRIO_PROCESS, 0);
-		tn_net_latch_open(gate.inside);
-		tn_net_latch_wait(gate.open);
-	}
+	wait_at(READ);
 	return fails_now() ? TN_EIO : __real_tn_lake_merge_next(m, out, d);
 }
 
@@ -441,7 +530,7 @@ test_cut_beside(void **state)
 			append(&g, 40);
 			assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
 		}
-		__atomic_store_n(&gate.set, 1, __ATOMIC_RELEASE);
+		__atomic_store_n(&gate.set, READ, __ATOMIC_RELEASE);
 		tn_batch_tick(g.batch);
 		tn_net_latch_wait(gate.inside);
 		assert_int_equal(gate.merge_nice, 10);
@@ -473,6 +562,85 @@ test_cut_beside(void **state)
 		rig_drop(&g);
 		tn_net_latch_free(gate.inside);
 		tn_net_latch_free(gate.open);
+	}
+	(void)alarm(0);
+}
+
+static void
+erase_done(void *arg, const struct tn_batch_report *r)
+{
+	(void)r;
+	tn_net_latch_open(arg);
+}
+
+/* Goal: an erasure and a stop wait for no step of a merge of low priority, which
+ * has a tenth of a busy machine: it reads, packs and hashes nothing more once
+ * they have come, wherever it is. What was under way is merged later. */
+static void
+test_given_up(void **state)
+{
+	(void)state;
+	(void)alarm(120);                /* Where it does wait. */
+	for (uint32_t i = 0; i < 6; i++) {
+		bool stop = i % 2 == 1;
+		struct tn_net_latch *done = tn_net_latch_new();
+		struct tn_batch_erase e;
+		struct tn_batch_request q = { .kind = TN_BATCH_ERASE,
+		    .reason = "request", .done = erase_done, .arg = done,
+		    .erase = &e, .view = "ev" };
+		struct tn_arena *a = tn_arena_new(4096);
+		const struct tn_sql_delete *del = NULL;
+		struct rig g;
+
+		make(&g, 20000);
+		assert_int_equal(tn_sql_delete_parse(tn_serving_pipeline(
+		    g.model), tn_slice_of("DELETE FROM ev WHERE n = -1"), a,
+		    &del, NULL), TN_OK);
+		e = (struct tn_batch_erase){ del->where, del->used,
+		    del->by_arrival, tn_os_wall_us() };
+		gate.inside = tn_net_latch_new();
+		gate.open = tn_net_latch_new();
+		gate.through = false;
+		gate.after = 0;
+		tick(&g);
+		for (int k = 0; k < 3; k++) {
+			append(&g, 40);
+			assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+		}
+		__atomic_store_n(&gate.set, READ + i / 2, __ATOMIC_RELEASE);
+		do
+			tn_batch_tick(g.batch);
+		while (__atomic_load_n(&gate.set, __ATOMIC_ACQUIRE) != 0 &&
+		    sched_yield() == 0);
+		tn_net_latch_wait(gate.inside);
+		assert_int_equal(gate.merge_nice, 10);
+		if (stop)
+			tn_batch_stop(g.batch);
+		else
+			assert_int_equal(tn_batch_post(g.batch, &q), TN_OK);
+		while (!g.batch->compaction->turn.given_up)
+			(void)sched_yield();
+		tn_net_latch_open(gate.open);
+		if (stop) {
+			rig_close(&g);
+			assert_int_equal(gate.after, 0);
+			rig_open(&g);
+		} else {
+			tn_net_latch_wait(done);
+			assert_int_equal(gate.after, 0);
+		}
+		gate.through = false;
+		check_folder(&g);
+		check_rows(&g);
+		append(&g, 1);
+		assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+		check_rows(&g);
+		check_folder(&g);
+		rig_drop(&g);
+		tn_net_latch_free(gate.inside);
+		tn_net_latch_free(gate.open);
+		tn_net_latch_free(done);
+		tn_arena_free(a);
 	}
 	(void)alarm(0);
 }
@@ -694,6 +862,7 @@ main(void)
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_steps),
 		cmocka_unit_test(test_cut_beside),
+		cmocka_unit_test(test_given_up),
 		cmocka_unit_test(test_stopped),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_overtaken),
