@@ -130,7 +130,7 @@ struct tn_app_args {
 	const char *token_file;  /* --token-file; else TARN_TOKEN */
 	const char *format;
 	const char *output;      /* -o FILE: of tarn sql */
-	const char *wait;        /* --wait SECONDS: of tarn apply */
+	const char *wait;        /* --wait SECONDS: without a word of a server */
 	const char *options[32]; /* Load options "name=value". */
 	uint32_t option_count;
 	const char *words[256];  /* What is left: names, files, SQL. */
@@ -161,6 +161,7 @@ struct tn_app_reply {
 	long status;             /* 0: not reachable. */
 	struct tn_buf body;
 	char error[256];
+	bool hung;               /* Said: see tn_app_ask. */
 };
 struct tn_app_call {
 	const char *method;
@@ -181,6 +182,12 @@ struct tn_app_call {
 };
 /* Blocking. The reply is always filled; free body with tn_buf_fini. */
 void tn_app_http(const struct tn_app_call *c, struct tn_app_reply *r);
+/* The same of a command, for as long as it takes: but when the server answers
+ * no other question either for --wait it hangs. That is said, and r->hung. */
+void tn_app_ask(const struct tn_app_args *a, struct tn_app_call *c,
+    struct tn_app_reply *r);
+/* --wait; false: said, it is no number of seconds. */
+bool tn_app_follow_wait(const struct tn_app_args *a, int64_t *us);
 /* The reply's exit code, and the problem on stderr when it is one. */
 int tn_app_reply_exit(const struct tn_app_args *a,
     const struct tn_app_reply *r);

@@ -171,6 +171,8 @@ tn_app_reply_exit(const struct tn_app_args *args,
 
 	if (r->status >= 200 && r->status < 300)
 		return TN_EXIT_OK;
+	if (r->hung)
+		return TN_EXIT_UNREACHABLE;      /* Said. */
 	if (r->status == 0) {
 		url = tn_app_url(args, "");
 		fprintf(stderr, "tarn: no answer from %s: %s\n"

@@ -54,7 +54,7 @@ ask(const struct tn_app_args *a, struct tn_app_call *c, const char *path,
 
 	c->url = url;
 	c->token = token;
-	tn_app_http(c, r);
+	tn_app_ask(a, c, r);
 	rc = tn_app_reply_exit(a, r);
 	tn_free(url);
 	tn_free(token);

@@ -142,7 +142,7 @@ look_at_server(const struct tn_app_args *a)
 	char words[400];
 	int rank = 0, memory = 0;
 
-	tn_app_http(&c, &r);
+	tn_app_ask(a, &c, &r);
 	if (r.status == 200) {
 		snprintf(words, sizeof words, "%s says ready", url);
 		memory = look_at_memory(&r.body);
@@ -219,7 +219,7 @@ look_at_lake(const struct tn_app_args *a)
 	struct tn_app_reply r;
 	int rank = 0;
 
-	tn_app_http(&c, &r);
+	tn_app_ask(a, &c, &r);
 	if (r.status == 200 && tn_codec_json_parse(arena, (struct tn_slice){
 	    r.body.p, r.body.n }, &o, NULL) == TN_OK)
 		rank = say_lake(o);

@@ -1,10 +1,10 @@
-/* What tarn apply shows while it waits: how far silver of changed tables is, a
- * line each time a tenth more is made, and how long the server was away when it
- * restarted itself. On standard error, so that the answer stands alone.
+/* Waiting for a server. What tarn apply shows meanwhile: how far silver of changed
+ * tables is, a line each time a tenth more is made, and how long the server was
+ * away when it restarted itself. On standard error, so that the answer stands alone.
  *
- * An apply may take hours, so its answer has no limit. But a server that works on it
- * answers others: when the look at its runs, each second, has had no answer at all for
- * --wait (60 s), it hangs, and waiting ends. What was asked for may still be done. */
+ * An apply, a verify, a load may take hours, so no answer has a limit. But a server that
+ * works on it answers others: when a look at its runs, each second, has had no answer at
+ * all for --wait (60 s), it hangs, and waiting ends. What was asked for may still be done. */
 #include "app/plan_int.h"
 
 #include <stdio.h>
@@ -93,15 +93,15 @@ hear(struct tn_app_follow *f, const struct tn_app_reply *r)
 	f->silent = 1;
 	url = tn_app_url(f->args, "");
 	fprintf(stderr, "tarn: no word from %s for %lld s, it hangs\n"
-	    "  hint: it may still do it: tarn plan says what is left when it "
-	    "answers again; --wait SECONDS waits longer\n", url,
-	    (long long)f->wait_us / 1000000);
+	    "  hint: it may still do it%s; --wait SECONDS waits longer\n", url,
+	    (long long)f->wait_us / 1000000, f->applies ? ": tarn plan says "
+	    "what is left when it answers again" : "");
 	tn_free(url);
 }
 
 /* Called by libcurl, some times a second. */
-void
-tn_app_follow_tick(void *arg)
+static void
+tick(void *arg)
 {
 	struct tn_app_follow *f = arg;
 	struct tn_app_call c = { .method = "GET", .token = f->token,
@@ -120,7 +120,7 @@ tn_app_follow_tick(void *arg)
 	tn_app_http(&c, &r);
 	hear(f, &r);
 	f->next_us = tn_os_mono_us() + EVERY_US;
-	if (r.status == 200 && tn_codec_json_parse(a, (struct tn_slice){
+	if (f->applies && r.status == 200 && tn_codec_json_parse(a, (struct tn_slice){
 	    r.body.p, r.body.n }, &o, NULL) == TN_OK)
 		runs = tn_codec_json_get(o, "runs");
 	for (uint32_t i = 0; runs != NULL && runs->kind == TN_JSON_ARRAY &&
@@ -131,6 +131,32 @@ tn_app_follow_tick(void *arg)
 	tn_buf_fini(&r.body);
 	tn_arena_free(a);
 	tn_free(url);
+}
+
+bool
+tn_app_follow_ask(struct tn_app_follow *f, struct tn_app_call *c,
+    struct tn_app_reply *r)
+{
+	f->heard_us = tn_os_mono_us();
+	/* What is answered soon needs no look. */
+	f->next_us = f->heard_us + EVERY_US;
+	c->tick = tick;
+	c->tick_arg = f;
+	c->cancel = &f->silent;
+	tn_app_http(c, r);
+	r->hung = f->silent != 0;
+	return r->hung;
+}
+
+void
+tn_app_ask(const struct tn_app_args *a, struct tn_app_call *c,
+    struct tn_app_reply *r)
+{
+	struct tn_app_follow f = { .args = a, .token = c->token,
+	    .wait_us = INT64_C(1000000) * WAIT_S };
+
+	(void)tn_app_follow_wait(a, &f.wait_us);         /* main looked. */
+	(void)tn_app_follow_ask(&f, c, r);
 }
 
 /* A connection waits at the server's sockets, which stay open. */

@@ -227,14 +227,14 @@ ask_columns(const struct tn_app_args *a, const char *token,
     struct tn_arena *arena, struct tn_schema *out)
 {
 	char *url = tn_app_url(a, "/api/v1/streams");
-	const struct tn_app_call call = { .method = "GET", .url = url,
+	struct tn_app_call call = { .method = "GET", .url = url,
 	    .token = token };
 	struct tn_app_reply r = { .status = 0 };
 	const struct tn_json *list, *columns = NULL;
 	struct tn_json *o = NULL;
 	struct tn_field *fields;
 
-	tn_app_http(&call, &r);
+	tn_app_ask(a, &call, &r);
 	if (r.status == 200)
 		(void)!tn_codec_json_parse(arena, (struct tn_slice){ r.body.p,
 		    r.body.n }, &o, NULL);
@@ -308,7 +308,7 @@ load_parquet(const struct tn_app_args *a, const char *name, const char *url,
 	if (s.failed == TN_OK)
 		s.failed = fit_columns(a, token, &s);
 	if (s.failed == TN_OK) {
-		tn_app_http(&call, &reply);
+		tn_app_ask(a, &call, &reply);
 		draw_bar(&s, true);
 	}
 	if (s.failed == TN_OK) {
@@ -344,7 +344,7 @@ load_file(const struct tn_app_args *a, const char *name, const char *url,
 	}
 	if (fstat(fileno(s.file), &info) == 0 && S_ISREG(info.st_mode))
 		s.bytes = (uint64_t)info.st_size;
-	tn_app_http(&call, &reply);
+	tn_app_ask(a, &call, &reply);
 	draw_bar(&s, true);
 	if (ferror(s.file)) {
 		fprintf(stderr, "tarn: cannot read %s\n  hint: what was read "

@@ -34,9 +34,7 @@ static const char overview[] =
     "             (--details: all; --summary: one a view); 1 when different\n"
     "  plan       what --config would change of --data or --url; 2: "
     "something\n"
-    "  apply      changed definitions into a running tarn (--url); --wait "
-    "60: seconds\n"
-    "             without a word of it that it waits\n"
+    "  apply      changed definitions into a running tarn (--url)\n"
     "  backup     DEST                           of a running tarn (--url) "
     "or of --data\n"
     "  restore    SRC --data DIR                 into an empty folder, "
@@ -45,6 +43,8 @@ static const char overview[] =
     "  doctor     look at this machine and the data folder\n"
     "  health     0 when a running tarn is ready\n"
     "  version, help [sql | settings | load | objects | TOPIC]\n\n"
+    "Those that ask a running tarn (--url): --wait 60: seconds without any "
+    "word of it\n\n"
     "Environment: TARN_CONFIG TARN_DATA TARN_HTTP TARN_MQTT TARN_URL TARN_TOKEN\n"
     "Exit codes: 0 ok, 1 failed check, 2 usage, 3 some rows quarantined, "
     "4 not reachable,\n            5 refused, 6 conflict\n";
@@ -78,7 +78,7 @@ static const char load_help[] =
 
 enum { CONFIG = 1, DATA = 2, HTTP = 4, MQTT = 8, WEB_DIR = 16, URL = 32,
 	TOKEN = 64, FORMAT = 128, OUTPUT = 256, WAIT = 512,
-	SERVER = CONFIG | DATA | HTTP | MQTT | WEB_DIR, ASKS = URL | TOKEN };
+	SERVER = CONFIG | DATA | HTTP | MQTT | WEB_DIR, ASKS = URL | TOKEN | WAIT };
 
 static bool
 take_option(struct tn_app_args *a, const char *name, const char *value)
@@ -267,7 +267,7 @@ static const struct command {
 	{ "cut", tn_app_batch, ASKS }, { "recompute", tn_app_batch, ASKS },
 	{ "verify", tn_app_batch, ASKS }, { "token", tn_app_token, ASKS },
 	{ "plan", tn_app_plan_command, ASKS | CONFIG | DATA | HTTP },
-	{ "apply", tn_app_apply_command, ASKS | HTTP | WAIT },
+	{ "apply", tn_app_apply_command, ASKS | HTTP },
 	{ "backup", tn_app_backup, ASKS | DATA | FORMAT },
 	{ "restore", tn_app_restore, DATA },
 	{ "doctor", tn_app_doctor, ASKS | CONFIG | DATA },
@@ -305,7 +305,7 @@ static const struct {
 	    "format=csv; tarn help load" },
 	{ FORMAT, "--format", NULL, "it is for tarn sql; others have --json" },
 	{ OUTPUT, "-o", NULL, "it is for tarn sql; write > FILE" },
-	{ WAIT, "--wait", NULL, "it is for tarn apply" },
+	{ WAIT, "--wait", NULL, "it asks no running tarn" },
 };
 
 static int
@@ -377,6 +377,7 @@ main(int argc, char **argv)
 	    .http = from_env("TARN_HTTP", NULL),
 	    .mqtt = from_env("TARN_MQTT", NULL),
 	    .url = from_env("TARN_URL", NULL) };
+	int64_t wait_us;
 	int rc;
 
 	if (argc < 2)
@@ -391,6 +392,8 @@ main(int argc, char **argv)
 		if (a.help)
 			return show_help(&a);
 		rc = refuse_option(&a, commands[i].takes);
+		if (rc == TN_EXIT_OK && !tn_app_follow_wait(&a, &wait_us))
+			rc = TN_EXIT_USAGE;
 		/* A word counts for more than TARN_URL. */
 		if ((a.given & DATA) != 0 && (a.given & URL) == 0)
 			a.url = NULL;

@@ -712,8 +712,9 @@ print_reply(const struct tn_app_args *a, const struct tn_app_reply *r,
 
 static int
 ask_server(const struct tn_app_args *args, const char *path,
-    struct tn_slice body, int64_t wait_us)
+    struct tn_slice body)
 {
+	bool applies = strcmp(path, APPLY) == 0;
 	struct tn_app_args a = *args;
 	struct tn_buf base = { 0 };
 	struct tn_app_call c = { .method = "POST",
@@ -734,21 +735,16 @@ ask_server(const struct tn_app_args *args, const char *path,
 	c.url = url;
 	c.token = token;
 	follow = (struct tn_app_follow){ .args = &a, .token = token,
-	    .wait_us = wait_us, .heard_us = tn_os_mono_us() };
-	if (strcmp(path, APPLY) == 0) {
-		c.tick = tn_app_follow_tick;
-		c.tick_arg = &follow;
-		c.cancel = &follow.silent;
-	}
-	tn_app_http(&c, &r);
-	rc = follow.silent != 0 ? TN_EXIT_UNREACHABLE :  /* Said. */
-	    tn_app_reply_exit(&a, &r);
+	    .applies = applies };
+	(void)tn_app_follow_wait(&a, &follow.wait_us);   /* main looked. */
+	(void)tn_app_follow_ask(&follow, &c, &r);
+	rc = tn_app_reply_exit(&a, &r);
 	if (rc == TN_EXIT_OK)
 		rc = print_reply(&a, &r, &restart);
 	else if (rc == TN_EXIT_USAGE)
 		rc = TN_EXIT_FAILED;    /* 2 means changes here. */
 	fflush(stdout);
-	if (rc == EXIT_CHANGES && restart && c.tick != NULL)
+	if (rc == EXIT_CHANGES && restart && applies)
 		rc = tn_app_follow_back(&follow);
 	tn_buf_fini(&r.body);
 	tn_buf_fini(&base);
@@ -771,7 +767,7 @@ tn_app_plan_command(const struct tn_app_args *a)
 		return plan_stopped(a);
 	if (a->config == NULL || put_files(a->config, &body, &d) == TN_OK)
 		rc = ask_server(a, "/api/v1/plan", (struct tn_slice){ body.p,
-		    body.n }, 0);
+		    body.n });
 	else
 		tn_app_print_diag(&d);
 	tn_buf_fini(&body);
@@ -781,11 +777,7 @@ tn_app_plan_command(const struct tn_app_args *a)
 int
 tn_app_apply_command(const struct tn_app_args *a)
 {
-	int64_t wait_us;
-	int rc;
+	int rc = ask_server(a, APPLY, tn_slice_of(""));
 
-	if (!tn_app_follow_wait(a, &wait_us))
-		return TN_EXIT_USAGE;
-	rc = ask_server(a, APPLY, tn_slice_of(""), wait_us);
 	return rc == EXIT_CHANGES ? TN_EXIT_OK : rc;
 }

@@ -42,9 +42,10 @@ void tn_app_plan_json(const struct tn_app_plan *p, struct tn_buf *out);
 /* Which streams the catalog's data folder runs with; noted at the start. */
 TN_MUST_USE enum tn_status tn_app_streams_note(struct tn_catalog *cat,
     const uint32_t *ids, uint32_t count);
-/* tarn apply while it waits; see follow.c. */
+/* A command while it waits; see follow.c. */
 struct tn_app_follow {
 	const struct tn_app_args *args;
+	bool applies;                    /* Shows what is made. */
 	const char *token;
 	int64_t next_us;
 	uint64_t run, part;              /* Shown. */
@@ -52,9 +53,9 @@ struct tn_app_follow {
 	int64_t wait_us, heard_us;
 	int silent;
 };
-/* --wait; false: said, it is no number of seconds. */
-bool tn_app_follow_wait(const struct tn_app_args *a, int64_t *us);
-void tn_app_follow_tick(void *follow);
+/* Make the call with it. True: the server hangs, and it is said. */
+bool tn_app_follow_ask(struct tn_app_follow *f, struct tn_app_call *c,
+    struct tn_app_reply *r);
 /* The server restarts itself: until it is back. An exit code. */
 int tn_app_follow_back(struct tn_app_follow *f);
 /* Does it go to MQTT? The catalog does not know. */

@@ -146,12 +146,22 @@ test('plan says what changed; apply swaps views under readers and writers', asyn
   await t.stop();
 });
 
-test('apply does not wait for ever for a server that hangs', async () => {
+test('no command waits for ever for a server that hangs', async () => {
   const t = await new Tarn({ sql: before() }).start();
   config(t, after());
   for (const wait of ['0', 'x', '-1']) assert.equal((await command(['apply', '--url', t.url, '--wait', wait])).code, 2, wait);
-  assert.equal((await command(['plan', '--url', t.url, '--wait', '5'])).code, 2);
+  const takes = await command(['plan', '--url', t.url, '--wait', '5']);
+  assert.equal(takes.code, 2, takes.err);                            // It has changes, ...
+  assert.equal(takes.err, '');                                       // ... and is no mistake.
+  assert.match((await command(['check', t.config, '--wait', '5'])).err, /check takes no --wait/);
   t.child.kill('SIGSTOP');
+  const asks = [['plan'], ['verify'], ['cut'], ['recompute', 'hourly'], ['backup', '/tmp/x'], ['sql', 'SELECT * FROM hourly'],
+    ['token', 'list'], ['health'], ['load', 'events', join(t.config, 'pipeline.sql'), 'format=ndjson']];
+  const all = await Promise.all(asks.map((words) => command([...words, '--url', t.url, '--wait', '2'])));
+  asks.forEach((words, i) => {
+    assert.equal(all[i].code, 4, `${words}: ${all[i].err}`);
+    assert.match(all[i].err, /no word from http:\/\/127\.0\.0\.1:\d+ for 2 s, it hangs\n {2}hint: it may still do it/, `${words}`);
+  });
   const hung = await command(['apply', '--url', t.url, '--wait', '2']);
   t.child.kill('SIGCONT');
   assert.equal(hung.code, 4, hung.err);
