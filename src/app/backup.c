@@ -72,6 +72,41 @@ struct job {
 	struct tn_app_proc *p;
 };
 
+static uint64_t
+begin_run(struct app *a)
+{
+	uint64_t id = 0, lsn = tn_log_last(a->log);
+	const struct tn_catalog_run r = { .kind = "backup",
+	    .reason = "request", .object = "", .lsn_from = lsn, .lsn_to = lsn,
+	    .started_us = tn_os_wall_us() };
+
+	if (tn_catalog_run_begin(a->catalog, &r, &id) != TN_OK)
+		tn_say(TN_WARN, "app", "the backup is in no run: the catalog "
+		    "could not be written");
+	return id;
+}
+
+static void
+end_run(struct app *a, uint64_t id, const char *dest,
+    const struct tn_backup_report *r, const struct tn_diag *failed)
+{
+	struct tn_buf b = { 0 };
+
+	if (failed != NULL)
+		tn_buf_printf(&b, "to %s: %s", dest, failed->message);
+	else
+		tn_buf_printf(&b, "to %s: %llu files of %.1f MiB, of them %llu "
+		    "of %.1f MiB copied", dest, (unsigned long long)r->files,
+		    (double)r->bytes / (1 << 20), (unsigned long long)
+		    r->copied, (double)r->copied_bytes / (1 << 20));
+	if (id != 0 && tn_catalog_run_end(a->catalog, id, failed != NULL ?
+	    TN_RUN_FAILED : TN_RUN_DONE, tn_os_wall_us(), 0, failed != NULL ?
+	    0 : (uint32_t)r->files, tn_buf_cstr(&b)) != TN_OK)
+		tn_say(TN_WARN, "app", "run %llu stays open",
+		    (unsigned long long)id);
+	tn_buf_fini(&b);
+}
+
 static void
 run_backup(struct tn_net_job *job)
 {
@@ -81,9 +116,12 @@ run_backup(struct tn_net_job *job)
 	struct tn_backup_opts o = { .data = a->data, .dest = dest,
 	    .catalog = a->catalog, .log = a->log, .go_on = go_on, .arg = a };
 	struct tn_backup_report r;
+	uint64_t id = begin_run(a);
 
 	set_parts(&o);
 	p->answer->status = tn_backup_run(&o, &r, &p->answer->diag);
+	end_run(a, id, dest, &r, p->answer->status == TN_OK ? NULL :
+	    &p->answer->diag);
 	if (p->answer->status == TN_OK) {
 		unsigned long long fresh = r.copied + r.linked;
 		tn_say(TN_INFO, "app", "backup to %s: cut at %llu, %llu files, "

@@ -236,7 +236,7 @@ take_cut(struct tn_batch_jobs *b, const char *reason, bool retire,
 	}
 	if (!b->erasing)
 		tn_batch_erase_settle(b);
-	tn_batch_collect(b);
+	tn_batch_collect_old(b);
 	trim_memory();
 }
 

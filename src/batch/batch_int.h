@@ -17,6 +17,15 @@ struct hold {
 };
 
 struct job;
+/* What expired, and of whose files, in how many passes. */
+struct tn_batch_collected {
+	int64_t began_us;                /* Wall clock. */
+	uint32_t snapshots, files;
+	uint64_t bytes;
+	uint32_t left;                   /* Files that could not be removed, */
+	enum tn_status st;               /* why; of the last pass. */
+};
+
 struct tn_batch_jobs {
 	struct tn_batch_opts o;
 	struct tn_net_actor *actor;
@@ -56,6 +65,8 @@ struct tn_batch_jobs {
 	/* Old files that could not be removed: how many come first in the
 	 * catalog's order, and the failure that was said. */
 	uint32_t collect_skip;
+	struct tn_batch_collected collected;     /* In no run yet. */
+	int64_t collected_us;            /* Monotonic: the last such run; 0. */
 	enum tn_status collect_said;
 	struct tn_counter *left;
 	struct tn_counter *skipped;      /* See compact.c. */
@@ -356,7 +367,12 @@ bool tn_batch_retention_held(struct tn_batch_jobs *b);
 /* Whether keys outlast their dedupe window, for the same reason. */
 bool tn_batch_keys_held(struct tn_batch_jobs *b);
 /* Unlink what nobody can see any more. */
-void tn_batch_collect(struct tn_batch_jobs *b);
+void tn_batch_collect(struct tn_batch_jobs *b,
+    struct tn_batch_collected *sum);
+void tn_batch_collected_text(const struct tn_batch_collected *x,
+    char out[static 200]);
+/* The same after a cut, in a run from time to time. */
+void tn_batch_collect_old(struct tn_batch_jobs *b);
 
 /* States of one view split into partitions, merged with gold of ${base} if
  * not NULL, written and put into the change. Frees ${delta}. */

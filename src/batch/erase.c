@@ -71,12 +71,13 @@ forget_corrections(struct tn_batch_jobs *b, uint32_t stream)
 static void
 collect_all(struct tn_batch_jobs *b)
 {
-	struct tn_catalog_old old = { INT64_MIN, 0 };
+	struct tn_catalog_old old = { INT64_MIN, 0, NULL };
 	uint32_t before = UINT32_MAX;
 
 	b->collect_skip = 0;
 	for (int i = 0; i < PASSES_MAX; i++) {
 		struct tn_arena *a = tn_arena_new(4096);
+		struct tn_batch_collected sum = { .st = TN_OK };
 		struct tn_catalog_file *files = NULL;
 		uint32_t count = 0;
 		enum tn_status st = tn_catalog_garbage(b->o.catalog, &old, a,
@@ -86,7 +87,7 @@ collect_all(struct tn_batch_jobs *b)
 		    (count >= before && count < TN_CATALOG_GARBAGE))
 			return;
 		before = count;
-		tn_batch_collect(b);
+		tn_batch_collect(b, &sum);
 	}
 }
 

@@ -28,8 +28,9 @@ tn_batch_expire(struct tn_batch_jobs *b, const struct tn_batch_request *q,
 {
 	const struct tn_catalog_snapshot *now = tn_catalog_snapshot(
 	    b->o.catalog);
+	struct tn_batch_collected sum = { .st = TN_OK };
 	uint32_t gone = 0;
-	char detail[120];
+	char detail[200];
 
 	r->lsn = now->lsn;
 	r->status = tn_batch_run_begin(b, "expire", "request", "", now->lsn,
@@ -39,13 +40,15 @@ tn_batch_expire(struct tn_batch_jobs *b, const struct tn_batch_request *q,
 		r->status = tn_catalog_expire(b->o.catalog, q->time_us,
 		    q->lsn, &gone);
 	tn_os_crash_point("expire_after");
-	snprintf(detail, sizeof detail, "%u snapshots expired",
-	    (unsigned)gone);
 	if (r->status == TN_OK) {
 		tn_batch_tables_expired(b);
-		tn_batch_collect(b);
+		tn_batch_collect(b, &sum);
+	}
+	sum.snapshots += gone;
+	tn_batch_collected_text(&sum, detail);
+	if (r->status == TN_OK) {
 		r->status = tn_catalog_run_end(b->o.catalog, r->run,
-		    TN_RUN_DONE, tn_os_wall_us(), 0, 0, detail);
+		    TN_RUN_DONE, tn_os_wall_us(), 0, sum.files, detail);
 	} else if (r->run != 0 && tn_catalog_run_end(b->o.catalog, r->run,
 	    TN_RUN_FAILED, tn_os_wall_us(), 0, 0,
 	    tn_status_text(r->status)) != TN_OK) {

@@ -239,6 +239,7 @@ TN_MUST_USE enum tn_status tn_catalog_offsets(struct tn_catalog *cat,
 struct tn_catalog_old {
 	int64_t before_us;
 	uint32_t skip;
+	uint32_t *expired;       /* Snapshots; set, or NULL. */
 };
 TN_MUST_USE enum tn_status tn_catalog_garbage(struct tn_catalog *cat,
     const struct tn_catalog_old *old, struct tn_arena *a,
@@ -314,8 +315,10 @@ TN_MUST_USE enum tn_status tn_catalog_costs(struct tn_catalog *cat,
 enum tn_catalog_run_state { TN_RUN_RUNNING, TN_RUN_DONE, TN_RUN_FAILED };
 struct tn_catalog_run {
 	uint64_t id;
-	const char *kind;        /* "cut", "compact", "recompute", "verify" */
-	const char *reason;      /* "timer", "rows", "request", "definition" */
+	const char *kind;        /* "cut", "compact", "recompute", "verify",
+	                          * "expire", "backup" */
+	const char *reason;      /* "timer", "rows", "request", "definition",
+	                          * "snapshot_keep" */
 	const char *object;      /* View or stream, or "". */
 	enum tn_catalog_run_state state;
 	int64_t started_us;

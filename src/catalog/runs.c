@@ -67,8 +67,10 @@ enum tn_status
 tn_catalog_runs_mend(struct tn_catalog *c, int64_t now_us)
 {
 	return tn_catalog_run(c, "UPDATE run SET state = 2, ended_us = ?,"
-	    " detail = 'the program ended while this ran; nothing of it was"
-	    " published' WHERE state = 0", "i", now_us);
+	    " detail = CASE kind WHEN 'backup' THEN 'the program ended while"
+	    " this ran, or this folder was restored from what it made' ELSE"
+	    " 'the program ended while this ran; nothing of it was published'"
+	    " END WHERE state = 0", "i", now_us);
 }
 
 static void

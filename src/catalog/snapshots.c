@@ -282,7 +282,8 @@ tn_catalog_garbage(struct tn_catalog *c, const struct tn_catalog_old *old,
 	struct tn_catalog_file *files = NULL;
 	sqlite3_stmt *stmt = NULL;
 	uint64_t first = 0, living;
-	enum tn_status st = tn_catalog_expire(c, old->before_us, 0, NULL);
+	enum tn_status st = tn_catalog_expire(c, old->before_us, 0,
+	    old->expired);
 
 	*count = 0;
 	/* The rows that are gone now: who looks for one from here on finds

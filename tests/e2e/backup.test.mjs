@@ -55,6 +55,9 @@ test('a backup under load holds all that was acknowledged before it; the next br
     const b = await backup(t, dest);
     assert.ok(b.files > 0 && existsSync(join(dest, 'manifest')) && !existsSync(join(dest, 'incomplete')));
     assert.equal(readdirSync(dest).filter((n) => n.startsWith('state-')).length, 1);
+    const [run] = (await t.ok('GET', '/api/v1/runs?limit=1000')).runs.filter((x) => x.kind === 'backup');
+    assert.deepEqual([run.state, run.files, run.rows], ['done', b.files, 0]);
+    assert.ok(run.detail.startsWith(`to ${dest}: ${b.files} files of `) && Date.parse(run.ended_at) >= Date.parse(run.started_at), JSON.stringify(run));
     if (before) {
       // Of the lake files that both have none was brought again.
       const old = new Map(before.split('\n').filter((l) => / lake\//.test(l)).map((l) => [l, true]));

@@ -279,10 +279,13 @@ test('a cut is a bar in its own lane and in that of each view that it made; what
 		[['busy', true, [2]], ['gone', true, [3]], ['visits', true, [2, 4]], ['cut', false, [2]], ['compact', false, [5]]]);
 	const [bar] = g.lanes[2].bars;
 	assert.deepEqual([bar.begin - Date.parse(T(9)), bar.end - bar.begin, bar.part.rows, bar.part.fold], [1000, 500, 8, .25]);
-	assert.deepEqual(sumOf([bar]), { runs: 1, rows: 8, seconds: .75, changed: 3 });
+	assert.deepEqual(sumOf([bar]), { runs: 1, rows: 8, files: 1, seconds: .75, changed: 3 });
 	assert.deepEqual(g.lanes.map((l) => toneOf(l.bars.at(-1))), ['done', 'anew', 'failed', 'done', 'done']);
 	assert.deepEqual(byView(runs, now - SPAN).map((s) => [s.view, s.runs, s.rows, s.write]), [['busy', 1, 0, .5], ['gone', 1, 1, 1e-6], ['visits', 1, 8, .5]]);
 	assert.deepEqual(byView(runs, now), []);
+	const quiet = ['backup', 'expire'].map((kind, i) => ({ id: 7 + i, kind, object: '', started_at: T(11), ended_at: T(11), state: 'done', rows: 0, files: 12, seconds: 3, changed: 0 }));
+	assert.deepEqual(lanes([...quiet, ...runs], now).lanes.filter((l) => !l.view).map((l) => l.name), ['cut', 'backup', 'compact', 'expire', 'rollback']);
+	assert.equal(sumOf(lanes(quiet, now).lanes[0].bars).files, 12);
 });
 
 test('bars too short to be told apart are one mark for three pixels; a failure keeps its own', () => {

@@ -74,9 +74,9 @@ export function barMarks(bars, x) {
 	return [...by.values()];
 }
 
-/** @param {Bar[]} bars @returns {{runs: number, rows: number, seconds: number, changed: number}} */
+/** @param {Bar[]} bars @returns {{runs: number, rows: number, files: number, seconds: number, changed: number}} */
 export const sumOf = (bars) => bars.reduce((s, { run, part }) => ({ runs: s.runs + 1, rows: s.rows + ((part || run).rows ?? 0),
-	seconds: s.seconds + (part ? part.seconds + (part.fold ?? 0) : run.seconds ?? 0), changed: s.changed + ((part || run).changed ?? 0) }), { runs: 0, rows: 0, seconds: 0, changed: 0 });
+	files: s.files + ((part || run).files ?? 0), seconds: s.seconds + (part ? part.seconds + (part.fold ?? 0) : run.seconds ?? 0), changed: s.changed + ((part || run).changed ?? 0) }), { runs: 0, rows: 0, files: 0, seconds: 0, changed: 0 });
 
 /** What batch did for each view since ${from}: a line each. @param {any[]} runs @param {number} from */
 export function byView(runs, from) {

@@ -23,10 +23,10 @@ function Said({ mark, tz }) {
 	const kinds = [...new Set(mark.bars.map((/** @type {any} */ b) => b.run.kind))].join(', ');
 	return html`<div class="head"><span>${time(first, tz, 'stamp')}${last > first && ` – ${time(last, tz, 'clock')}`}</span><span>${words[mark.tone]}</span></div>
 		<div>${s.runs > 1 ? `${number(s.runs)} × ${kinds}` : `${kinds}${one.part ? '' : one.run.object ? ` ${one.run.object}` : ''}, run ${one.run.id}`}: ${
-			plural(s.rows, 'row')} in ${seconds(s.seconds)}${s.changed > 0 ? `, ${number(s.changed)} changed` : ''}</div>
+			s.rows === 0 && s.files > 0 ? plural(s.files, 'file') : plural(s.rows, 'row')} in ${seconds(s.seconds)}${s.changed > 0 ? `, ${number(s.changed)} changed` : ''}</div>
 		${s.runs === 1 && one.part && html`<div class="secondary small">${one.part.fold === null ? '' : `folded in ${seconds(one.part.fold)}, `}${
 			plural(one.part.files, 'file')} written in ${seconds(one.part.seconds)}</div>`}
-		${s.runs === 1 && one.run.state === 'failed' && html`<div class="small">${one.run.detail}</div>`}`;
+		${s.runs === 1 && (one.run.state === 'failed' || ['backup', 'expire'].includes(one.run.kind)) && html`<div class="small">${one.run.detail}</div>`}`;
 }
 
 /** @param {{runs: any[], from: number}} p */

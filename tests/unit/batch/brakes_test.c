@@ -277,8 +277,59 @@ tries(struct rig *g, uint32_t passes)
 {
 	tried = 0;
 	for (uint32_t i = 0; i < passes; i++)
-		tn_batch_collect(g->batch);
+		tn_batch_collect_old(g->batch);
 	return tried;
+}
+
+/* How many runs say that snapshots expired by themselves; the last one's text. */
+static uint32_t
+expiries(struct rig *g, char text[static 200])
+{
+	struct tn_arena *a = tn_arena_new(4096);
+	struct tn_catalog_run *runs = NULL;
+	uint32_t n = 0, count = 0;
+
+	text[0] = '\0';
+	assert_int_equal(tn_catalog_runs(g->catalog, 0, 1000, a, &runs,
+	    &count), TN_OK);
+	for (uint32_t i = count; i-- > 0; ) {
+		if (strcmp(runs[i].kind, "expire") != 0)
+			continue;
+		assert_string_equal(runs[i].reason, "snapshot_keep");
+		assert_int_equal(runs[i].state, TN_RUN_DONE);
+		assert_true(runs[i].started_us > 0 &&
+		    runs[i].ended_us >= runs[i].started_us);
+		(void)snprintf(text, 200, "%s", runs[i].detail);
+		n++;
+	}
+	tn_arena_free(a);
+	return n;
+}
+
+/* Goal: that old snapshots expired is a run, one for ten minutes of cuts. */
+static void
+expiry_is_a_run(void **state)
+{
+	struct rig g;
+	char text[200];
+
+	(void)state;
+	make(&g, 2);
+	for (int i = 0; i < 2; i++) {
+		post(&g, 5);
+		assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	}
+	assert_int_equal(expiries(&g, text), 0);
+	/* At once, then what ten and twenty minutes brought. */
+	for (int i = 0; i < 25; i++) {
+		pass(MINUTE);
+		post(&g, 5);
+		assert_int_equal(run(&g, TN_BATCH_CUT), TN_OK);
+	}
+	assert_int_equal(expiries(&g, text), 3);
+	assert_non_null(strstr(text, " snapshots expired; "));
+	assert_non_null(strstr(text, " MiB removed"));
+	rig_drop(&g);
 }
 
 /* Goal: a cold disk that fails costs a pass one call; one that hangs, none for
@@ -288,7 +339,7 @@ cold_disk_fails(void **state)
 {
 	struct rig g;
 	struct tn_arena *a = tn_arena_new(4096);
-	struct tn_catalog_old old = { 0, 0 };
+	struct tn_catalog_old old = { 0, 0, NULL };
 	struct tn_catalog_file *files;
 	uint32_t count;
 
@@ -331,11 +382,11 @@ cold_disk_fails(void **state)
 	(void)snprintf(bad, sizeof bad, "%s", files[2].path +
 	    strlen(files[2].path) - 40);
 	for (uint32_t i = 0; i < 3; i++)
-		tn_batch_collect(g.batch);
+		tn_batch_collect_old(g.batch);
 	assert_int_equal(left(&g), 1);
 	bad[0] = '\0';
 	for (uint32_t i = 0; i < 3; i++)
-		tn_batch_collect(g.batch);
+		tn_batch_collect_old(g.batch);
 	assert_int_equal(left(&g), 0);
 	tn_arena_free(a);
 	drop(&g);
@@ -349,6 +400,7 @@ main(void)
 		cmocka_unit_test(unnamed),
 		cmocka_unit_test(waits_as_set),
 		cmocka_unit_test(cuts_amid_verify),
+		cmocka_unit_test(expiry_is_a_run),
 		cmocka_unit_test(cold_disk_fails),
 	};
 

@@ -153,7 +153,7 @@ fit_catalog(struct rig *g, const struct tn_catalog_file *f, bool gone)
 	assert_int_equal(tn_catalog_publish(g->catalog, &out), TN_OK);
 	if (!gone) {
 		assert_int_equal(tn_catalog_garbage(g->catalog,
-		    &(struct tn_catalog_old){ wall + DAY, 0 }, a, &files,
+		    &(struct tn_catalog_old){ wall + DAY, 0, NULL }, a, &files,
 		    &count), TN_OK);
 		assert_int_equal(tn_catalog_forget(g->catalog, &f->id, 1),
 		    TN_OK);

@@ -96,7 +96,7 @@ check_garbage(struct tn_catalog *c, struct model *m,
 		want += !m->gone[i] && m->dropped[i] != 0 &&
 		    m->dropped[i] <= oldest;
 	assert_int_equal(tn_catalog_garbage(c, &(struct tn_catalog_old){
-	    before, 0 }, a, &files, &count),
+	    before, 0, NULL }, a, &files, &count),
 	    TN_OK);
 	assert_int_equal(count, want);
 	for (uint32_t i = 0; i < count; i++) {
@@ -350,7 +350,7 @@ race(void **state)
 		assert_int_equal(publish_one(x.c, i, i > 0 ? id[i - 1] : 0,
 		    &id[i]), TN_OK);
 		assert_int_equal(tn_catalog_garbage(x.c,
-		    &(struct tn_catalog_old){ (int64_t)i * 10 - 19, 0 }, a,
+		    &(struct tn_catalog_old){ (int64_t)i * 10 - 19, 0, NULL }, a,
 		    &files, &count), TN_OK);
 		for (uint32_t k = 0; k < count; k++) {
 			__atomic_store_n(&x.forgotten[files[k].version], 1,
