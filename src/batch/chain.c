@@ -281,8 +281,7 @@ find_tip(struct change *c, uint32_t stream, char sha[static 65],
 		now = tn_catalog_snapshot(c->b->o.catalog);
 		f = newest_of(now, stream);
 		if (f != NULL)
-			st = tn_batch_chain_hash(c->b->o.lake, f->path,
-			    NULL, &h);
+			st = tn_batch_chain_hash(c->b->o.lake, f->path, NULL, &h);
 		memcpy(sha, h.sha, 65);
 		tn_catalog_snapshot_put(now);
 	}
@@ -711,8 +710,7 @@ tn_batch_chain_merged(struct tn_batch_chain *x, struct change *c,
 	tn_buf_fini(&lines);
 	st = tn_lake_finish(w, f);
 	if (st == TN_OK)
-		st = tn_batch_chain_hash(c->b->o.lake, f->path,
-			    NULL, &h);
+		st = tn_batch_chain_hash(c->b->o.lake, f->path, NULL, &h);
 	if (st != TN_OK)
 		return st;
 	if (cut)

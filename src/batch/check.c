@@ -64,8 +64,7 @@ check_file(const struct tn_batch_check *x, const struct tn_catalog_file *f,
 
 	memset(hash, 0, sizeof *hash);
 	if (whole && f->tier == TN_TIER_BRONZE)
-		st = tn_batch_chain_hash(x->b->o.lake, f->path,
-		    NULL, hash);
+		st = tn_batch_chain_hash(x->b->o.lake, f->path, NULL, hash);
 	else if (whole)
 		st = tn_lake_check(x->b->o.lake, f->path, &hash->crc,
 		    &hash->bytes);

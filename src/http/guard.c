@@ -229,10 +229,13 @@ static void
 take_absolute(struct request *r)
 {
 	const uint8_t *end = r->authority.p + r->authority.n;
-	size_t head = (size_t)(end - r->path.p);
+	size_t head = (size_t)(end - (const uint8_t *)r->uri);
 
-	tn_assert((const uint8_t *)r->uri == r->path.p);
-	tn_assert(head <= r->path.n);
+	/* libmicrohttpd decodes the path where it stands. */
+	if ((const uint8_t *)r->uri != r->path.p || head > r->path.n) {
+		r->bad_url = true;
+		return;
+	}
 	r->head.host = r->authority;
 	r->path.p += head;
 	r->path.n -= head;

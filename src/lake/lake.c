@@ -323,10 +323,11 @@ tn_lake_bytes(struct tn_lake *l, struct tn_lake_bytes *b)
 	piece = tn_alloc(CHECK_PIECE);
 	while (st == TN_OK && at < b->bytes) {
 		uint64_t n = b->bytes - at;
-		if (b->left != NULL && *b->left)
+
+		if (b->left != NULL && *b->left) {
 			st = TN_ECLOSED;
-		if (st != TN_OK)
 			break;
+		}
 		if (n > CHECK_PIECE)
 			n = CHECK_PIECE;
 		st = tn_os_pread(file, piece, n, at);

@@ -55,7 +55,9 @@ open_input(struct tn_lake_merge *m, uint32_t i, struct tn_diag *d)
 	    .schema = m->o.schema,
 	    .keep_dictionary = m->o.sort_count == 0, .left = m->o.left };
 
-	return look_left(m) != TN_OK ? TN_ECLOSED : tn_lake_cursor_open(m->lake, &r, &m->o.piece,
+	if (look_left(m) != TN_OK)
+		return TN_ECLOSED;
+	return tn_lake_cursor_open(m->lake, &r, &m->o.piece,
 	    &m->inputs[i].cursor, d);
 }
 
