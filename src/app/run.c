@@ -340,6 +340,9 @@ tn_app_run(const struct tn_app_args *args, bool demo)
 		if (d.message[0] == '\0')
 			tn_diag_set(&d, st, "start", "cannot start: %s",
 			    tn_status_text(st));
+		if (st == TN_ENOSPC && d.hint[0] == '\0')
+			tn_diag_hint(&d, "the disk of %s is full: make room "
+			    "there, and start again", args->data);
 		tn_app_print_diag(&d);
 	}
 	close_all(&a);

@@ -13,6 +13,7 @@
  * fails too, nothing more is committed (TN_ECLOSED) until the next start. */
 #include "catalog/catalog_int.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "os/os.h"
@@ -132,6 +133,10 @@ tn_catalog_status(struct tn_catalog *c, int rc, const char *doing)
 	case SQLITE_OK: case SQLITE_ROW: case SQLITE_DONE:
 		return TN_OK;
 	case SQLITE_FULL: st = TN_ENOSPC; break;
+	case SQLITE_IOERR:       /* Of catalog.db-shm, the first that grows. */
+		st = sqlite3_extended_errcode(c->db) == SQLITE_IOERR_SHMSIZE &&
+		    sqlite3_system_errno(c->db) == ENOSPC ? TN_ENOSPC : TN_EIO;
+		break;
 	case SQLITE_NOMEM: st = TN_ENOMEM; break;
 	case SQLITE_CORRUPT: case SQLITE_NOTADB: st = TN_ECORRUPT; break;
 	case SQLITE_BUSY: case SQLITE_LOCKED: st = TN_ECONFLICT; break;

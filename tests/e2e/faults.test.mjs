@@ -195,6 +195,33 @@ test('a full disk: 507, reads go on, nothing acknowledged is lost, events are ta
   }
 });
 
+test('a start on a full disk says that it is full, and with room again all is there', async (ctx) => {
+  const dir = tempDir('full'), ballast = join(dir, 'ballast');
+  const m = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', dir]);
+  if (m.status !== 0) return ctx.skip(`no tmpfs may be mounted here: ${m.stderr}`);
+  const t = new Tarn({ sql, data: join(dir, 'data') });
+  try {
+    await t.start();
+    const l = new Ledger(t);
+    assert.equal((await l.send('keyed', 100)).status, 200);
+    await t.stop();
+    for (let size = 32 << 20; size >= 1024; size >>= 1)
+      try { writeFileSync(ballast, Buffer.alloc(size), { flag: 'a' }); } catch { /* full */ }
+    await assert.rejects(t.start(), (e) => {
+      assert.match(e.message, /tarn: .*: no space\n {2}hint: the disk of \S+\/data is full: make room there, and start again/);
+      assert.doesNotMatch(e.message, /tarn: .*input\/output error/);
+      return true;
+    });
+    rmSync(ballast);
+    await t.start();
+    await l.checkAll();
+    assert.deepEqual(await t.stop(), { code: 0, signal: null }, t.err);
+  } finally {
+    await t.kill?.();
+    spawnSync('umount', ['-l', dir]);
+  }
+});
+
 test('few files may be open: connections are refused before the log, a cut and HTTP are short of them', async () => {
   const t = await new Tarn({ sql, args: ['--mqtt', '127.0.0.1:0'], wrap: ['prlimit', '--nofile=200:200'] }).start();
   assert.match(t.err, /mqtt_connections_max is \d+ and not 20000: this process may have 200 files open/);
