@@ -119,6 +119,29 @@ tn_speed_load_refs(struct tn_speed *s, struct tn_diag *d)
 	return st;
 }
 
+/* By its name, which the catalog keeps. */
+static enum tn_status
+stream_gone(struct tn_speed *s, uint32_t stream, struct tn_arena *a,
+    struct tn_diag *d)
+{
+	struct tn_catalog_name *names = NULL;
+	uint32_t count = 0;
+
+	if (tn_catalog_names(s->o.catalog, a, &names, &count) != TN_OK)
+		count = 0;
+	tn_diag_hint(d, "put its CREATE TABLE back, let one cut happen, then "
+	    "remove it");
+	for (uint32_t i = 0; i < count; i++)
+		if (names[i].id == stream && names[i].kind != TN_CATALOG_VIEW)
+			return tn_diag_set(d, TN_EINVAL, "stream_gone",
+			    "the log holds events of the table \"%s\", which "
+			    "the configuration does not define any more",
+			    names[i].name);
+	return tn_diag_set(d, TN_EINVAL, "stream_gone",
+	    "the log holds events of a removed table (number %u)",
+	    (unsigned)stream);
+}
+
 static enum tn_status
 replay_block(struct tn_speed *s, struct tn_governance_reader *reader,
     uint64_t lsn, struct tn_arena *a, struct tn_governance_rows **rows,
@@ -134,15 +157,7 @@ replay_block(struct tn_speed *s, struct tn_governance_reader *reader,
 	if (st != TN_OK)
 		return st;
 	st = tn_governance_reader_block(reader, &block, rows);
-	if (st == TN_ENOTFOUND) {
-		tn_diag_hint(d, "put its CREATE TABLE back, let one cut "
-		    "happen, then remove it");
-		return tn_diag_set(d, TN_EINVAL, "stream_gone",
-		    "the log holds events of a stream (number %u) that the "
-		    "configuration does not define any more",
-		    (unsigned)block.stream);
-	}
-	return st;
+	return st == TN_ENOTFOUND ? stream_gone(s, block.stream, a, d) : st;
 }
 
 enum tn_status

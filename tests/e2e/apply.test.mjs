@@ -272,6 +272,26 @@ test('a changed CHECK tries quarantined rows again, each once, over kills', asyn
   await t.stop();
 });
 
+test('events of a table that was removed before a cut refuse the start by its name', async () => {
+  const badge = "CREATE TABLE badge (id text, ts timestamptz NOT NULL) WITH (event_time = 'ts');";
+  const other = "ALTER SYSTEM SET cut_interval = '1 hour'; CREATE TABLE other (id text, ts timestamptz NOT NULL) WITH (event_time = 'ts');";
+  const t = await new Tarn({ sql: other + badge }).start();
+  assert.equal((await t.post('badge', '{"id":"1","ts":"2026-03-01T00:00:00Z"}')).accepted, 1);
+  await t.kill();
+  config(t, other);
+  await t.start().catch(() => null);
+  assert.notEqual(t.exit?.code ?? 0, 0);
+  assert.match(t.err + t.out, /the log holds events of the table "badge", which the configuration does not define any more/);
+  assert.match(t.err + t.out, /put its CREATE TABLE back/);
+  // As it says.
+  config(t, other + badge);
+  await t.start();
+  await t.cut();
+  config(t, other);
+  await t.restart();
+  assert.deepEqual(await t.stop(), { code: 0, signal: null });
+});
+
 test('plan does not count what was accepted and only did not fit a definition in between', async () => {
   const text = (type, more = '') => `ALTER SYSTEM SET cut_interval = '1 hour';
 CREATE TABLE m (n ${type} NOT NULL CHECK (n < 5000000000), ts timestamptz NOT NULL${more}) WITH (event_time = 'ts');`;
