@@ -53,6 +53,19 @@ for (const width of widths)
 		await c.close();
 	});
 
+test('a name of 63 bytes widens no page of a phone', { skip }, async () => {
+	const c = await still(browser, 360), page = await c.newPage();
+	await page.goto(`${mock.url}/views/${'v'.repeat(63)}`);
+	await page.waitForSelector('h1');
+	const wide = () => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+	assert.equal(await wide(), 0, 'a path that is not there');
+	await page.goto(`${mock.url}/sql`);
+	await page.waitForSelector('summary .mono');
+	await page.evaluate(() => { for (const e of document.querySelectorAll('summary .mono')) e.textContent = 'n'.repeat(63); });
+	assert.equal(await wide(), 0, 'the list of tables');
+	await c.close();
+});
+
 for (const width of widths)
 	test(`axe finds nothing with a dialog, a panel or a chart's cursor open, light and dark, ${width} px`, { skip, timeout: 600000 }, async () => {
 		const c = await still(browser, width);
