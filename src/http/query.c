@@ -432,7 +432,7 @@ tn_http_run_quarantine(struct request *r)
 	uint64_t limit, before;
 
 	if (!know_stream(r) || !tn_http_only_params(r, known) ||
-	    !tn_http_limit(r, 100, 10000, &limit) ||
+	    !tn_http_limit(r, 100, TN_SERVING_FATES_MAX, &limit) ||
 	    !tn_http_number(r, "before", 0, UINT64_MAX, &before)) {
 		tn_http_ready(r);
 		return;
@@ -450,7 +450,7 @@ tn_http_run_recent(struct request *r)
 	uint64_t limit;
 
 	if (!know_stream(r) || !tn_http_only_params(r, known) ||
-	    !tn_http_limit(r, 100, 10000, &limit)) {
+	    !tn_http_limit(r, 100, TN_SERVING_FATES_MAX, &limit)) {
 		tn_http_ready(r);
 		return;
 	}

@@ -6,7 +6,6 @@
 
 #include <string.h>
 
-#define LIMIT_MAX 1000
 #define RAW_SHOWN 4096
 
 struct found {
@@ -244,7 +243,8 @@ get_fates(struct tn_serving *s, struct tn_slice stream, uint32_t limit,
 
 	r->done = done;
 	r->arg = arg;
-	r->limit = limit == 0 ? 100 : limit > LIMIT_MAX ? LIMIT_MAX : limit;
+	r->limit = limit == 0 ? 100 : limit >
+	    TN_SERVING_FATES_MAX ? TN_SERVING_FATES_MAX : limit;
 	r->before = before == 0 ? UINT64_MAX : before;
 	r->only_bad = only_bad;
 	r->stream = tn_serving_stream_find(s->o.model, stream);

@@ -267,6 +267,7 @@ struct tn_serving_sql_request {
 void tn_serving_sql(struct tn_serving *s,
     const struct tn_serving_sql_request *r,
     void (*done)(void *arg, struct tn_serving_answer *a), void *arg);
+#define TN_SERVING_FATES_MAX 1000u      /* limit of the two below. */
 /* Quarantined rows of a stream, but those that a changed definition took since,
  * newest first: JSON rows with lsn, offset,
  * received_at, source, line, code, column, reason, raw. Loop thread. */

@@ -67,8 +67,8 @@ limits(void **state)
 		{ "/api/v1/live?view=visits&", "4294967295" },
 		{ "/api/v1/views/visits/explain?office=berlin&", "1000" },
 		{ "/api/v1/views/visits/corrections?", "1000" },
-		{ "/api/v1/streams/badge/recent?", "10000" },
-		{ "/api/v1/quarantine/badge?", "10000" },
+		{ "/api/v1/streams/badge/recent?", "1000" },
+		{ "/api/v1/quarantine/badge?", "1000" },
 		{ "/api/v1/runs?", "1000" },
 		{ "/api/v1/snapshots?", "10000" },
 	};
