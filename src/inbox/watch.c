@@ -137,7 +137,9 @@ look_at(struct tn_inbox *in, uint32_t stream, const char *name,
 	struct place *p = &in->places[stream];
 	struct item *it = find_item(in, stream, name);
 	int64_t now_us = tn_os_mono_us();
-	bool fresh = it == NULL || !same_file(&it->info, info);
+	/* Without times of birth a number that stays is the same file. */
+	bool fresh = it == NULL || (info->born_ns != 0 &&
+	    !same_file(&it->info, info));
 
 	if (it == NULL)
 		it = new_item(in, stream, name);

@@ -16,6 +16,7 @@ static struct tn_inbox in = { .o = { .model = &model,
 
 /* Before this file is looked at, ${from} becomes ${to}. */
 static const char *before, *from, *to;
+static bool unborn;              /* The file system knows no times of birth. */
 
 static char *
 path_of(const char *name)
@@ -56,11 +57,16 @@ __wrap_tn_os_look(const char *path, struct tn_os_info *info)
 {
 	const char *name = strrchr(path, '/') + 1;
 
+	enum tn_status st;
+
 	if (before != NULL && strcmp(name, before) == 0) {
 		before = NULL;
 		move(from, to);
 	}
-	return __real_tn_os_look(path, info);
+	st = __real_tn_os_look(path, info);
+	if (unborn)
+		info->born_ns = 0;
+	return st;
 }
 
 static int
@@ -153,6 +159,25 @@ never_seen_partial(void **state)
 	assert_int_equal(place.partial_count, 1);
 }
 
+/* Goal: where no time of birth is known a file settles as well: it is not
+ * taken for another one at each look. */
+static void
+no_births(void **state)
+{
+	int64_t since_us;
+
+	(void)state;
+	unborn = true;
+	put("x.csv", "n\n1\n");
+	tn_inbox_scan(&in);
+	assert_int_equal(state_of("x.csv"), ITEM_SETTLING);
+	since_us = in.items->since_us;
+	for (int i = 0; i < 3; i++)
+		tn_inbox_scan(&in);
+	assert_true(in.items->since_us == since_us);
+	unborn = false;
+}
+
 int
 main(void)
 {
@@ -163,6 +188,7 @@ main(void)
 		    teardown),
 		cmocka_unit_test_setup_teardown(never_seen_partial, setup,
 		    teardown),
+		cmocka_unit_test_setup_teardown(no_births, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
