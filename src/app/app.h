@@ -176,7 +176,9 @@ struct tn_app_call {
 	size_t (*read)(void *arg, void *p, size_t n);
 	void *arg;
 	const int *cancel;       /* Gives up when it turns non-zero; or NULL. */
-	void (*tick)(void *arg); /* Now and then while it waits; or NULL. */
+	/* Now and then while it waits, with the bytes received and sent so
+	 * far; or NULL. */
+	void (*tick)(void *arg, uint64_t moved);
 	void *tick_arg;
 	uint32_t limit_ms;       /* For all of it; 0: as long as it takes. */
 };

@@ -50,9 +50,9 @@ look_cancelled(void *arg, curl_off_t a, curl_off_t b, curl_off_t c,
 {
 	const struct tn_app_call *call = arg;
 
-	(void)a, (void)b, (void)c, (void)d;
+	(void)a, (void)c;
 	if (call->tick != NULL)
-		call->tick(call->tick_arg);
+		call->tick(call->tick_arg, (uint64_t)b + (uint64_t)d);
 	return call->cancel == NULL ? 0 :
 	    __atomic_load_n(call->cancel, __ATOMIC_ACQUIRE);
 }

@@ -3,8 +3,10 @@
  * away when it restarted itself. On standard error, so that the answer stands alone.
  *
  * An apply, a verify, a load may take hours, so no answer has a limit. But a server that
- * works on it answers others: when a look at its runs, each second, has had no answer at
- * all for --wait (60 s), it hangs, and waiting ends. What was asked for may still be done. */
+ * works on it moves bytes of it, or answers others: when neither has been for --wait (60 s)
+ * it hangs, and waiting ends. What was asked for may still be done. The question, each
+ * second, is one that its loop answers by itself: threads of queries may be taken for
+ * minutes by those who asked for much. */
 #include "app/plan_int.h"
 
 #include <stdio.h>
@@ -99,28 +101,21 @@ hear(struct tn_app_follow *f, const struct tn_app_reply *r)
 	tn_free(url);
 }
 
-/* Called by libcurl, some times a second. */
+/* How far silver of changed tables is. A look that comes late says nothing. */
 static void
-tick(void *arg)
+show_runs(struct tn_app_follow *f)
 {
-	struct tn_app_follow *f = arg;
 	struct tn_app_call c = { .method = "GET", .token = f->token,
 	    .limit_ms = look_ms(f) };
-	struct tn_app_reply r;
-	struct tn_arena *a;
-	struct tn_json *o = NULL;
+	struct tn_arena *a = tn_arena_new(4096);
+	char *url = tn_app_url(f->args, "/api/v1/runs?limit=20");
 	const struct tn_json *runs = NULL;
-	char *url;
+	struct tn_json *o = NULL;
+	struct tn_app_reply r;
 
-	if (f->silent != 0 || tn_os_mono_us() < f->next_us)
-		return;
-	a = tn_arena_new(4096);
-	url = tn_app_url(f->args, "/api/v1/runs?limit=20");
 	c.url = url;
 	tn_app_http(&c, &r);
-	hear(f, &r);
-	f->next_us = tn_os_mono_us() + EVERY_US;
-	if (f->applies && r.status == 200 && tn_codec_json_parse(a, (struct tn_slice){
+	if (r.status == 200 && tn_codec_json_parse(a, (struct tn_slice){
 	    r.body.p, r.body.n }, &o, NULL) == TN_OK)
 		runs = tn_codec_json_get(o, "runs");
 	for (uint32_t i = 0; runs != NULL && runs->kind == TN_JSON_ARRAY &&
@@ -133,6 +128,36 @@ tick(void *arg)
 	tn_free(url);
 }
 
+/* Called by libcurl, some times a second; ${moved}: bytes of the call. */
+static void
+tick(void *arg, uint64_t moved)
+{
+	struct tn_app_follow *f = arg;
+	struct tn_app_call c = { .method = "GET", .token = f->token,
+	    .limit_ms = look_ms(f) };
+	struct tn_app_reply r;
+	int64_t now_us = tn_os_mono_us();
+	char *url;
+
+	/* Long not called: who gave the bytes to send kept us waiting. */
+	if (moved != f->moved || now_us - f->ticked_us > 5 * EVERY_US)
+		f->heard_us = now_us;
+	f->moved = moved;
+	f->ticked_us = now_us;
+	if (f->silent != 0 || now_us < f->next_us)
+		return;
+	url = tn_app_url(f->args, "/livez");
+	c.url = url;
+	tn_app_http(&c, &r);
+	hear(f, &r);
+	if (f->applies && r.status != 0)
+		show_runs(f);
+	f->ticked_us = tn_os_mono_us();
+	f->next_us = f->ticked_us + EVERY_US;
+	tn_buf_fini(&r.body);
+	tn_free(url);
+}
+
 bool
 tn_app_follow_ask(struct tn_app_follow *f, struct tn_app_call *c,
     struct tn_app_reply *r)
@@ -140,6 +165,7 @@ tn_app_follow_ask(struct tn_app_follow *f, struct tn_app_call *c,
 	f->heard_us = tn_os_mono_us();
 	/* What is answered soon needs no look. */
 	f->next_us = f->heard_us + EVERY_US;
+	f->ticked_us = f->heard_us;
 	c->tick = tick;
 	c->tick_arg = f;
 	c->cancel = &f->silent;

@@ -50,7 +50,8 @@ struct tn_app_follow {
 	int64_t next_us;
 	uint64_t run, part;              /* Shown. */
 	/* The server answers no question for so long: it hangs. */
-	int64_t wait_us, heard_us;
+	int64_t wait_us, heard_us, ticked_us;
+	uint64_t moved;                  /* Bytes of the call, then. */
 	int silent;
 };
 /* Make the call with it. True: the server hangs, and it is said. */

@@ -14,7 +14,7 @@ import { createGzip } from 'node:zlib';
 import { Readable } from 'node:stream';
 import { join } from 'node:path';
 process.setMaxListeners(0);
-import { Tarn, baseSeed, rng, root, stopwatch, tempDir, until, within } from './lib.mjs';
+import { Tarn, baseSeed, command, rng, root, stopwatch, tempDir, until, within } from './lib.mjs';
 
 const sql = `
 ALTER SYSTEM SET cut_interval = '1 hour';
@@ -510,6 +510,12 @@ test('a view request that nobody waits for any more ends', async (t0) => {
     assert.ok(waited < 6 * took + 2000, `${waited} ms, where one takes ${took}`);
     await until(async () => await held() <= before);
   }
+  // A command that waits behind others for the only thread is not told that the server hangs.
+  const others = [1, 2].map((i) => t.fetch(`/api/v1/views/v?as_of=${lsn}&order=newest&limit=${i + 60}`).then((r) => r.status));
+  await until(async () => (await t.ok('GET', '/metrics')).match(/^tarn_http_connections (\d+)$/m)?.[1] >= 2);
+  const behind = await command(['sql', 'SELECT count(*) FROM e', '--url', t.url, '--wait', '1']);
+  assert.equal(behind.code, 0, behind.err);
+  assert.deepEqual(await Promise.all(others), [200, 200]);
   // A stop gives those who wait ten seconds, and closes: what they asked for ends then.
   const asked = Array.from({ length: 20 }, (_, i) => t.fetch(`/api/v1/views/v?as_of=${lsn}&order=newest&limit=${i + 30}`).then((r) => r.status, (e) => e.name));
   await until(async () => (await t.ok('GET', '/metrics')).match(/^tarn_http_connections (\d+)$/m)?.[1] >= 20);
