@@ -709,10 +709,14 @@ tn_batch_chain_merged(struct tn_batch_chain *x, struct change *c,
 	tn_buf_clear(&x->seals);
 	tn_buf_fini(&lines);
 	st = tn_lake_finish(w, f);
-	if (st == TN_OK)
-		st = tn_batch_chain_hash(c->b->o.lake, f->path, NULL, &h);
 	if (st != TN_OK)
 		return st;
+	st = tn_batch_chain_hash(c->b->o.lake, f->path, x->left, &h);
+	if (st != TN_OK) {
+		/* Else the next start's sweep does it. */
+		(void)!tn_lake_remove(c->b->o.lake, f->path);
+		return st;
+	}
 	if (cut)
 		x->all[x->at].prev = tn_arena_strdup(x->arena, h.sha);
 	memcpy(made.sha, h.sha, sizeof made.sha);

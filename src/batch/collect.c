@@ -117,7 +117,9 @@ tn_batch_collect(struct tn_batch_jobs *b, struct tn_batch_collected *sum)
 		b->collect_stuck = 0;
 	sum->snapshots += expired;
 	sum->left = st == TN_OK ? old.skip + left : 0;
-	sum->st = st != TN_OK ? st : why;
+	/* Behind those that cannot be removed nothing is told of them. */
+	sum->st = st != TN_OK ? st : why != TN_OK ? why : old.skip > 0 ?
+	    sum->st : TN_OK;
 	/* Behind them next, then from the first one on. */
 	b->collect_skip = count == TN_CATALOG_GARBAGE ? old.skip + left : 0;
 	tn_arena_free(a);

@@ -36,6 +36,7 @@
 
 #include "os/os.h"
 
+#define STOPPING "the program is stopping"
 #define OVERDUE 4
 #define CALM_US INT64_C(10000000)    /* After a failure. */
 #define COLD_GROUPS 4                /* Packed harder: in smaller steps. */
@@ -96,7 +97,8 @@ tn_batch_compaction_fails(struct tn_batch_jobs *b, enum tn_status st)
 	close_merge(x);
 	if (x->d.message[0] == '\0')
 		tn_diag_set(&x->d, st, "compact_failed", "%s",
-		    tn_status_text(st));
+		    st != TN_ECLOSED ? tn_status_text(st) :
+		    x->turn.why != NULL ? x->turn.why : STOPPING);
 	if (st != TN_ECLOSED && !known)
 		tn_say(TN_WARN, "batch", "compaction of %s failed: %s",
 		    x->merges[x->at < x->count ? x->at : 0].s->table->name,
@@ -618,13 +620,13 @@ tn_batch_compaction_stop(struct tn_batch_jobs *b, const char *why)
 {
 	struct tn_batch_compaction *x = b->compaction;
 
+	x->turn.why = why;
 	tn_batch_give_up(b, true);
 	tn_batch_take_back(b);
-	if (x->base != NULL) {
-		tn_diag_set(&x->d, TN_ECLOSED, "stopping", "%s", why);
+	if (x->base != NULL)
 		tn_batch_compaction_fails(b, TN_ECLOSED);
-	}
 	tn_batch_give_up(b, false);
+	x->turn.why = NULL;
 }
 
 void
@@ -634,7 +636,7 @@ tn_batch_compaction_free(struct tn_batch_jobs *b)
 
 	if (x == NULL)
 		return;
-	tn_batch_compaction_stop(b, "the program is stopping");
+	tn_batch_compaction_stop(b, STOPPING);
 	tn_batch_skip_none(x);
 	tn_free(x->still);
 	tn_free(x);

@@ -52,6 +52,7 @@ struct tn_batch_turn {
 	bool over;                       /* Nothing is lent any more. */
 	uint32_t hold;                   /* Atomic: the batch thread waits. */
 	_Atomic bool given_up;           /* The round is in vain: its steps end. */
+	const char *why;                 /* It is; NULL: the program stops. */
 	int64_t until_us;                /* Atomic: monotonic, of the turn. */
 	int64_t given;                   /* Of pace.allowance. */
 	enum tn_status st;               /* Of the last step; theirs. */

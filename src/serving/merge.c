@@ -95,6 +95,8 @@ tn_serving_merge(struct request *r, struct tn_diag *d)
 		    tn_serving_may_match(v, f, r->bounds, r->bound_count))
 			st = add_gold(r, f, &sum, d);
 	}
+	if (st == TN_ECLOSED)
+		(void)!tn_serving_request_awaited(r, d);
 	if (st == TN_ENOMEM)
 		(void)tn_diag_set(d, st, "memory_full",
 		    "memory is out for the states of the view");
