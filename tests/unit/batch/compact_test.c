@@ -573,6 +573,24 @@ erase_done(void *arg, const struct tn_batch_report *r)
 	tn_net_latch_open(arg);
 }
 
+/* What the newest failed run of compaction says. */
+static void
+check_why(struct rig *g, const char *why)
+{
+	struct tn_arena *a = tn_arena_new(4096);
+	struct tn_catalog_run *runs = NULL;
+	uint32_t count = 0, i = 0;
+
+	assert_int_equal(tn_catalog_runs(g->catalog, 0, 100, a, &runs,
+	    &count), TN_OK);
+	while (i < count && (strcmp(runs[i].kind, "compact") != 0 ||
+	    runs[i].state != TN_RUN_FAILED))
+		i++;
+	assert_true(i < count);
+	assert_string_equal(runs[i].detail, why);
+	tn_arena_free(a);
+}
+
 /* Goal: an erasure and a stop wait for no step of a merge of low priority, which
  * has a tenth of a busy machine: it reads, packs and hashes nothing more once
  * they have come, wherever it is. What was under way is merged later. */
@@ -625,9 +643,11 @@ test_given_up(void **state)
 			rig_close(&g);
 			assert_int_equal(gate.after, 0);
 			rig_open(&g);
+			check_why(&g, "the program is stopping");
 		} else {
 			tn_net_latch_wait(done);
 			assert_int_equal(gate.after, 0);
+			check_why(&g, "rows are erased first");
 		}
 		gate.through = false;
 		check_folder(&g);
