@@ -143,22 +143,13 @@ put_str(struct tn_buf *out, const char *name, const char *text)
 }
 
 static void
-put_time(struct tn_buf *out, int64_t us)
-{
-	struct tn_column c = { .type = tn_record_type(TN_T_TIMESTAMPTZ),
-	    .rows = 1, .values = &us };
-
-	tn_record_print_json(out, &c, 0);
-}
-
-static void
 put_next(struct tn_buf *out, const struct next *n)
 {
 	tn_buf_str(out, ",\"next\":[");
 	for (uint32_t i = 0; i < n->count; i++) {
 		if (i > 0)
 			tn_buf_char(out, ',');
-		put_time(out, n->at[i]);
+		tn_record_print_json_time(out, n->at[i]);
 	}
 	tn_buf_str(out, "]}");
 }
@@ -182,7 +173,7 @@ put_setting(struct app *a, const struct shown *s, int64_t now_us,
 	    != 0 ? "configuration" : "default");
 	tn_buf_str(out, ",\"set_at\":");
 	if (s->set_us > 1)
-		put_time(out, s->set_us);
+		tn_record_print_json_time(out, s->set_us);
 	else
 		tn_buf_str(out, "null");
 	if (s->i == TN_SET_CUT_INTERVAL)

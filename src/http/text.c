@@ -405,11 +405,8 @@ tn_http_put_str(struct tn_buf *out, const char *s)
 void
 tn_http_put_time(struct tn_buf *out, int64_t us)
 {
-	struct tn_column c = { .type = tn_record_type(TN_T_TIMESTAMPTZ),
-	    .rows = 1, .values = &us };
-
 	if (us == 0)
 		tn_buf_str(out, "null");
 	else
-		tn_record_print_json(out, &c, 0);
+		tn_record_print_json_time(out, us);
 }

@@ -194,15 +194,6 @@ move(struct load *l, const char *to, const char *ending, struct tn_buf *words)
 /* ---- words --------------------------------------------------------------- */
 
 static void
-put_time(struct tn_buf *out, int64_t us)
-{
-	struct tn_column c = { .type = tn_record_type(TN_T_TIMESTAMPTZ),
-	    .rows = 1, .values = &us };
-
-	tn_record_print_json(out, &c, 0);
-}
-
-static void
 put_counts(struct tn_buf *out, const struct load *l)
 {
 	tn_buf_printf(out, "%llu rows accepted, %llu quarantined, %llu "
@@ -229,7 +220,7 @@ words_repeated(const struct load *l, struct tn_buf *out)
 {
 	tn_buf_printf(out, "%s: loaded before, as %s at ", l->name,
 	    l->record.name);
-	put_time(out, l->record.at_us);
+	tn_record_print_json_time(out, l->record.at_us);
 	tn_buf_printf(out, " (SHA-256 %s): nothing was taken\nhint: tarn load "
 	    "takes it again\n", l->hash);
 }

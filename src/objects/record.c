@@ -273,12 +273,9 @@ put_string(struct tn_buf *out, const char *name, struct tn_slice s)
 static void
 put_time(struct tn_buf *out, const char *name, bool has, int64_t us)
 {
-	struct tn_column c = { .type = tn_record_type(TN_T_TIMESTAMPTZ),
-	    .rows = 1, .values = &us };
-
 	tn_buf_printf(out, ",\"%s\":", name);
 	if (has)
-		tn_record_print_json(out, &c, 0);
+		tn_record_print_json_time(out, us);
 	else
 		tn_buf_str(out, "null");
 }

@@ -357,3 +357,12 @@ tn_record_print_json(struct tn_buf *out, const struct tn_column *c,
 		tn_buf_char(out, '"');
 	}
 }
+
+void
+tn_record_print_json_time(struct tn_buf *out, int64_t us)
+{
+	struct tn_column c = { .type = tn_record_type(TN_T_TIMESTAMPTZ),
+	    .rows = 1, .values = &us };
+
+	tn_record_print_json(out, &c, 0);
+}

@@ -193,6 +193,8 @@ void tn_record_print(struct tn_buf *out, const struct tn_column *c,
  * as is, null as null. */
 void tn_record_print_json(struct tn_buf *out, const struct tn_column *c,
     uint32_t row);
+/* The same of one timestamptz. */
+void tn_record_print_json_time(struct tn_buf *out, int64_t us);
 /* Shortest text that reads back as the same double ("0.1", "1e+300"). */
 void tn_record_print_f64(struct tn_buf *out, double v);
 void tn_record_print_f32(struct tn_buf *out, float v);
