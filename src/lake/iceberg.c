@@ -183,8 +183,10 @@ tn_lake_iceberg_open(struct tn_lake_table *t)
 	if (st == TN_OK)
 		st = read_newest(t, names, count);
 	for (size_t i = 0; i < count; i++) {
-		if ((st == TN_OK || st == TN_ECORRUPT) &&
-		    !is_needed(x, names[i]))
+		/* Without a version what is there is a first one's, which was
+		 * broken off. */
+		if ((st == TN_OK || st == TN_ECORRUPT ||
+		    st == TN_ENOTFOUND) && !is_needed(x, names[i]))
 			tn_lake_table_unlink(t, FOLDER, names[i]);
 		tn_free(names[i]);
 	}

@@ -296,6 +296,40 @@ restarts(void **state)
 	finish(&x);
 }
 
+/* Goal: what a crash left of the first version of all, which no version names,
+ * is removed at the next start, too. */
+static void
+first_broken_off(void **state)
+{
+	static const char *const left[] = { "metadata/m-1.avro",
+	    "metadata/snap-1.avro", "metadata/v1.metadata.json.00.tmp",
+	    "_delta_log/00000000000000000000.json.00.tmp" };
+	struct life x;
+	char path[600];
+
+	begin(&x, *state);
+	add_file(&x, 1);
+	assert_int_equal(commit(&x), TN_OK);
+	snprintf(path, sizeof path, "%s/silver/t/metadata/v1.metadata.json",
+	    tn_lake_root(x.lake));
+	assert_int_equal(tn_os_unlink(path), TN_OK);
+	snprintf(path, sizeof path,
+	    "%s/silver/t/_delta_log/00000000000000000000.json",
+	    tn_lake_root(x.lake));
+	assert_int_equal(tn_os_unlink(path), TN_OK);
+	for (size_t i = 0; i < TN_COUNT(left); i++) {
+		snprintf(path, sizeof path, "%s/silver/t/%s",
+		    tn_lake_root(x.lake), left[i]);
+		assert_int_equal(tn_os_write_file(path, "x", 1, 0600), TN_OK);
+	}
+	reopen(&x);
+	assert_int_equal(files_in(&x, "metadata"), 0);
+	assert_int_equal(files_in(&x, "_delta_log"), 0);
+	assert_int_equal(commit(&x), TN_OK);
+	assert_named(&x, NULL);
+	finish(&x);
+}
+
 /* Goal: a metadata file that is damaged, and a sequence that went back, begin
  * the table anew instead of failing. */
 static void
@@ -442,6 +476,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		FOLDER_TEST(long_life),
 		FOLDER_TEST(restarts),
+		FOLDER_TEST(first_broken_off),
 		FOLDER_TEST(damaged),
 		FOLDER_TEST(failing_disk),
 		FOLDER_TEST(elsewhere),
