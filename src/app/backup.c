@@ -221,7 +221,7 @@ take_alone(const struct tn_app_args *a, const char *dest)
 	struct tn_arena *arena = tn_arena_new(4096);
 	char *catalog = tn_arena_printf(arena, "%s/catalog.db", a->data);
 	struct tn_log_opts lo = { .dir = tn_arena_printf(arena, "%s/log",
-	    a->data) };
+	    a->data), .journal_bytes = TN_LOG_NO_JOURNAL };
 	struct tn_backup_opts o = { .data = a->data, .dest = dest };
 	struct tn_backup_report r;
 	struct tn_diag d = { .line = 0 };

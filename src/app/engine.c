@@ -328,8 +328,10 @@ open_stores(struct app *a, struct tn_diag *d)
 {
 	char *catalog = path_in(a, "catalog.db");
 	char *lake = path_in(a, "lake"), *log = path_in(a, "log");
+	uint64_t journal = (uint64_t)a->set.number[TN_SET_LOG_JOURNAL];
 	struct tn_log_opts lo = { .dir = log,
 	    .segment_bytes = (uint64_t)a->set.number[TN_SET_SEGMENT_BYTES],
+	    .journal_bytes = journal > 0 ? journal : TN_LOG_NO_JOURNAL,
 	    .zstd_level = (int)a->set.number[TN_SET_LOG_LEVEL],
 	    .notes_max = (uint32_t)a->set.number[TN_SET_IDEMPOTENCY_KEYS],
 	    .disk_reserve = tn_app_disk_reserve(a) };

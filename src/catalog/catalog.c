@@ -119,6 +119,10 @@ static const char *const schema_steps[] = {
     " groups INTEGER NOT NULL, files INTEGER NOT NULL,"
     " changed INTEGER NOT NULL, PRIMARY KEY (run, view)) WITHOUT ROWID;"
     "PRAGMA user_version = 9;",
+
+    /* The log has a journal: one that does not know it would leave out what
+     * was acknowledged last before a crash. */
+    "PRAGMA user_version = 10;",
 };
 #define SCHEMA_VERSION ((int)TN_COUNT(schema_steps))
 

@@ -541,6 +541,7 @@ commit_group(struct tn_ingest *g, struct chunk **chunks, uint32_t count)
 		chunks[i]->job.run = tn_ingest_chunk_done;
 		tn_net_loop_post(g->o.loop, &chunks[i]->job);
 	}
+	tn_log_rest(g->o.log);
 }
 
 void

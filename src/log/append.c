@@ -7,6 +7,10 @@
  *   commit   LMDB writes and syncs the pages, then the meta page (O_DSYNC)
  *   publish  offsets under the lock, then last
  *
+ * A small group is written to the journal instead (journal.c); a checkpoint
+ * writes and commits what gathered there, and so does the next larger group
+ * with its own transaction. Room in LMDB was made before it was taken.
+ *
  * Until commit nothing is visible and everything can be undone. A failed
  * commit is final, because what it left is not known, with one exception: no
  * space, when the environment still begins transactions. LMDB marks it as
@@ -40,17 +44,28 @@ packed_of(const struct tn_log *log, const struct tn_log_piece *p,
 }
 
 /* The front begins with two lengths that go into the header. */
-static size_t
-stored_bytes(const struct tn_log *log, const struct tn_log_piece *p,
+size_t
+tn_log_stored_bytes(const struct tn_log *log, uint32_t i,
     const struct tn_log_block *b)
 {
+	const struct tn_log_piece *p = &log->pieces[i];
+
 	return TN_LOG_HEAD_BYTES + p->front_n - 8 + packed_of(log, p, b).n;
 }
 
-static enum tn_status
-plan_block(struct tn_log *log, const struct tn_log_block *b,
-    struct tn_log_piece *p)
+void
+tn_log_stored_put(const struct tn_log *log, uint32_t i,
+    const struct tn_log_block *b, uint8_t *to)
 {
+	const struct tn_log_piece *p = &log->pieces[i];
+
+	tn_log_encode(b, front_of(log, p), packed_of(log, p, b), to);
+}
+
+static enum tn_status
+plan_block(struct tn_log *log, const struct tn_log_block *b, uint32_t i)
+{
+	struct tn_log_piece *p = &log->pieces[i];
 	struct tn_buf *s = &log->scratch;
 	enum tn_status st;
 
@@ -67,7 +82,7 @@ plan_block(struct tn_log *log, const struct tn_log_block *b,
 			return st;
 		p->packed_n = s->n - p->packed_at;
 	}
-	return stored_bytes(log, p, b) >
+	return tn_log_stored_bytes(log, i, b) >
 	    tn_log_block_bytes_max(log->segment_bytes) ? TN_ELIMIT : TN_OK;
 }
 
@@ -77,13 +92,37 @@ tn_log_block_bytes_max(uint64_t segment_bytes)
 	return segment_bytes / 4;
 }
 
-/* Encode all and count pages into *${pages}. */
+/* Pages for blocks, of which small ones share leaves. */
+struct bound {
+	uint64_t pages, leaf_bytes;
+};
+
+static void
+bound_add(const struct tn_log_segment *seg, struct bound *x, uint64_t bytes)
+{
+	x->leaf_bytes += NODE_BYTES;
+	if (bytes + NODE_BYTES < seg->page_bytes / 2)
+		x->leaf_bytes += bytes;
+	else
+		x->pages += tn_log_pages(seg, bytes);
+}
+
+/* A leaf is left when the next node does not fit: more than half is used. One
+ * branch page serves a hundred leaves at least. */
+static uint64_t
+bound_pages(const struct tn_log_segment *seg, const struct bound *x)
+{
+	uint64_t leaves = 2 * x->leaf_bytes / seg->page_bytes + 1;
+
+	return x->pages + leaves + leaves / 64;
+}
+
+/* Encode all and count the blocks' pages into *${pages}. */
 static enum tn_status
 plan(struct tn_log *log, struct tn_log_block *blocks, uint32_t n,
     uint64_t *pages)
 {
-	const struct tn_log_segment *seg = log->newest;
-	uint64_t leaf_bytes = 0;
+	struct bound x = { 0, 0 };
 
 	if (n > log->piece_cap) {
 		log->pieces = tn_realloc(log->pieces, n * sizeof *log->pieces);
@@ -92,25 +131,15 @@ plan(struct tn_log *log, struct tn_log_block *blocks, uint32_t n,
 	if (log->scratch.cap > SCRATCH_KEPT)
 		tn_buf_fini(&log->scratch);
 	tn_buf_clear(&log->scratch);
-	*pages = PAGES_EXTRA;
 	for (uint32_t i = 0; i < n; i++) {
-		enum tn_status st = plan_block(log, &blocks[i], &log->pieces[i]);
-		uint64_t bytes;
+		enum tn_status st = plan_block(log, &blocks[i], i);
 
 		if (st != TN_OK)
 			return st;
-		bytes = stored_bytes(log, &log->pieces[i], &blocks[i]);
-		leaf_bytes += NODE_BYTES;
-		if (bytes + NODE_BYTES < seg->page_bytes / 2)
-			leaf_bytes += bytes;
-		else
-			*pages += tn_log_pages(seg, bytes);
+		bound_add(log->newest, &x,
+		    tn_log_stored_bytes(log, i, &blocks[i]));
 	}
-	/* A leaf is left when the next node does not fit: more than half is
-	 * used. One branch page serves a hundred leaves at least. */
-	leaf_bytes = 2 * leaf_bytes / seg->page_bytes + 1;
-	*pages += leaf_bytes + leaf_bytes / 64;
-	*pages += tn_log_offset_pages(log, n, seg->page_bytes);
+	*pages = bound_pages(log->newest, &x);
 	return TN_OK;
 }
 
@@ -129,10 +158,8 @@ check_notes(const struct tn_log_note *notes, uint32_t count)
 static void
 number(struct tn_log *log, struct tn_log_block *blocks, uint32_t n)
 {
-	uint64_t lsn = log->newest->first;
+	uint64_t lsn = tn_log_next_lsn(log);
 
-	if (atomic_load(&log->last) >= lsn)
-		lsn = atomic_load(&log->last) + 1;
 	for (uint32_t i = 0; i < n; i++) {
 		struct tn_log_offset *o = tn_log_offset_of(log, blocks[i].stream);
 
@@ -140,6 +167,7 @@ number(struct tn_log *log, struct tn_log_block *blocks, uint32_t n)
 		blocks[i].offset = o->pending;
 		tn_assert(o->pending <= UINT64_MAX - blocks[i].rows);
 		o->pending += blocks[i].rows;
+		o->dirty = true;
 	}
 }
 
@@ -168,8 +196,7 @@ static enum tn_status
 roll(struct tn_log *log)
 {
 	const struct tn_log_segment *seg = log->newest;
-	uint64_t last = atomic_load(&log->last);
-	uint64_t first = seg->first > last ? seg->first : last + 1;
+	uint64_t first = tn_log_next_lsn(log);
 
 	if (first == seg->first && tn_log_segment_used(seg) * 2 <
 	    log->segment_bytes / seg->page_bytes)
@@ -177,8 +204,10 @@ roll(struct tn_log *log)
 	return tn_log_roll(log, first);
 }
 
+/* ${keep}: free bytes of the disk that it leaves. The journal must be empty
+ * where that rolls, but at open. */
 static enum tn_status
-make_room(struct tn_log *log, uint64_t pages)
+make_room(struct tn_log *log, uint64_t pages, uint64_t keep)
 {
 	struct tn_log_segment *seg = log->newest;
 	enum tn_status st = TN_OK;
@@ -194,7 +223,7 @@ make_room(struct tn_log *log, uint64_t pages)
 	if (tn_log_segment_room(seg) < pages)
 		return TN_ELIMIT;
 	before = seg->file_bytes;
-	st = tn_log_segment_reserve(seg, log->dir, pages, log->disk_reserve);
+	st = tn_log_segment_reserve(seg, log->dir, pages, keep);
 	atomic_fetch_add(&log->bytes, seg->file_bytes - before);
 	if (st != TN_OK && st != TN_ENOSPC)
 		return tn_log_fail(log, "reserve disk for", seg->path,
@@ -202,53 +231,91 @@ make_room(struct tn_log *log, uint64_t pages)
 	return st;
 }
 
+/* Bound of all that a transaction touches: ${pages} of blocks, any stream's
+ * offset, and notes. */
+static uint64_t
+all_pages(struct tn_log *log, uint64_t pages, uint32_t note_count,
+    uint64_t fresh)
+{
+	return PAGES_EXTRA + pages + tn_log_offset_pages(log,
+	    log->offset_count, log->newest->page_bytes) +
+	    tn_log_notes_pages(log, note_count, fresh);
+}
+
+/* Room for what the journal holds and a group beside it; or, where they do not
+ * go together, a checkpoint, and for the group alone. */
+static enum tn_status
+make_room_beside(struct tn_log *log, uint64_t pages, uint32_t note_count,
+    uint64_t fresh)
+{
+	const struct tn_log_journal *j = &log->journal;
+	const struct tn_log_segment *seg = log->newest;
+	enum tn_status st = TN_ENOSPC;
+	uint64_t all;
+
+	if (j->at > 0) {
+		all = all_pages(log, j->pages + pages, j->note_count +
+		    note_count, j->note_pages + fresh);
+		if (all <= log->segment_bytes / seg->page_bytes / 2 &&
+		    all <= tn_log_segment_room(seg))
+			st = make_room(log, all, log->disk_reserve);
+		if (st == TN_ENOSPC)
+			st = tn_log_checkpoint_now(log);
+		if (st != TN_OK || j->at > 0)
+			return st;
+	}
+	return make_room(log, all_pages(log, pages, note_count, fresh),
+	    log->disk_reserve);
+}
+
 /* ---- write ----------------------------------------------------------- */
 
 static int
 put_block(struct tn_log *log, MDB_txn *txn, const struct tn_log_block *b,
-    const struct tn_log_piece *p)
+    uint32_t i)
 {
 	uint8_t key[8];
 	MDB_val k = { sizeof key, key };
-	MDB_val v = { stored_bytes(log, p, b), NULL };
+	MDB_val v = { tn_log_stored_bytes(log, i, b), NULL };
 	int rc;
 
 	tn_log_key_u64(key, b->lsn);
 	rc = mdb_put(txn, log->newest->blocks, &k, &v,
 	    MDB_RESERVE | MDB_APPEND);
 	if (rc == 0)
-		tn_log_encode(b, front_of(log, p), packed_of(log, p, b),
-		    v.mv_data);
+		tn_log_stored_put(log, i, b, v.mv_data);
 	return rc;
 }
 
-struct group {
-	struct tn_log_block *blocks;
-	uint32_t n;
-	const struct tn_log_note *notes;
-	uint32_t note_count;
-};
-
-static enum tn_status
-put_all(struct tn_log *log, MDB_txn *txn, const struct group *g, int *rc)
+/* Of each stream whose offset moved on; dirty until that is committed. */
+static int
+put_offsets(struct tn_log *log, MDB_txn *txn)
 {
-	*rc = 0;
-	for (uint32_t i = 0; i < g->n && *rc == 0; i++) {
-		tn_log_offset_of(log, g->blocks[i].stream)->dirty = true;
-		*rc = put_block(log, txn, &g->blocks[i], &log->pieces[i]);
-	}
-	for (uint32_t i = 0; i < g->n && *rc == 0; i++) {
-		struct tn_log_offset *o =
-		    tn_log_offset_of(log, g->blocks[i].stream);
+	int rc = 0;
 
-		/* Once for each stream, not for each block. */
-		if (o->dirty)
-			*rc = tn_log_offset_put(log->newest, txn, o);
-		o->dirty = false;
-	}
+	for (uint32_t i = 0; i < log->offset_count && rc == 0; i++)
+		if (log->offsets[i].dirty)
+			rc = tn_log_offset_put(log->newest, txn,
+			    &log->offsets[i]);
+	return rc;
+}
+
+/* What the journal holds, then the group. */
+static enum tn_status
+put_all(struct tn_log *log, MDB_txn *txn, const struct tn_log_group *g,
+    int *rc)
+{
+	enum tn_status st = tn_log_journal_put(log, txn, rc);
+
+	if (st != TN_OK)
+		return st;
+	for (uint32_t i = 0; i < g->n && *rc == 0; i++)
+		*rc = put_block(log, txn, &g->blocks[i], i);
+	if (*rc == 0)
+		*rc = put_offsets(log, txn);
 	if (*rc != 0)
 		return tn_log_mdb_status(*rc);
-	return tn_log_notes_put(log, txn, g->notes, g->note_count, rc);
+	return tn_log_notes_put(log, txn, g->notes, g->note_count, true, rc);
 }
 
 static enum tn_status
@@ -272,9 +339,16 @@ commit(struct tn_log *log, MDB_txn *txn)
 	    mdb_strerror(rc));
 }
 
+static void
+all_clean(struct tn_log *log)
+{
+	for (uint32_t i = 0; i < log->offset_count; i++)
+		log->offsets[i].dirty = false;
+}
+
 /* One transaction. TN_EEXIST: the map is full, nothing was written. */
 static enum tn_status
-write_group(struct tn_log *log, const struct group *g)
+write_group(struct tn_log *log, const struct tn_log_group *g)
 {
 	enum tn_status st;
 	MDB_txn *txn;
@@ -286,8 +360,15 @@ write_group(struct tn_log *log, const struct group *g)
 		return tn_log_fail(log, "begin to write", log->newest->path,
 		    mdb_strerror(rc));
 	st = put_all(log, txn, g, &rc);
-	if (st == TN_OK)
-		return commit(log, txn);
+	if (st == TN_OK) {
+		st = commit(log, txn);
+		if (st != TN_OK)
+			return st;
+		tn_counter_add(log->commits, 1);
+		all_clean(log);
+		tn_log_journal_done(log);
+		return TN_OK;
+	}
 	mdb_txn_abort(txn);
 	if (rc == MDB_MAP_FULL)
 		return TN_EEXIST;
@@ -298,51 +379,192 @@ write_group(struct tn_log *log, const struct group *g)
 	return tn_log_fail(log, "write", log->newest->path, mdb_strerror(rc));
 }
 
-/* With a second try in a new segment, should the bound have been wrong. */
+/* With a second try in a new segment, should the bound have been wrong. What
+ * the journal holds stays in this one: the group is none of it meanwhile. */
 static enum tn_status
-write_or_roll(struct tn_log *log, const struct group *g, uint64_t pages)
+write_or_roll(struct tn_log *log, const struct tn_log_group *g,
+    uint64_t pages)
 {
 	enum tn_status st = write_group(log, g);
 
 	if (st != TN_EEXIST)
 		return st;
-	st = roll(log);
+	settle(log, g->blocks, g->n, false);
+	st = tn_log_checkpoint_now(log);
+	if (st == TN_OK)
+		st = roll(log);
+	if (st == TN_OK)
+		st = make_room(log, pages, log->disk_reserve);
 	if (st != TN_OK)
 		return st;
-	st = make_room(log, pages);
-	if (st == TN_OK)
-		st = write_group(log, g);
+	number(log, g->blocks, g->n);
+	st = write_group(log, g);
 	return st == TN_EEXIST ? TN_ELIMIT : st;
+}
+
+/* ---- checkpoints ----------------------------------------------------- */
+
+enum tn_status
+tn_log_checkpoint_now(struct tn_log *log)
+{
+	struct tn_log_group none = { NULL, 0, NULL, 0 };
+	enum tn_status st;
+
+	if (log->journal.at == 0)
+		return TN_OK;
+	if (atomic_load(&log->failed))
+		return TN_ECLOSED;
+	tn_os_crash_point("log_before_checkpoint");
+	st = write_group(log, &none);
+	tn_os_crash_point("log_checkpointed");
+	/* There was room for it when it was acknowledged. The next start
+	 * begins a segment for it. */
+	if (st == TN_EEXIST || st == TN_ELIMIT)
+		return tn_log_fail(log, "write the journal to",
+		    log->newest->path, "its bound of pages was wrong");
+	return st;
+}
+
+enum tn_status
+tn_log_checkpoint(struct tn_log *log)
+{
+	enum tn_status st;
+
+	tn_net_lock_take(log->writing);
+	st = tn_log_checkpoint_now(log);
+	tn_net_lock_drop(log->writing);
+	return st;
+}
+
+void
+tn_log_rest(struct tn_log *log)
+{
+	tn_net_lock_take(log->writing);
+	if (log->journal.at >= log->journal.bytes / 2)
+		(void)!tn_log_checkpoint_now(log);
+	tn_net_lock_drop(log->writing);
+}
+
+/* Pages that LMDB needs for what the journal was found to hold. */
+static uint64_t
+found_pages(struct tn_log *log)
+{
+	const struct tn_log_journal *j = &log->journal;
+	struct bound x = { 0, 0 };
+
+	for (uint32_t i = 0; i < j->block_count; i++)
+		bound_add(log->newest, &x, j->blocks[i].n);
+	return all_pages(log, bound_pages(log->newest, &x), j->note_count,
+	    tn_log_notes_fresh(log, j->notes, j->note_count));
+}
+
+enum tn_status
+tn_log_recover(struct tn_log *log)
+{
+	struct tn_log_journal *j = &log->journal;
+	struct tn_log_group none = { NULL, 0, NULL, 0 };
+	uint64_t last = atomic_load(&log->last), pages;
+	enum tn_status st;
+
+	tn_log_journal_offsets(log);
+	pages = found_pages(log);
+	/* It is there already, unless the file system does not reserve. */
+	st = make_room(log, pages, 0);
+	if (st != TN_OK)
+		return st;
+	if (j->block_count > 0)
+		last = j->first_lsn + j->block_count - 1;
+	tn_os_crash_point("log_before_checkpoint");
+	st = write_group(log, &none);
+	/* A bound that was wrong then is so now. */
+	if (st == TN_EEXIST) {
+		st = roll(log);
+		if (st == TN_OK)
+			st = make_room(log, pages, 0);
+		if (st == TN_OK)
+			st = write_group(log, &none);
+	}
+	tn_os_crash_point("log_checkpointed");
+	if (st == TN_OK)
+		atomic_store(&log->last, last);
+	return st == TN_EEXIST ? TN_ELIMIT : st;
+}
+
+/* ---- append ---------------------------------------------------------- */
+
+static enum tn_status
+append_journaled(struct tn_log *log, const struct tn_log_group *g,
+    uint64_t pages, uint64_t fresh, uint64_t need)
+{
+	struct tn_log_journal *j = &log->journal;
+	enum tn_status st = make_room_beside(log, pages, g->note_count, fresh);
+
+	if (st != TN_OK)
+		return st;
+	number(log, g->blocks, g->n);
+	st = tn_log_journal_write(log, g, need);
+	settle(log, g->blocks, g->n, st == TN_OK);
+	if (st != TN_OK)
+		return st;
+	j->pages += pages;
+	j->note_pages += fresh;
+	return TN_OK;
+}
+
+static enum tn_status
+append_direct(struct tn_log *log, const struct tn_log_group *g,
+    uint64_t pages, uint64_t fresh)
+{
+	enum tn_status st = make_room_beside(log, pages, g->note_count, fresh);
+
+	if (st != TN_OK)
+		return st;
+	number(log, g->blocks, g->n);
+	st = write_or_roll(log, g, all_pages(log, pages, g->note_count,
+	    fresh));
+	settle(log, g->blocks, g->n, st == TN_OK);
+	return st;
+}
+
+static enum tn_status
+append(struct tn_log *log, const struct tn_log_group *g)
+{
+	const struct tn_log_journal *j = &log->journal;
+	uint64_t pages = 0, fresh, need;
+	enum tn_status st = check_notes(g->notes, g->note_count);
+
+	if (st == TN_OK)
+		st = plan(log, g->blocks, g->n, &pages);
+	if (st != TN_OK)
+		return st;
+	fresh = tn_log_notes_fresh(log, g->notes, g->note_count);
+	need = tn_log_journal_need(log, g);
+	if (need == 0 || !tn_log_notes_fit(log, j->note_count + g->note_count,
+	    j->note_pages + fresh))
+		return append_direct(log, g, pages, fresh);
+	st = append_journaled(log, g, pages, fresh, need);
+	if (st == TN_ENOSPC && j->file == NULL)
+		st = append_direct(log, g, pages, fresh);
+	return st;
 }
 
 enum tn_status
 tn_log_append(struct tn_log *log, struct tn_log_block *blocks, uint32_t n,
     const struct tn_log_note *notes, uint32_t note_count)
 {
-	struct group g = { blocks, n, notes, note_count };
+	struct tn_log_group g = { blocks, n, notes, note_count };
 	enum tn_status st;
-	uint64_t pages = 0;
 
-	if (atomic_load(&log->failed))
-		return TN_ECLOSED;
 	if (n == 0 && note_count == 0)
-		return TN_OK;
+		return atomic_load(&log->failed) ? TN_ECLOSED : TN_OK;
 	log->appended = true;
-	st = check_notes(notes, note_count);
-	if (st == TN_OK)
-		st = plan(log, blocks, n, &pages);
-	if (st == TN_OK)
-		pages += tn_log_notes_pages(log, notes, note_count);
-	if (st == TN_OK)
-		st = make_room(log, pages);
-	if (st != TN_OK)
-		return st;
-	number(log, blocks, n);
-	st = write_or_roll(log, &g, pages);
-	settle(log, blocks, n, st == TN_OK);
+	tn_net_lock_take(log->writing);
+	/* A checkpoint of another thread may have failed just now. */
+	st = atomic_load(&log->failed) ? TN_ECLOSED : append(log, &g);
 	if (st == TN_OK && n > 0) {
 		tn_assert(blocks[n - 1].lsn > atomic_load(&log->last));
 		atomic_store(&log->last, blocks[n - 1].lsn);
 	}
+	tn_net_lock_drop(log->writing);
 	return st;
 }

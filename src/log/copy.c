@@ -1,7 +1,8 @@
 /* copy: the log as new files, while it is written.
  *
  * LMDB copies an environment inside one read transaction, so that each copy is
- * a segment as it was between two commits. Segments are borrowed all at once
+ * a segment as it was between two commits. What the journal holds is put into
+ * LMDB first, so a copy has none. Segments are borrowed all at once
  * and copied oldest first: the copy of the one that was newest then may hold
  * blocks that came later, none may be missing before them. */
 #include "log/log_int.h"
@@ -43,10 +44,16 @@ tn_log_copy(struct tn_log *log, const char *dir, struct tn_diag *d)
 {
 	struct tn_arena *a = tn_arena_new(4096);
 	struct tn_log_segment **segs;
-	enum tn_status st = TN_OK;
+	enum tn_status st;
 	uint32_t n;
 
 	tn_assert(atomic_load(&log->held));
+	st = tn_log_checkpoint(log);
+	if (st != TN_OK) {
+		tn_arena_free(a);
+		return tn_diag_set(d, st, "copy", "%s cannot be copied: %s",
+		    log->dir, tn_status_text(st));
+	}
 	tn_net_lock_take(log->lock);
 	n = log->seg_count;
 	segs = tn_arena_alloc(a, n * sizeof(struct tn_log_segment *));

@@ -2,9 +2,9 @@
  *
  * At start: lock the folder, remove what a crash left (*.new, lock files
  * without a segment), open all segments, check that their numbers and LSNs
- * follow each other, load the offsets of the newest and check the block that
- * was written last. The newest one takes writes, all others are opened
- * read-only.
+ * follow each other, load the offsets of the newest, check the block that
+ * was written last, and put into LMDB what only the journal has. The newest
+ * one takes writes, all others are opened read-only.
  *
  * LSNs follow each other when each segment's "after" is the newest LSN of the
  * one before. Its "first" may be greater (tn_log_raise). A segment that is
@@ -23,6 +23,7 @@ enum {
 	NAME_DIGITS = 10,
 	ROUND_BYTES = 64 << 10,     /* A multiple of every page size. */
 	NOTES_MAX = 100000,
+	JOURNAL_BYTES = 256 << 10,
 };
 
 /* ---- state ----------------------------------------------------------- */
@@ -61,6 +62,14 @@ tn_log_last(const struct tn_log *log)
 }
 
 uint64_t
+tn_log_next_lsn(const struct tn_log *log)
+{
+	uint64_t last = atomic_load(&log->last);
+
+	return last < log->newest->first ? log->newest->first : last + 1;
+}
+
+uint64_t
 tn_log_first(const struct tn_log *log)
 {
 	uint64_t first = atomic_load(&log->first);
@@ -85,10 +94,11 @@ tn_log_segments(const struct tn_log *log)
 void
 tn_log_recount(struct tn_log *log)
 {
-	uint64_t bytes = 0;
 	uint32_t oldest = 0;
+	uint64_t bytes;
 
 	tn_net_lock_take(log->lock);
+	bytes = log->journal.bytes;
 	for (uint32_t i = 0; i < log->seg_count; i++)
 		bytes += log->segs[i]->file_bytes;
 	while (oldest + 1 < log->seg_count &&
@@ -155,7 +165,8 @@ remove_leftover(struct tn_log *log, const char *name)
 	char path[TN_LOG_PATH_MAX];
 	int n;
 
-	if (!ends_in(name, ".mdb.new") && !ends_in(name, ".mdb-lock") &&
+	if (strcmp(name, "journal.new") != 0 &&
+	    !ends_in(name, ".mdb.new") && !ends_in(name, ".mdb-lock") &&
 	    !ends_in(name, ".mdb.new-lock"))
 		return TN_OK;
 	n = snprintf(path, sizeof path, "%s/%s", log->dir, name);
@@ -251,7 +262,7 @@ check_last(struct tn_log *log, struct tn_diag *d)
 }
 
 static enum tn_status
-open_folder(struct tn_log *log, struct tn_diag *d)
+open_folder(struct tn_log *log, uint64_t journal_bytes, struct tn_diag *d)
 {
 	char path[TN_LOG_PATH_MAX];
 	char **names = NULL;
@@ -277,7 +288,19 @@ open_folder(struct tn_log *log, struct tn_diag *d)
 		st = tn_log_roll(log, 1);
 	else if (st == TN_OK)
 		st = tn_log_offsets_load(log, log->newest, d);
-	return st == TN_OK ? check_last(log, d) : st;
+	if (st == TN_OK)
+		st = check_last(log, d);
+	return st == TN_OK ? tn_log_journal_open(log, journal_bytes, d) : st;
+}
+
+static uint64_t
+journal_of(const struct tn_log_opts *opts)
+{
+	if (opts->journal_bytes == TN_LOG_NO_JOURNAL)
+		return 0;
+	if (opts->journal_bytes == 0)
+		return JOURNAL_BYTES;
+	return opts->journal_bytes;
 }
 
 enum tn_status
@@ -306,7 +329,12 @@ tn_log_open(struct tn_log **out, const struct tn_log_opts *opts,
 	log->lock = tn_net_lock_new();
 	if (d != NULL)
 		d->message[0] = '\0';
-	st = open_folder(log, d);
+	log->writing = tn_net_lock_new();
+	log->commits = tn_counter_get(TN_COUNTER, "tarn_log_commits_total",
+	    "to=\"segment\"", "Synced commits of the log.");
+	log->journaled = tn_counter_get(TN_COUNTER, "tarn_log_commits_total",
+	    "to=\"journal\"", "Synced commits of the log.");
+	st = open_folder(log, journal_of(opts), d);
 	if (st == TN_OK) {
 		*out = log;
 		return TN_OK;
@@ -323,10 +351,15 @@ tn_log_close(struct tn_log *log)
 {
 	if (log == NULL)
 		return;
+	/* What cannot go to LMDB now stays in the journal. */
+	if (log->journal.at > 0 && !atomic_load(&log->failed))
+		(void)!tn_log_checkpoint(log);
+	tn_log_journal_close(&log->journal);
 	for (uint32_t i = 0; i < log->seg_count; i++)
 		tn_log_segment_close(log->segs[i]);
 	tn_free(log->segs);
 	tn_os_close(log->lock_file);
+	tn_net_lock_free(log->writing);
 	tn_net_lock_free(log->lock);
 	tn_buf_fini(&log->scratch);
 	tn_free(log->pieces);

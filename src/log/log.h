@@ -11,8 +11,10 @@
  * offsets and live notes are carried over when a segment is begun. Files are
  * named by a counter (0000000001.mdb); every value carries its own CRC32C.
  *
- * Commits use LMDB's full sync; no other mode is allowed. The first failed
- * commit is final: every later append is refused with TN_ECLOSED. */
+ * Commits use LMDB's full sync; no other mode is allowed. Small ones are on
+ * disk by one synced write to a journal (journal.c) and come to LMDB together;
+ * readers see no difference. The first failed commit is final: every later
+ * append is refused with TN_ECLOSED. */
 #ifndef TN_LOG_LOG_H
 #define TN_LOG_LOG_H
 
@@ -29,7 +31,11 @@ struct tn_log_opts {
 	                            * give the log's space back. */
 	uint32_t notes_max;        /* Most live notes; 0: 100000. Together they
 	                            * hold an eighth of a segment at most. */
+	uint64_t journal_bytes;    /* Of log/journal, at most 64 MiB and an
+	                            * eighth of a segment; 0: 256 KiB;
+	                            * TN_LOG_NO_JOURNAL: none. */
 };
+#define TN_LOG_NO_JOURNAL UINT64_MAX
 
 /* Row statuses, as stored. */
 enum tn_log_mark {
@@ -91,7 +97,8 @@ TN_MUST_USE enum tn_status tn_log_open(struct tn_log **log,
  * return once they are on disk. Sets lsn and offset of each block; LSNs are
  * dense, from 1. Borrows everything until return.
  * TN_ENOSPC: nothing was appended, the log stays usable (checked before
- * writing against free space and the segment's map).
+ * writing against free space and the segment's map). Where the file system had
+ * no space for bytes that were there, it may be there once after a crash.
  * TN_EIO: nothing counts as appended and the log refuses writes from now on.
  * TN_ECLOSED: it refused already. TN_ELIMIT: a block is larger than a
  * quarter of a segment, all of it larger than half of one, a text or a note
@@ -100,6 +107,11 @@ TN_MUST_USE enum tn_status tn_log_open(struct tn_log **log,
 TN_MUST_USE enum tn_status tn_log_append(struct tn_log *log,
     struct tn_log_block *blocks, uint32_t n, const struct tn_log_note *notes,
     uint32_t note_count);
+/* What may wait until senders have their answers: the journal goes to LMDB
+ * when it is half full. Failures are the next append's. Thread: log writer. */
+void tn_log_rest(struct tn_log *log);
+/* The same at once. TN_ECLOSED: the log refuses writes. Any thread. */
+TN_MUST_USE enum tn_status tn_log_checkpoint(struct tn_log *log);
 /* Largest block that a log of such segments takes, as stored. Any thread. */
 uint64_t tn_log_block_bytes_max(uint64_t segment_bytes);
 /* Why it refuses, or NULL. Any thread. */

@@ -1,8 +1,9 @@
 /* log_int: what the files of log share. lmdb.h is included here only.
  *
- * Who may touch what: the writer owns everything; members marked (lock) are
- * changed by the writer under the lock and read by others under the lock;
- * atomics are written by the writer and read by anybody. */
+ * Who may touch what: who holds "writing" owns everything: the writer, and a
+ * thread that makes a checkpoint; members marked (lock) are changed by it under
+ * the lock and read by others under the lock; atomics are written by it and
+ * read by anybody. */
 #ifndef TN_LOG_LOG_INT_H
 #define TN_LOG_LOG_INT_H
 
@@ -19,6 +20,7 @@ enum {
 	TN_LOG_KEY_MAX = 400,          /* Bytes of a note's key. */
 	TN_LOG_VALUE_MAX = 64 << 10,   /* Bytes of a note's value. */
 	TN_LOG_HEAD_BYTES = 72,        /* Of a block; see block.c. */
+	TN_LOG_AT_LSN = 8,             /* In it. */
 	TN_LOG_NOTE_HEAD = 12,         /* CRC32C, expires_us. */
 };
 #define TN_LOG_RAW_MAX ((size_t)512 << 20)    /* Of one block. */
@@ -92,13 +94,44 @@ struct tn_log_offset {
 	uint32_t stream;
 	uint64_t next;       /* (lock) */
 	uint64_t pending;
-	bool dirty;          /* To be stored; writer only. */
+	bool dirty;          /* LMDB has an older one; writer only. */
 };
 
 /* Where the parts of a block to be written lie in scratch. */
 struct tn_log_piece {
 	size_t front_at, front_n;
 	size_t packed_at, packed_n;   /* packed_n 0: the block brings it. */
+};
+
+/* What an append is asked for. */
+struct tn_log_group {
+	struct tn_log_block *blocks;
+	uint32_t n;
+	const struct tn_log_note *notes;
+	uint32_t note_count;
+};
+
+/* ---- journal.c -------------------------------------------------------- */
+
+/* Acknowledged, and not in LMDB yet. The slices point into image, whose bytes
+ * up to at change only by a checkpoint. */
+struct tn_log_journal {
+	struct tn_os_file *file;     /* NULL: commits go to LMDB. */
+	uint64_t bytes;              /* For records, in file and image. */
+	uint64_t salt;               /* Of the file. */
+	uint64_t seq;                /* Newest record, also an older run's. */
+	uint64_t marked;             /* Newest that LMDB has. */
+	uint8_t *image;              /* As the file is, up to at. */
+	uint64_t at;                 /* Where the next record goes. */
+	uint64_t used;               /* No byte behind was ever written. */
+	uint64_t first_lsn;          /* (lock) Of blocks[0]. */
+	struct tn_slice *blocks;     /* (lock) As stored. */
+	struct tn_log_note *notes;   /* (lock) Oldest first. */
+	uint32_t block_count, block_cap;   /* (lock) */
+	uint32_t note_count, note_cap;     /* (lock) */
+	uint64_t pages;              /* Bound for the blocks in LMDB. */
+	uint64_t note_pages;         /* The same for fresh pages of notes. */
+	char path[TN_LOG_PATH_MAX];
 };
 
 struct tn_log {
@@ -108,6 +141,7 @@ struct tn_log {
 	uint32_t notes_max;
 	uint64_t disk_reserve;
 	struct tn_os_file *lock_file;
+	struct tn_net_lock *writing;   /* Held by who changes LMDB. */
 	struct tn_net_lock *lock;
 	struct tn_log_segment **segs;  /* (lock) Oldest first; at least one. */
 	uint32_t seg_count, seg_cap;   /* (lock) */
@@ -122,6 +156,8 @@ struct tn_log {
 	_Atomic bool held;             /* Nothing is trimmed. */
 	char failure[300];             /* Written once, before failed. */
 	bool appended;
+	struct tn_counter *commits, *journaled;
+	struct tn_log_journal journal;
 	struct tn_buf scratch;
 	struct tn_log_piece *pieces;
 	uint32_t piece_cap;
@@ -134,6 +170,8 @@ enum tn_status tn_log_fail(struct tn_log *log, const char *what,
     const char *path, const char *why);
 /* The end of a use of a segment (users was counted up under the lock). */
 void tn_log_give_back(struct tn_log *log, struct tn_log_segment *seg);
+/* What the next block will have. Writer. */
+uint64_t tn_log_next_lsn(const struct tn_log *log);
 /* Add at the end of the table; the one before ends at last + 1. */
 void tn_log_push(struct tn_log *log, struct tn_log_segment *seg);
 /* Recompute first, bytes and segments. */
@@ -149,6 +187,48 @@ TN_MUST_USE enum tn_status tn_log_offsets_load(struct tn_log *log,
 /* Upper bound of pages that ${changes} puts touch. */
 uint64_t tn_log_offset_pages(const struct tn_log *log, uint64_t changes,
     uint32_t page_bytes);
+
+/* LMDB gets what the journal was found to hold, at open: room, offsets and
+ * last follow. */
+TN_MUST_USE enum tn_status tn_log_recover(struct tn_log *log);
+/* LMDB gets what the journal holds. Under writing. The journal keeps it where
+ * that fails. */
+TN_MUST_USE enum tn_status tn_log_checkpoint_now(struct tn_log *log);
+/* The stored form of block ${i} of a group that is planned. */
+size_t tn_log_stored_bytes(const struct tn_log *log, uint32_t i,
+    const struct tn_log_block *b);
+void tn_log_stored_put(const struct tn_log *log, uint32_t i,
+    const struct tn_log_block *b, uint8_t *to);
+
+/* Put what a crash left into LMDB, then be ready for records, with a file of
+ * ${bytes} or none (0). At open, after all else. */
+TN_MUST_USE enum tn_status tn_log_journal_open(struct tn_log *log,
+    uint64_t bytes, struct tn_diag *d);
+void tn_log_journal_close(struct tn_log_journal *j);
+/* Bytes of the group's record, 0: it is too large or there is no room. */
+uint64_t tn_log_journal_need(struct tn_log *log, const struct tn_log_group *g);
+/* Write and keep it; on disk after TN_OK. TN_ENOSPC: there is no journal any
+ * more, and the next commit of LMDB makes its record void. */
+TN_MUST_USE enum tn_status tn_log_journal_write(struct tn_log *log,
+    const struct tn_log_group *g, uint64_t need);
+/* In a transaction of LMDB: all that is kept and the mark, or the mark only. */
+TN_MUST_USE enum tn_status tn_log_journal_put(struct tn_log *log,
+    MDB_txn *txn, int *rc);
+TN_MUST_USE int tn_log_journal_mark(const struct tn_log_segment *seg,
+    MDB_txn *txn, uint64_t seq);
+/* The streams' next offsets as after the kept blocks, at open. */
+void tn_log_journal_offsets(struct tn_log *log);
+/* It is committed: forget what is kept. */
+void tn_log_journal_done(struct tn_log *log);
+/* No byte of a row stays in the file. It is empty then. */
+TN_MUST_USE enum tn_status tn_log_journal_wipe(struct tn_log *log);
+/* What is kept, copied to ${a}. Any thread. TN_ENOTFOUND. */
+TN_MUST_USE enum tn_status tn_log_journal_block(struct tn_log *log,
+    uint64_t lsn, struct tn_arena *a, struct tn_slice *stored);
+/* *${found}: the key is kept, though perhaps not live (TN_ENOTFOUND). */
+TN_MUST_USE enum tn_status tn_log_journal_note(struct tn_log *log,
+    struct tn_slice key, int64_t now_us, struct tn_arena *a,
+    struct tn_slice *value, bool *found);
 
 /* ---- block.c --------------------------------------------------------- */
 
@@ -180,12 +260,18 @@ TN_MUST_USE enum tn_status tn_log_decode(struct tn_slice stored,
 
 /* ---- notes.c --------------------------------------------------------- */
 
-/* Upper bound of pages that these notes touch. */
-uint64_t tn_log_notes_pages(struct tn_log *log,
+/* New pages that these notes need at most. */
+uint64_t tn_log_notes_fresh(const struct tn_log *log,
     const struct tn_log_note *notes, uint32_t count);
-/* Store them and drop expired ones. TN_EFULL: too many live notes. */
+/* Upper bound of pages that ${count} notes touch, of them ${fresh} new ones. */
+uint64_t tn_log_notes_pages(struct tn_log *log, uint32_t count,
+    uint64_t fresh);
+/* Whether so many more are surely not too many. */
+bool tn_log_notes_fit(struct tn_log *log, uint32_t count, uint64_t fresh);
+/* Store them and drop expired ones. TN_EFULL: too many live notes, where
+ * ${bounded}. */
 TN_MUST_USE enum tn_status tn_log_notes_put(struct tn_log *log, MDB_txn *txn,
-    const struct tn_log_note *notes, uint32_t count, int *rc);
+    const struct tn_log_note *notes, uint32_t count, bool bounded, int *rc);
 /* Copy live notes from one segment to another. */
 TN_MUST_USE int tn_log_notes_carry(const struct tn_log_segment *from,
     struct tn_log_segment *to, MDB_txn *txn, int64_t now_us);

@@ -73,27 +73,61 @@ pages_of(const struct tn_log_segment *seg, MDB_txn *txn, int *rc,
 }
 
 uint64_t
-tn_log_notes_pages(struct tn_log *log, const struct tn_log_note *notes,
+tn_log_notes_fresh(const struct tn_log *log, const struct tn_log_note *notes,
     uint32_t count)
 {
-	uint64_t touched = (2 * (uint64_t)count + POP_EXTRA) * 2 * DEPTH_MAX;
 	uint64_t fresh = 0;
-	uint64_t entries, all;
-	MDB_txn *txn;
-	int rc;
 
-	if (count == 0)
-		return 0;
 	for (uint32_t i = 0; i < count; i++)
 		fresh += 2 + tn_log_pages(log->newest,
 		    TN_LOG_NOTE_HEAD + notes[i].value.n);
-	/* At most all that is there gets copied. Not knowing, the larger. */
-	rc = mdb_txn_begin(log->newest->env, NULL, MDB_RDONLY, &txn);
+	return fresh;
+}
+
+/* What there is now; UINT64_MAX when LMDB will not tell. */
+static uint64_t
+pages_now(struct tn_log *log, uint64_t *entries)
+{
+	uint64_t pages;
+	MDB_txn *txn;
+	int rc = mdb_txn_begin(log->newest->env, NULL, MDB_RDONLY, &txn);
+
 	if (rc != 0)
-		return touched + fresh;
-	all = pages_of(log->newest, txn, &rc, &entries);
+		return UINT64_MAX;
+	pages = pages_of(log->newest, txn, &rc, entries);
 	mdb_txn_abort(txn);
-	return fresh + (rc == 0 && all < touched ? all : touched);
+	return rc == 0 ? pages : UINT64_MAX;
+}
+
+uint64_t
+tn_log_notes_pages(struct tn_log *log, uint32_t count, uint64_t fresh)
+{
+	uint64_t touched = (2 * (uint64_t)count + POP_EXTRA) * 2 * DEPTH_MAX;
+	uint64_t entries, all;
+
+	if (count == 0)
+		return 0;
+	/* At most all that is there gets copied. Not knowing, the larger. */
+	all = pages_now(log, &entries);
+	return fresh + (all < touched ? all : touched);
+}
+
+static uint64_t
+pages_max(const struct tn_log_segment *seg)
+{
+	return seg->map_bytes / seg->page_bytes / 8;
+}
+
+bool
+tn_log_notes_fit(struct tn_log *log, uint32_t count, uint64_t fresh)
+{
+	uint64_t entries = 0, pages;
+
+	if (count == 0)
+		return true;
+	pages = pages_now(log, &entries);
+	return pages < UINT64_MAX / 2 && entries + count <= log->notes_max &&
+	    pages + fresh + 2 * DEPTH_MAX <= pages_max(log->newest);
 }
 
 /* ---- put and drop ---------------------------------------------------- */
@@ -177,10 +211,9 @@ pop(struct tn_log_segment *seg, MDB_txn *txn, int64_t now_us)
 
 enum tn_status
 tn_log_notes_put(struct tn_log *log, MDB_txn *txn,
-    const struct tn_log_note *notes, uint32_t count, int *rc)
+    const struct tn_log_note *notes, uint32_t count, bool bounded, int *rc)
 {
 	struct tn_log_segment *seg = log->newest;
-	uint64_t pages_max = seg->map_bytes / seg->page_bytes / 8;
 	int64_t now_us = count > 0 ? tn_os_wall_us() : 0;
 	uint64_t entries = 0;
 	bool over = false;
@@ -195,7 +228,8 @@ tn_log_notes_put(struct tn_log *log, MDB_txn *txn,
 	}
 	/* A few each time, and as many as it takes when there are too many. */
 	for (uint64_t n = 0; count > 0 && *rc == 0 && more == 0; n++) {
-		over = pages_of(seg, txn, rc, &entries) > pages_max ||
+		over = pages_of(seg, txn, rc, &entries) >
+		    pages_max(seg) ||
 		    entries > log->notes_max;
 		if (*rc != 0 || (!over && n >= (uint64_t)count + POP_EXTRA))
 			break;
@@ -205,7 +239,7 @@ tn_log_notes_put(struct tn_log *log, MDB_txn *txn,
 		*rc = more;
 	if (*rc != 0)
 		return tn_log_mdb_status(*rc);
-	return over ? TN_EFULL : TN_OK;
+	return over && bounded ? TN_EFULL : TN_OK;
 }
 
 /* ---- carry ----------------------------------------------------------- */

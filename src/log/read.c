@@ -173,11 +173,18 @@ read_in(const struct tn_log_segment *seg, struct reading *x)
 static enum tn_status
 read_block(struct tn_log *log, struct reading *x)
 {
-	enum tn_status st = TN_ENOTFOUND;
+	struct tn_slice stored;
+	enum tn_status st;
 	uint64_t next = 0;
 
 	if (x->lsn == 0 || x->lsn > atomic_load(&log->last))
 		return TN_ENOTFOUND;
+	st = tn_log_journal_block(log, x->lsn, x->a, &stored);
+	if (st == TN_OK)
+		return tn_log_decode(stored, x->lsn, x->how, x->a, x->out);
+	if (st != TN_ENOTFOUND)
+		return st;
+	/* Not there any more: then it is in LMDB. */
 	x->rc = MDB_PANIC;
 	for (int tries = 0; tries < 2 && x->rc == MDB_PANIC; tries++) {
 		struct tn_log_segment *seg = borrow(log, x->lsn, &next);
@@ -263,11 +270,15 @@ tn_log_note_get(struct tn_log *log, struct tn_slice key, int64_t now_us,
 	int64_t expires_us;
 	uint64_t next;
 	MDB_txn *txn;
+	bool found;
 	MDB_val v;
 	int rc;
 
 	if (key.n == 0 || key.n > TN_LOG_KEY_MAX)
 		return TN_ENOTFOUND;
+	st = tn_log_journal_note(log, key, now_us, a, value, &found);
+	if (found)
+		return st;
 	seg = borrow(log, UINT64_MAX, &next);
 	tn_assert(seg != NULL);
 	rc = seg->revived ? MDB_PANIC
@@ -338,6 +349,7 @@ tn_log_trim(struct tn_log *log, uint64_t lsn)
 	char path[TN_LOG_PATH_MAX];
 	enum tn_status st = TN_OK;
 
+	tn_net_lock_take(log->writing);
 	/* One after the other with a sync each: a power cut must not bring an
 	 * older one back while a newer one is gone. */
 	while (st == TN_OK && !atomic_load(&log->held) &&
@@ -348,8 +360,9 @@ tn_log_trim(struct tn_log *log, uint64_t lsn)
 			st = tn_os_sync_dir(log->dir);
 		tn_log_recount(log);
 		if (st != TN_OK)
-			return tn_log_fail(log, "remove", path,
+			st = tn_log_fail(log, "remove", path,
 			    tn_status_text(st));
 	}
+	tn_net_lock_drop(log->writing);
 	return st;
 }

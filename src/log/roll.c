@@ -3,10 +3,12 @@
  *   create .new -> one transaction: state, offsets, live notes -> full sync
  *     -> rename -> sync the folder -> into the table
  *
- * Nothing is appended to it before the folder is synced, so a crash at any
- * step leaves the old segment newest (and a .new file, removed at the next
- * start) or an empty new one. Failures before the rename undo themselves; lack
- * of disk or memory is no more than that. Every other failure is final, and
+ * The journal is empty then (append.c sees to that), but at a start, where what
+ * it holds is none of the segments' yet. Nothing is appended to the new one
+ * before the folder is synced, so a crash at any step leaves the old segment
+ * newest (and a .new file, removed at the next start) or an empty new one.
+ * Failures before the rename undo themselves; lack of disk or memory is no more
+ * than that. Every other failure is final, and
  * so is a failed sync of the folder: the next append into the old segment
  * could contradict a new one that is there after all. */
 #include "log/log_int.h"
@@ -50,6 +52,8 @@ fill(struct tn_log *log, struct tn_log_segment *seg)
 		o.pending = o.next;
 		rc = tn_log_offset_put(seg, txn, &o);
 	}
+	if (rc == 0)
+		rc = tn_log_journal_mark(seg, txn, log->journal.marked);
 	if (rc == 0 && log->newest != NULL)
 		rc = tn_log_notes_carry(log->newest, seg, txn, tn_os_wall_us());
 	if (rc == 0)
@@ -142,13 +146,18 @@ tn_log_roll(struct tn_log *log, uint64_t first)
 enum tn_status
 tn_log_begin_segment(struct tn_log *log, uint64_t *last)
 {
-	enum tn_status st = TN_OK;
+	enum tn_status st;
 
 	*last = atomic_load(&log->last);
-	if (atomic_load(&log->failed))
-		return TN_ECLOSED;
-	if (log->newest->first <= *last)
+	tn_net_lock_take(log->writing);
+	st = atomic_load(&log->failed) ? TN_ECLOSED :
+	    tn_log_checkpoint_now(log);
+	/* It may be begun so that what was before can be erased. */
+	if (st == TN_OK)
+		st = tn_log_journal_wipe(log);
+	if (st == TN_OK && log->newest->first <= *last)
 		st = tn_log_roll(log, *last + 1);
+	tn_net_lock_drop(log->writing);
 	tn_log_recount(log);
 	return st;
 }

@@ -33,6 +33,7 @@ tn_os_open(struct tn_os_file **file, const char *path, enum tn_os_mode mode)
 		[TN_OS_READ] = O_RDONLY,
 		[TN_OS_CREATE] = O_RDWR | O_CREAT | O_EXCL,
 		[TN_OS_REPLACE] = O_RDWR | O_CREAT | O_TRUNC,
+		[TN_OS_DURABLE] = O_RDWR | O_DSYNC,
 	};
 	int fd;
 
@@ -92,6 +93,21 @@ tn_os_write(struct tn_os_file *file, const void *p, size_t n)
 		return tn_os_fail(rc, "write", NULL);
 	file->at += n;
 	return TN_OK;
+}
+
+enum tn_status
+tn_os_pwrite(struct tn_os_file *file, const void *p, size_t n, uint64_t at)
+{
+	int rc;
+
+	tn_assert(file->writable);
+	if (file->broken)
+		return TN_EIO;
+	rc = tn_os_write_all(file->fd, p, n, at);
+	if (rc == 0)
+		return TN_OK;
+	file->broken = true;
+	return tn_os_fail(rc, "write", NULL);
 }
 
 void

@@ -58,6 +58,8 @@ enum tn_os_mode {
 	TN_OS_READ,      /* Must exist. */
 	TN_OS_CREATE,    /* Must not exist; read and write; mode 0640. */
 	TN_OS_REPLACE,   /* Truncated or created; read and write. */
+	TN_OS_DURABLE,   /* Must exist; read and tn_os_pwrite, whose bytes are
+	                  * on disk when it returns (O_DSYNC). */
 };
 TN_MUST_USE enum tn_status tn_os_open(struct tn_os_file **file,
     const char *path, enum tn_os_mode mode);
@@ -66,6 +68,10 @@ void tn_os_close(struct tn_os_file *file);
 /* Append at the end of what was written so far through this file. */
 TN_MUST_USE enum tn_status tn_os_write(struct tn_os_file *file,
     const void *p, size_t n);
+/* All ${n} bytes at ${at}, into what is there already. After a failure the
+ * file is broken, as by tn_os_sync. */
+TN_MUST_USE enum tn_status tn_os_pwrite(struct tn_os_file *file,
+    const void *p, size_t n, uint64_t at);
 /* What was written through this file is wanted on disk before long: the system
  * may begin with it, so that a sync has less to wait for. Promises nothing. */
 void tn_os_write_soon(struct tn_os_file *file);

@@ -131,6 +131,48 @@ test('of a restored folder the Iceberg and Delta tables say what Tarn says, and 
   await t.stop();
 });
 
+// Goal: what only the log's journal has, not yet LMDB, is in a backup of a running tarn, and in one of a folder whose tarn was
+// killed; the folder itself has it afterwards, too.
+test('what is in the journal alone is in a backup', { timeout: 600000 }, async () => {
+  const t = await new Tarn({ sql: sql.replace("'1 s'", "'1 hour'") }).start();
+  const event = (i) => JSON.stringify({ id: `e${i}`, batch: 1, ts: '2026-03-01T00:00:00Z' });
+  const commits = async (to) => Number(new RegExp(`^tarn_log_commits_total\\{to="${to}"\\} (\\d+)$`, 'm').exec(await t.ok('GET', '/metrics'))[1]);
+  let n = 0;
+  const more = async () => {
+    const had = [await commits('journal'), await commits('segment')];
+    for (let i = 0; i < 5; i++) await t.post('keyed', event(n++), { headers: { 'idempotency-key': `k${n}` } });
+    assert.deepEqual([await commits('journal') - had[0], await commits('segment') - had[1]], [5, 0], 'they are in the journal alone');
+  };
+  const holds = async (dest) => {
+    const back = await restored(dest, { sql: t.o.sql });
+    assert.equal((await back.view('ids'))[0]?.n, n);
+    assert.deepEqual([(await back.post('keyed', event(n - 1))).duplicates, (await back.post('keyed', event(0))).duplicates], [1, 1]);
+    const again = await back.call('POST', '/api/v1/streams/keyed', event(n - 1), { 'content-type': 'application/x-ndjson', 'idempotency-key': `k${n}` });
+    assert.equal(again.headers.get('idempotency-replayed'), 'true');
+    await back.cut();
+    assert.equal((await back.view('ids'))[0].n, n);
+    assert.equal((await back.verify()).equal, true);
+    await back.stop();
+  };
+  const dest = join(tempDir('dest'), 'b'), other = join(tempDir('dest'), 'b');
+  for (const cut of [false, true]) {
+    await more();
+    if (cut) await t.cut();
+    await more();
+    await backup(t, dest);
+    await holds(dest);
+    await more();
+    await t.kill();
+    assert.ok(existsSync(join(t.data, 'log/journal')));
+    const r = await command(['backup', other, '--data', t.data]);
+    assert.equal(r.code, 0, r.err);
+    await holds(other);
+    await t.start();
+    assert.equal((await t.view('ids'))[0].n, n);
+  }
+  await t.stop();
+});
+
 test('killed at each step, the backup before is whole and the next one works', { timeout: 600000 }, async () => {
   const t = await new Tarn({ sql }).start();
   const dest = join(tempDir('dest'), 'b');

@@ -24,6 +24,7 @@
 // states on btrfs); a disk that lies about flushes; what a loop device
 // reorders before it reaches us (one request at a time). Numbers:
 // POWERLOSS_STATES, POWERLOSS_FS="ext4 xfs btrfs", TARN_SEED; make powerloss.
+// POWERLOSS_KEEP=folder keeps the data folders of the states that are wrong.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { spawn, execFile, spawnSync } from 'node:child_process';
@@ -39,6 +40,7 @@ const run = promisify(execFile);
 const tools = join(dirname(tarnBin), 'tests/tools');
 const states = Number(process.env.POWERLOSS_STATES ?? 24);
 const systems = (process.env.POWERLOSS_FS ?? 'ext4').split(/\s+/);
+const kept = process.env.POWERLOSS_KEEP;       // Where data folders that are wrong go.
 const size = 512 << 20;
 const mkfs = {
   ext4: ['mkfs.ext4', '-q', '-F', '-E', 'nodiscard,lazy_itable_init=0,lazy_journal_init=0'],
@@ -51,6 +53,7 @@ ALTER SYSTEM SET cut_interval = '1 hour';
 ALTER SYSTEM SET young_files_max = '1';
 ALTER SYSTEM SET snapshot_keep = '1 s';
 ALTER SYSTEM SET log_segment_bytes = '16 MiB';
+ALTER SYSTEM SET log_journal_bytes = '64 KiB';
 CREATE TABLE plain (batch int NOT NULL, seq int NOT NULL, ts timestamptz NOT NULL) WITH (event_time = 'ts');
 CREATE TABLE keyed (id text PRIMARY KEY, batch int NOT NULL, seq int NOT NULL, ts timestamptz NOT NULL) WITH (event_time = 'ts');
 CREATE MATERIALIZED VIEW plain_batches AS SELECT batch, count(*) AS n, count(DISTINCT seq) AS seqs FROM plain GROUP BY batch;
@@ -117,11 +120,17 @@ const body = (stream, batch, rows, fat) => Array.from({ length: rows }, (_, i) =
   ...(stream === 'keyed' ? { id: `${batch}-${i}` } : {}), batch, seq: i,
   ts: new Date(Date.UTC(2026, 2, 1 + batch % 3, i % 24)).toISOString(), ...(fat ? { pad: randomBytes(6000).toString('base64') } : {}) })).join('\n');
 
+/** How many commits went to the journal, and how many to LMDB, checkpoints among them. */
+async function commits(t) {
+  const text = await (await t.fetch('/metrics')).text();
+  return Object.fromEntries(['journal', 'segment'].map((to) => [to, Number(new RegExp(`^tarn_log_commits_total\\{to="${to}"\\} (\\d+)$`, 'm').exec(text)[1])]));
+}
+
 /** Let tarn work on the disk. Says what was acknowledged by which entry. */
 async function record(disk, seed, env) {
   const r = rng(seed);
   const t = new Tarn({ sql, data: join(disk.mnt, 'data'), env });
-  const out = { start: disk.at(), sent: { plain: new Map(), keyed: new Map() }, cuts: [], alone: [] };
+  const out = { start: disk.at(), sent: { plain: new Map(), keyed: new Map() }, cuts: [], alone: [], replays: 0 };
   let next = 1, done = false;
   await t.start();
   async function send(stream, fat) {
@@ -164,6 +173,7 @@ async function record(disk, seed, env) {
   done = true;
   await Promise.all(senders);
   await cut();
+  out.commits = await commits(t);
   assert.deepEqual(await t.stop(), { code: 0, signal: null }, t.err.slice(-2000));
   out.end = disk.at();
   return out;
@@ -253,7 +263,8 @@ async function checkAgain(t, rec, k, r) {
 async function checkState(mnt, rec, k, r) {
   const t = new Tarn({ sql, data: join(mnt, 'data') });
   try {
-    await t.start().catch((e) => { throw new Error(`start: ${e.message}`); });
+    await t.start().catch((e) => { throw new Error(`start: ${e.message.split('\n').filter((x) => !/"level":"info"/.test(x)).join(' ')}`); });
+    rec.replays += (await commits(t)).segment > 0;
     const s = await t.ok('GET', '/api/v1/status');
     for (const c of rec.cuts) if (c.at <= k) assert.ok(s.batch_lsn >= c.lsn, `lost: the cut at ${c.lsn} was answered`);
     await checkViews(t, rec, k);
@@ -274,16 +285,18 @@ async function checkState(mnt, rec, k, r) {
   }
 }
 
-/** ${n} moments, in order: as something was acknowledged, alone or not, as a cut was answered, and at random.
+/** ${n} moments, in order: as something was acknowledged, alone or not, or a few writes before, as a cut was answered, and at random.
  * ${telling}: only of that kind. */
 function moments(rec, n, r, telling) {
+  const acked = () => r.pick([...rec.sent.plain.values(), ...rec.sent.keyed.values()]).acked;
   const kinds = {
     alone: () => r.pick(rec.alone),
-    acked: () => r.pick([...rec.sent.plain.values(), ...rec.sent.keyed.values()]).acked,
+    acked,
+    under: () => acked() - 1 - r.below(6),
     answered: () => r.pick(rec.cuts).at,
     any: () => rec.start + r.below(rec.end - rec.start + 1),
   };
-  const order = ['alone', 'acked', 'answered', 'any', 'any'];
+  const order = ['alone', 'acked', 'under', 'answered', 'any'];
   return Array.from({ length: n }, (_, i) => kinds[telling ?? order[i % order.length]]()).sort((a, b) => a - b);
 }
 
@@ -295,6 +308,7 @@ async function oneState(file, mnt, rec, k, r, fs) {
     await checkState(mnt, rec, k, r);
     return null;
   } catch (e) {
+    if (kept) await run('cp', ['-a', join(mnt, 'data'), join(kept, `${fs}-${baseSeed}-${k}`)]);
     return e.message;
   } finally {
     await run('umount', [mnt]).catch(() => run('umount', ['-l', mnt]).catch(() => {}));
@@ -328,7 +342,7 @@ async function bed(fs, n, env, telling) {
       mean.pending += replay.pending.length / n;
       await replay.make(file, kind, r);
       const job = oneState(file, join(dir, `m${lane}`), rec, k, r, fs).then((why) => {
-        if (why) bad.push({ i, k, kind, why: why.split('\n').slice(0, 3).join(' ').slice(0, 300) });
+        if (why) bad.push({ i, k, kind, why: why.split('\n').slice(0, 3).join(' ').slice(0, 600) });
         rmSync(file);
         free.push(lane);
         busy.delete(job);
@@ -337,8 +351,8 @@ async function bed(fs, n, env, telling) {
     }
     await Promise.all(busy);
     const batches = rec.sent.plain.size + rec.sent.keyed.size;
-    console.log(`${fs} ${env.NOSYNC ?? 'as it is'}: ${rec.end - rec.start} entries, ${replay.flushes} flushes, ${batches} batches, ${rec.cuts.length} cuts in ${recorded - begun} ms; ` +
-      `${n} states, ${mean.pending.toFixed(1)} writes unflushed, ${Math.round((Date.now() - recorded) / n)} ms each: ${bad.length} wrong`);
+    console.log(`${fs} ${env.NOSYNC ?? 'as it is'}: ${rec.end - rec.start} entries, ${replay.flushes} flushes, ${batches} batches, ${rec.commits.journal} commits to the journal, ${rec.commits.segment} to LMDB, ${rec.cuts.length} cuts in ${recorded - begun} ms; ` +
+      `${n} states, ${rec.replays} with a journal to replay, ${mean.pending.toFixed(1)} writes unflushed, ${Math.round((Date.now() - recorded) / n)} ms each: ${bad.length} wrong`);
     return bad;
   } finally {
     replay?.close();
@@ -352,6 +366,7 @@ const preload = (what) => ({ NOSYNC: what, LD_PRELOAD: join(tools, 'preload/nosy
 /** What is broken, and the moments that can tell. */
 const broken = {
   log: ['a log without its syncs', 'alone'],
+  journal: ['a journal without its sync', 'alone'],
   meta: ["a log whose commits sync all but LMDB's meta page", 'alone'],
   lake: ['a lake without its syncs', 'answered'],
 };

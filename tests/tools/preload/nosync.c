@@ -1,10 +1,13 @@
 /* nosync: a broken tarn on purpose, the negative control of powerloss.test.mjs.
  * LD_PRELOADed, it lets the syncs of chosen files pass without doing them.
  *
- *   NOSYNC=log    segments (*.mdb, *.new): fdatasync and fsync do nothing, and
- *                 O_DSYNC is taken from open
+ *   NOSYNC=log    segments and the journal (*.mdb, *.new, log/journal):
+ *                 fdatasync and fsync do nothing, and O_DSYNC is taken from
+ *                 open
  *   NOSYNC=meta   O_DSYNC is taken from open of segments: the page that makes a
  *                 commit count is left to the kernel
+ *   NOSYNC=journal  O_DSYNC is taken from open of the log's journal: the one sync
+ *                 of a small commit
  *   NOSYNC=lake   the lake's files and folders: fsync does nothing
  *   NOSYNC=dirs   folders of the lake and of the log: fsync does nothing
  *
@@ -38,6 +41,15 @@ segment(const char *path)
 }
 
 static bool
+journal(const char *path)
+{
+	const char *name = strrchr(path, '/');
+
+	return name != NULL && strcmp(name, "/journal") == 0 &&
+	    name - path >= 4 && strncmp(name - 4, "/log", 4) == 0;
+}
+
+static bool
 skipped(int fd)
 {
 	char link[64], path[4096];
@@ -50,7 +62,7 @@ skipped(int fd)
 		return false;
 	path[n] = '\0';
 	if (mode("log"))
-		return segment(path);
+		return segment(path) || journal(path);
 	if (mode("lake"))
 		return strstr(path, "/lake") != NULL;
 	return mode("dirs") && S_ISDIR(s.st_mode);
@@ -78,7 +90,8 @@ open_as(const char *name, const char *path, int flags, int perm)
 	int (*real)(const char *, int, ...) =
 	    (int (*)(const char *, int, ...))dlsym(RTLD_NEXT, name);
 
-	if ((mode("log") || mode("meta")) && segment(path))
+	if (((mode("log") || mode("meta")) && segment(path)) ||
+	    ((mode("log") || mode("journal")) && journal(path)))
 		flags &= ~(O_DSYNC | O_SYNC);
 	return real(path, flags, perm);
 }

@@ -26,18 +26,23 @@ fill_random(uint8_t *p, size_t n)
 /* ---- blocks ---------------------------------------------------------- */
 
 UNUSED static struct tn_log *
-open_log(const char *dir, uint64_t segment_bytes, uint32_t notes_max)
+open_log_with(const struct tn_log_opts *o)
 {
-	struct tn_log_opts o = { .dir = dir, .segment_bytes = segment_bytes,
-		.notes_max = notes_max };
 	struct tn_diag d = { .message = "" };
 	struct tn_log *log;
-	enum tn_status st = tn_log_open(&log, &o, &d);
+	enum tn_status st = tn_log_open(&log, o, &d);
 
 	if (st != TN_OK)
 		print_message("open: %s\n", d.message);
 	assert_int_equal(st, TN_OK);
 	return log;
+}
+
+UNUSED static struct tn_log *
+open_log(const char *dir, uint64_t segment_bytes, uint32_t notes_max)
+{
+	return open_log_with(&(struct tn_log_opts){ .dir = dir,
+	    .segment_bytes = segment_bytes, .notes_max = notes_max });
 }
 
 /* One block of one row, made of ${seed}. */

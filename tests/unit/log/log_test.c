@@ -370,7 +370,8 @@ test_damaged_tree(void **state)
 		at++;
 	}
 	assert_int_equal(tn_os_write_file(path, file.p, file.n, 0640), TN_OK);
-	log = open_log(*state, 1 << 20, 0);
+	log = open_log_with(&(struct tn_log_opts){ .dir = *state,
+	    .segment_bytes = 1 << 20, .journal_bytes = TN_LOG_NO_JOURNAL });
 	assert_int_equal(put_note(log, 8, "more", INT64_MAX),
 	    TN_EIO);
 	(void)snprintf(words, sizeof words, " %s/0000000001.mdb: ", last);
