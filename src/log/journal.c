@@ -3,7 +3,8 @@
  * LMDB syncs its pages and then its meta page. For a few messages the second
  * sync is half of the wait, and the pages of its trees, copied anew, most of
  * the work. So a small group is written to a file that has its blocks already,
- * by one write that returns when it is on disk (O_DSYNC): that is its commit.
+ * by one write that returns when it is on disk (O_DSYNC, and O_DIRECT where
+ * that can be): that is its commit.
  * LMDB gets it later, together with many others (a checkpoint; the idea is
  * that of every write-ahead log, Gray and Reuter 1993, chapter 9). Until then
  * readers get it from memory, and a start puts it into LMDB first of all.
@@ -644,6 +645,15 @@ room_of(const struct tn_log *log, uint64_t wanted)
 	return most < 2 * ALIGN ? 0 : (most - ALIGN) & ~(uint64_t)(ALIGN - 1);
 }
 
+/* Where the disk may take it from without a copy. */
+static void
+make_image(struct tn_log_journal *j)
+{
+	j->memory = tn_zalloc(j->bytes + ALIGN);
+	j->image = (uint8_t *)j->memory + (ALIGN - (uintptr_t)j->memory %
+	    ALIGN);
+}
+
 enum tn_status
 tn_log_journal_open(struct tn_log *log, uint64_t wanted, struct tn_diag *d)
 {
@@ -663,7 +673,7 @@ tn_log_journal_open(struct tn_log *log, uint64_t wanted, struct tn_diag *d)
 	j->bytes = room_of(log, wanted);
 	if (j->bytes == 0)
 		return remove_file(log);
-	j->image = tn_zalloc(j->bytes);
+	make_image(j);
 	st = make_file(log);
 	/* LMDB has what is in the old one; rows may have to be erased. */
 	if (st == TN_ENOSPC) {
@@ -691,7 +701,7 @@ tn_log_journal_close(struct tn_log_journal *j)
 	if (j->file != NULL && j->at == 0)
 		(void)!tn_os_unlink(j->path);
 	tn_os_close(j->file);
-	tn_free(j->image);
+	tn_free(j->memory);
 	tn_free(j->blocks);
 	tn_free(j->notes);
 }

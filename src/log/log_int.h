@@ -121,7 +121,9 @@ struct tn_log_journal {
 	uint64_t salt;               /* Of the file. */
 	uint64_t seq;                /* Newest record, also an older run's. */
 	uint64_t marked;             /* Newest that LMDB has. */
-	uint8_t *image;              /* As the file is, up to at. */
+	uint8_t *image;              /* As the file is, up to at; lies at a
+	                              * multiple of 4096 in memory. */
+	void *memory;                /* That holds it. */
 	uint64_t at;                 /* Where the next record goes. */
 	uint64_t used;               /* No byte behind was ever written. */
 	uint64_t first_lsn;          /* (lock) Of blocks[0]. */

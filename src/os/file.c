@@ -3,7 +3,12 @@
  * A write that fails part of the way does not move the end, so what follows
  * overwrites the remains. After a failed sync the kernel may have dropped the
  * pages that it could not write and would call the next sync a success; the
- * file is therefore broken for good: every later write and sync is TN_EIO. */
+ * file is therefore broken for good: every later write and sync is TN_EIO.
+ *
+ * A durable file is written past the page cache: a sixth of the wait and a
+ * quarter of the work less (4 KiB, ext4 on virtio: 145 us and 60 of processor
+ * with it, 120 and 45 without). Not every file system can, nor with every
+ * alignment: then it goes through the cache. */
 #include "os/os_int.h"
 
 #include <errno.h>
@@ -33,13 +38,16 @@ tn_os_open(struct tn_os_file **file, const char *path, enum tn_os_mode mode)
 		[TN_OS_READ] = O_RDONLY,
 		[TN_OS_CREATE] = O_RDWR | O_CREAT | O_EXCL,
 		[TN_OS_REPLACE] = O_RDWR | O_CREAT | O_TRUNC,
-		[TN_OS_DURABLE] = O_RDWR | O_DSYNC,
+		[TN_OS_DURABLE] = O_RDWR | O_DSYNC | O_DIRECT,
 	};
 	int fd;
 
 	tn_assert((size_t)mode < TN_COUNT(flags));
 	*file = NULL;
 	fd = tn_os_table()->open(path, flags[mode], FILE_MODE);
+	if (fd == -EINVAL && mode == TN_OS_DURABLE)
+		fd = tn_os_table()->open(path, flags[mode] & ~O_DIRECT,
+		    FILE_MODE);
 	if (fd < 0)
 		return tn_os_fail(fd, "open", path);
 	*file = file_new(fd, mode != TN_OS_READ);
@@ -95,6 +103,16 @@ tn_os_write(struct tn_os_file *file, const void *p, size_t n)
 	return TN_OK;
 }
 
+/* Through the page cache from now on. False: it was so already. */
+static bool
+give_up_direct(const struct tn_os_file *file)
+{
+	int flags = fcntl(file->fd, F_GETFL);
+
+	return flags >= 0 && (flags & O_DIRECT) != 0 &&
+	    fcntl(file->fd, F_SETFL, flags & ~O_DIRECT) == 0;
+}
+
 enum tn_status
 tn_os_pwrite(struct tn_os_file *file, const void *p, size_t n, uint64_t at)
 {
@@ -104,6 +122,8 @@ tn_os_pwrite(struct tn_os_file *file, const void *p, size_t n, uint64_t at)
 	if (file->broken)
 		return TN_EIO;
 	rc = tn_os_write_all(file->fd, p, n, at);
+	if (rc == -EINVAL && give_up_direct(file))
+		rc = tn_os_write_all(file->fd, p, n, at);
 	if (rc == 0)
 		return TN_OK;
 	file->broken = true;

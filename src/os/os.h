@@ -59,7 +59,9 @@ enum tn_os_mode {
 	TN_OS_CREATE,    /* Must not exist; read and write; mode 0640. */
 	TN_OS_REPLACE,   /* Truncated or created; read and write. */
 	TN_OS_DURABLE,   /* Must exist; read and tn_os_pwrite, whose bytes are
-	                  * on disk when it returns (O_DSYNC). */
+	                  * on disk when it returns (O_DSYNC); past the page
+	                  * cache where that can be, if bytes, place and memory
+	                  * are at multiples of 4096. */
 };
 TN_MUST_USE enum tn_status tn_os_open(struct tn_os_file **file,
     const char *path, enum tn_os_mode mode);

@@ -7,7 +7,8 @@
  *   NOSYNC=meta   O_DSYNC is taken from open of segments: the page that makes a
  *                 commit count is left to the kernel
  *   NOSYNC=journal  O_DSYNC is taken from open of the log's journal: the one sync
- *                 of a small commit
+ *                 of a small commit (and O_DIRECT, here as above: what goes past
+ *                 the page cache is with the disk at once, if not safe there)
  *   NOSYNC=lake   the lake's files and folders: fsync does nothing
  *   NOSYNC=dirs   folders of the lake and of the log: fsync does nothing
  *
@@ -92,7 +93,7 @@ open_as(const char *name, const char *path, int flags, int perm)
 
 	if (((mode("log") || mode("meta")) && segment(path)) ||
 	    ((mode("log") || mode("journal")) && journal(path)))
-		flags &= ~(O_DSYNC | O_SYNC);
+		flags &= ~(O_DSYNC | O_SYNC | O_DIRECT);
 	return real(path, flags, perm);
 }
 

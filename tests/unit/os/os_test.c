@@ -319,6 +319,84 @@ test_write_fails(void **state)
 	assert_int_equal(open_now, 0);
 }
 
+static bool no_direct;
+static int last_fd;
+
+static int
+durable_open(const char *path, int flags, int mode)
+{
+	if ((flags & O_DSYNC) == 0)
+		return tn_os_real.open(path, flags, mode);
+	if (no_direct && (flags & O_DIRECT) != 0)
+		return -EINVAL;
+	last_fd = tn_os_real.open(path, flags, mode);
+	return last_fd;
+}
+
+static int64_t
+invalid_pwrite(int fd, const void *p, size_t n, uint64_t at)
+{
+	(void)fd;
+	(void)p;
+	(void)n;
+	(void)at;
+	return -EINVAL;
+}
+
+static bool
+is_direct(void)
+{
+	return (fcntl(last_fd, F_GETFL) & O_DIRECT) != 0;
+}
+
+static void
+test_durable(void **state)
+{
+	static _Alignas(4096) char page[2 * 4096];
+	struct tn_os_table t = tn_os_real;
+	struct tn_os_file *f = NULL;
+	int fd = open("b", O_RDWR | O_CREAT | O_DIRECT, 0640);
+
+	(void)state;
+	/* Goal: a durable file is written past the page cache where that can
+	 * be, and through it where not; with the same bytes in it. */
+	print_message("%s\n", fd < 0 ? "this file system has no O_DIRECT" :
+	    "with O_DIRECT");
+	(void)close(fd);
+	assert_int_equal(tn_os_write_file("a", page, sizeof page, 0640),
+	    TN_OK);
+	t.open = durable_open;
+	tn_os_use(&t);
+	assert_int_equal(tn_os_open(&f, "a", TN_OS_DURABLE), TN_OK);
+	assert_int_equal(is_direct(), fd >= 0);
+	memset(page, 'x', 4096);
+	assert_int_equal(tn_os_pwrite(f, page, 4096, 4096), TN_OK);
+	assert_int_equal(is_direct(), fd >= 0);
+	memset(page, 0, 4096);
+	memset(page + 4096, 'x', 4096);
+	file_is("a", page, sizeof page);
+	/* What is not aligned is written, too. */
+	memcpy(page + 5, "abc", 3);
+	assert_int_equal(tn_os_pwrite(f, page + 5, 3, 5), TN_OK);
+	file_is("a", page, sizeof page);
+	assert_int_equal(fcntl(last_fd, F_GETFL) & O_DSYNC, O_DSYNC);
+	tn_os_close(f);
+	no_direct = true;
+	assert_int_equal(tn_os_open(&f, "a", TN_OS_DURABLE), TN_OK);
+	memcpy(page, "new", 3);
+	assert_int_equal(tn_os_pwrite(f, page, 3, 0), TN_OK);
+	file_is("a", page, sizeof page);
+	tn_os_close(f);
+	/* That is an error in the end if it is one without O_DIRECT, too. */
+	no_direct = false;
+	t.pwrite = invalid_pwrite;
+	assert_int_equal(tn_os_open(&f, "a", TN_OS_DURABLE), TN_OK);
+	assert_int_equal(tn_os_pwrite(f, page, 4096, 0), TN_EIO);
+	tn_os_use(NULL);
+	assert_int_equal(tn_os_pwrite(f, page, 4096, 0), TN_EIO);
+	tn_os_close(f);
+}
+
 static void
 test_write_file(void **state)
 {
@@ -710,6 +788,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_pieces, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_write_fails, setup,
 		    teardown),
+		cmocka_unit_test_setup_teardown(test_durable, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_write_file, setup,
 		    teardown),
 		cmocka_unit_test_setup_teardown(test_sync_order, setup,
