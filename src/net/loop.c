@@ -47,7 +47,7 @@ struct tn_net_loop {
 	uv_loop_t uv;
 	int wake_fd;
 	uv_poll_t wake;             /* Of wake_fd. */
-	uv_idle_t more;             /* Active: jobs were posted on the loop. */
+	uv_idle_t more;             /* Active: no sleep before the next turn. */
 	uv_prepare_t before_sleep;
 	_Atomic(struct tn_net_job *) posted;    /* Newest first. */
 	_Atomic bool stopping;
@@ -149,16 +149,12 @@ ring(const struct tn_net_loop *l)
 	tn_assert(n == (ssize_t)sizeof once || errno == EAGAIN);
 }
 
-static void
-wake(struct tn_net_loop *l)
+void
+tn_net_loop_awake(struct tn_net_loop *l)
 {
-	int rc;
+	int rc = uv_idle_start(&l->more, more_posted);
 
-	if (!tn_net_on_loop()) {
-		ring(l);
-		return;
-	}
-	rc = uv_idle_start(&l->more, more_posted);
+	tn_assert(tn_net_on_loop());
 	tn_assert(rc == 0);
 }
 
@@ -175,8 +171,10 @@ tn_net_loop_post(struct tn_net_loop *l, struct tn_net_job *job)
 	} while (!atomic_compare_exchange_weak_explicit(&l->posted, &top, job,
 	    memory_order_release, memory_order_relaxed));
 	/* The job may be gone by now: do not touch it. */
-	if (top == NULL)
-		wake(l);
+	if (top == NULL && tn_net_on_loop())
+		tn_net_loop_awake(l);
+	else if (top == NULL)
+		ring(l);
 	(void)atomic_fetch_sub_explicit(&l->inside, 1, memory_order_release);
 }
 

@@ -53,7 +53,6 @@ struct tn_net_hub {
 	struct tn_net_stream *live;
 	struct tn_net_stream *turn;         /* To be looked at, oldest first. */
 	struct tn_net_stream **turn_end;
-	uv_idle_t more;                     /* Active: no sleep, see turn. */
 	struct tn_net_dials dials;
 	struct tn_counter *shakes_failed;
 	uint64_t said_ms;
@@ -533,12 +532,6 @@ look_at(struct tn_net_stream *s)
 		bury(s);
 }
 
-static void
-no_sleep(uv_idle_t *idle)
-{
-	(void)uv_idle_stop(idle);
-}
-
 void
 tn_net_hub_turn(struct tn_net_hub *h)
 {
@@ -556,7 +549,7 @@ tn_net_hub_turn(struct tn_net_hub *h)
 	}
 	/* The rest in the next turn, which comes without sleep. */
 	if (h->turn != NULL)
-		(void)uv_idle_start(&h->more, no_sleep);
+		tn_net_loop_awake(h->loop);
 }
 
 bool
@@ -578,24 +571,14 @@ tn_net_hub_settle(struct tn_net_hub *h)
 
 /* ---- making ---------------------------------------------------------- */
 
-static void
-hub_closed(uv_handle_t *handle)
-{
-	tn_free(handle->data);
-}
-
 struct tn_net_hub *
 tn_net_hub_new(struct tn_net_loop *l)
 {
 	struct tn_net_hub *h = tn_zalloc(sizeof *h);
-	int rc;
 
 	h->loop = l;
 	h->uv = tn_net_loop_uv(l);
 	h->turn_end = &h->turn;
-	h->more.data = h;
-	rc = uv_idle_init(h->uv, &h->more);
-	tn_assert(rc == 0);
 	h->shakes_failed = tn_counter_get(TN_COUNTER,
 	    "tarn_tls_handshakes_failed_total", NULL,
 	    "TLS handshakes that failed or took too long.");
@@ -608,7 +591,7 @@ tn_net_hub_free(struct tn_net_hub *h)
 	/* Or a stream's owner has not closed it. */
 	tn_assert(h->live == NULL);
 	tn_net_bytes_forget();
-	uv_close((uv_handle_t *)&h->more, hub_closed);
+	tn_free(h);
 }
 
 struct tn_net_dials *
