@@ -10,10 +10,10 @@
  *   loop      done() of each message, in order
  *
  * The writer never waits for the loop then: when a sync ends, what came
- * meanwhile is already with it. A burst has the first part of it synced while
- * the rest is decoded. A small batch behind a large one stays open over turns
- * until that one is back: it must not overtake it, and a block for each handful
- * of messages costs more than the messages.
+ * meanwhile is already with it (but see waits_for_more). A burst has the first
+ * part of it synced while the rest is decoded. A small batch behind a large one
+ * stays open over turns until that one is back: it must not overtake it, and a
+ * block for each handful of messages costs more than the messages.
  *
  * A route always uses the same decoder, and goes past it only when nothing is
  * with it, so its messages are committed in the order of giving. A route that
@@ -23,6 +23,10 @@
 #include <string.h>
 
 #include "os/os.h"
+
+enum {
+	SIBLINGS = 32,  /* Messages of so many clients may wait for others. */
+};
 
 struct tn_ingest_route *
 tn_ingest_route_new(struct tn_ingest *g, uint32_t stream,
@@ -190,6 +194,7 @@ send_batch(struct tn_ingest_route *r)
 	b->epoch = r->epoch;
 	tn_ingest_more(g, b->bytes.n);
 	r->on_way++;
+	r->under_way += b->count;
 	/* Not past one that is with the decoder. */
 	b->direct = r->decoding == 0 && b->bytes.n < TN_INGEST_DIRECT;
 	r->decoding += !b->direct;
@@ -208,13 +213,37 @@ tn_ingest_messages_send(struct tn_ingest *g)
 			send_batch(r);
 }
 
+/* Clients that each wait for their answer come back together after a commit.
+ * A commit of the few that come early costs as much as one of all, and the
+ * others wait for it: a round of fifty would be two or three commits, for
+ * ever. So the few wait until those under way are back, and a turn more: the
+ * answers leave at its end, and from near clients most of the next messages
+ * are there before the last answer has left. Not for a handful of clients, nor
+ * for such that do not wait: these are with the next commit anyway. */
+static bool
+waits_for_more(const struct tn_ingest_route *r)
+{
+	const uint32_t n = r->open->count, others = r->under_way + r->told;
+
+	if (r->decoding > 0)
+		return r->open->bytes.n < TN_INGEST_DIRECT;
+	if (n + others < SIBLINGS || n >= 2 * others ||
+	    r->open->clients < n - n / 4)
+		return false;
+	if (r->under_way == 0)
+		tn_net_loop_awake(r->g->o.loop);
+	return true;
+}
+
 void
 tn_ingest_messages_turn(struct tn_ingest *g)
 {
-	for (struct tn_ingest_route *r = g->routes; r != NULL; r = r->next)
+	for (struct tn_ingest_route *r = g->routes; r != NULL; r = r->next) {
 		if (r->open != NULL && !r->broken && !g->stopping &&
-		    (r->decoding == 0 || r->open->bytes.n >= TN_INGEST_DIRECT))
+		    !waits_for_more(r))
 			send_batch(r);
+		r->told = 0;
+	}
 }
 
 void
@@ -228,6 +257,8 @@ tn_ingest_message(struct tn_ingest *g, const struct tn_ingest_message *m)
 	    .topic_n = (uint32_t)m->topic.n,
 	    .payload_n = (uint32_t)m->payload.n, .done = m->done,
 	    .arg = m->arg };
+	b->clients += b->client != m->client.p;
+	b->client = m->client.p;
 	put_message(&b->bytes, m);
 	list_memo(b, m->memo);
 	if (!r->broken && (b->bytes.n >= (r->decoding == 0 ? TN_INGEST_DIRECT :
@@ -343,6 +374,8 @@ tn_ingest_messages_done(struct chunk *c)
 		r->broken = true;
 	for (; b != NULL; b = b->joined) {
 		r->on_way--;
+		r->under_way -= b->count;
+		r->told += b->count;
 		r->decoding -= !b->direct;
 		tell_batch(c, b, now_us, &at);
 	}

@@ -500,6 +500,128 @@ joined_fail(void **state)
 	tn_net_latch_free(hold);
 }
 
+/* A message of each of ${n} clients. */
+static void
+give_each(uint32_t from, uint32_t n)
+{
+	static const char clients[MESSAGES];
+
+	for (uint32_t i = from; i < from + n; i++) {
+		struct tn_ingest_message m = { .route = g.plain,
+		    .client = { (const uint8_t *)clients + i, 1 },
+		    .topic = tn_slice_of("plain/x"),
+		    .payload = tn_slice_of("1"), .done = done,
+		    .arg = (void *)(uintptr_t)i };
+
+		tn_ingest_message(g.ingest, &m);
+	}
+}
+
+static void
+give_20(struct tn_net_job *job)
+{
+	(void)job;
+	give_each(46, 20);
+}
+
+static void
+in_a_turn(struct tn_net_job *job)
+{
+	job->run = give_20;
+	tn_net_loop_post(g.loop, job);
+}
+
+/* Of the last of the many: the turn after the answers brings others. */
+static void
+done_then_others(void *arg, const struct tn_ingest_outcome *o)
+{
+	static struct tn_net_job job;
+
+	done(arg, o);
+	job.run = in_a_turn;
+	tn_net_loop_post(g.loop, &job);
+}
+
+static void
+done_then_stop(void *arg, const struct tn_ingest_outcome *o)
+{
+	done(arg, o);
+	tn_net_loop_stop(g.loop);
+}
+
+/* Goal: messages of a few clients wait for those of many that were under way,
+ * and a turn more, and are one commit with them. */
+static void
+few_wait_for_many(void **state)
+{
+	struct tn_net_latch *hold = hold_writer();
+
+	(void)state;
+	give_each(1, 40);
+	g.plain->open->messages[39].done = done_then_others;
+	tn_ingest_messages_turn(g.ingest);
+	/* Many do not wait for one. */
+	assert_null(g.plain->open);
+	give_each(41, 5);
+	tn_ingest_messages_turn(g.ingest);
+	assert_non_null(g.plain->open);
+	tn_net_latch_open(hold);
+	run_until_told(66);
+	assert_int_equal(g.commits, 3);
+	assert_int_equal(g.rows, 66);
+	for (uint32_t i = 0; i < 66; i++)
+		assert_int_equal(told.order[i], i);
+	tn_net_latch_free(hold);
+}
+
+/* Goal: they go when no others come, and the loop does not sleep before. */
+static void
+few_go_on(void **state)
+{
+	struct tn_net_latch *hold = hold_writer();
+
+	(void)state;
+	give_each(1, 40);
+	tn_ingest_messages_turn(g.ingest);
+	give_each(41, 5);
+	g.plain->open->messages[4].done = done_then_stop;
+	tn_net_latch_open(hold);
+	/* Nothing but that wakes it. */
+	tn_net_timer_start(g.guard, 60000, 0);
+	tn_net_loop_run(g.loop);
+	tn_net_timer_stop(g.guard);
+	assert_int_equal(told.count, 46);
+	assert_int_equal(g.commits, 3);
+	tn_net_latch_free(hold);
+}
+
+/* Goal: nobody waits in a small company, nor who sends without waiting for
+ * answers, nor when as much was gathered as is under way. */
+static void
+others_do_not_wait(void **state)
+{
+	struct tn_net_latch *hold = hold_writer();
+	uint32_t given = 1;
+
+	(void)state;
+	give_each(given, 20);
+	tn_ingest_messages_turn(g.ingest);
+	give_each(given += 20, 5);
+	tn_ingest_messages_turn(g.ingest);
+	assert_null(g.plain->open);
+	given += 5;
+	for (uint32_t i = 0; i < 10; i++)
+		give(g.plain, "plain/x", "1", NULL, given++);
+	tn_ingest_messages_turn(g.ingest);
+	assert_null(g.plain->open);
+	give_each(given, 72);
+	tn_ingest_messages_turn(g.ingest);
+	assert_null(g.plain->open);
+	tn_net_latch_open(hold);
+	run_until_told(given + 72);
+	tn_net_latch_free(hold);
+}
+
 /* Goal: handfuls, which the writer decodes, and bursts, which the decoder does,
  * are committed in the order of giving however they follow each other. */
 static void
@@ -653,6 +775,7 @@ main(void)
 		TEST(in_order), TEST(counts_are_of_the_message),
 		TEST(memos_come_with_their_commit), TEST(failing_commit),
 		TEST(failed_log), TEST(joined), TEST(joined_fail),
+		TEST(few_wait_for_many), TEST(few_go_on), TEST(others_do_not_wait),
 		TEST(few_and_many), TEST(small_bodies_joined),
 		TEST(route_freed), TEST(room_is_bounded),
 	};
