@@ -17,6 +17,15 @@ const freePort = () => new Promise((done) => {
   });
 });
 
+async function ask(url, sql) {
+  const rows = [];
+  for (let r = await (await fetch(`${url}/v1/statement`, { method: 'POST', body: sql, headers: { 'x-trino-user': 'test' } })).json(); ; r = await (await fetch(r.nextUri)).json()) {
+    rows.push(...(r.data ?? []));
+    if (r.error) throw new Error(`Trino: ${r.error.message}`);
+    if (!r.nextUri) return rows;
+  }
+}
+
 /** Rows of a query by a Trino whose catalog "tarn" has these lines. */
 export async function askTrino(catalog, sql) {
   const etc = tempDir('trino'), port = await freePort(), url = `http://127.0.0.1:${port}`;
@@ -31,12 +40,13 @@ export async function askTrino(catalog, sql) {
   try {
     await until(async () => gone || await fetch(`${url}/v1/info`).then((r) => r.json()).then((i) => i.starting === false, () => false), 60000, 500);
     if (gone) throw new Error(`Trino ended: ${said}`);
-    const rows = [];
-    for (let r = await (await fetch(`${url}/v1/statement`, { method: 'POST', body: sql, headers: { 'x-trino-user': 'test' } })).json(); ; r = await (await fetch(r.nextUri)).json()) {
-      rows.push(...(r.data ?? []));
-      if (r.error) throw new Error(`Trino: ${r.error.message}`);
-      if (!r.nextUri) return rows;
-    }
+    // It has started before it has seen itself as a node.
+    let rows;
+    await until(async () => {
+      rows = await ask(url, sql).catch((e) => { if (!/No nodes available/.test(e.message)) throw e; });
+      return rows !== undefined;
+    }, 60000, 500);
+    return rows;
   } finally {
     child.kill('SIGKILL');
     await ended;
