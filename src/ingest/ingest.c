@@ -170,6 +170,7 @@ void
 tn_ingest_flush(struct tn_ingest *g)
 {
 	tn_assert(!g->stopping);        /* Waiting asserts: no running loop. */
+	tn_ingest_messages_send(g);
 	for (uint32_t i = 0; i < g->decoder_count; i++) {
 		wait_for(g->decoders[i]);
 		wait_for(g->packers[i]);

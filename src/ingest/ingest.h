@@ -192,6 +192,9 @@ struct tn_ingest_message {
 	struct tn_ingest_route *route;
 	struct tn_slice client, topic, payload;      /* Copied. */
 	struct tn_ingest_memo *memo;                 /* Or NULL. */
+	/* Its client waits for the answer: it has no other message under way,
+	 * and sends the next one afterwards. */
+	bool alone;
 	/* Once, on the loop, later. */
 	void (*done)(void *arg, const struct tn_ingest_outcome *o);
 	void *arg;

@@ -143,8 +143,10 @@ struct tn_ingest_route {
 	struct tn_codec_spec spec;   /* Immutable. */
 	struct message_batch *open;  /* Gathers; NULL: nothing. */
 	uint32_t on_way;             /* Batches that were sent. */
-	uint32_t under_way;          /* Their messages. */
-	uint32_t told;               /* Messages answered in this turn. */
+	uint32_t alone;              /* Their messages that are alone. */
+	uint32_t told;               /* Of these, answered in this turn. */
+	uint32_t sent;               /* Batches straight to the writer, ever. */
+	uint32_t begun;              /* (atomic) How many it has begun with. */
 	uint32_t decoding;           /* Of these, by way of the decoder. */
 	struct message_batch *waits; /* Writer: others may still join it. */
 	bool dead;                   /* Its owner has gone. */
@@ -169,8 +171,8 @@ struct message_batch {
 	struct message_batch *joined;      /* Writer: of the same block. */
 	bool direct;                 /* Straight to the writer. */
 	struct tn_buf bytes;         /* Client, topic, payload of each. */
-	const uint8_t *client;       /* Of the newest; only compared. */
-	uint32_t clients;            /* Times it was another one than before. */
+	uint32_t alone;              /* Messages whose clients wait. */
+	bool waits;                  /* Over a turn, for others. */
 	struct given *messages;
 	uint32_t count, cap;
 	struct tn_ingest_memo **memos;

@@ -25,7 +25,7 @@
 #include "os/os.h"
 
 enum {
-	SIBLINGS = 32,  /* Messages of so many clients may wait for others. */
+	SIBLINGS = 32,  /* So many clients at least wait for each other. */
 };
 
 struct tn_ingest_route *
@@ -194,10 +194,11 @@ send_batch(struct tn_ingest_route *r)
 	b->epoch = r->epoch;
 	tn_ingest_more(g, b->bytes.n);
 	r->on_way++;
-	r->under_way += b->count;
+	r->alone += b->alone;
 	/* Not past one that is with the decoder. */
 	b->direct = r->decoding == 0 && b->bytes.n < TN_INGEST_DIRECT;
 	r->decoding += !b->direct;
+	r->sent += b->direct;
 	b->job.run = b->direct ? tn_ingest_write_messages :
 	    tn_ingest_run_messages;
 	if (!tn_net_actor_post_internal(b->direct ? g->writer :
@@ -216,21 +217,24 @@ tn_ingest_messages_send(struct tn_ingest *g)
 /* Clients that each wait for their answer come back together after a commit.
  * A commit of the few that come early costs as much as one of all, and the
  * others wait for it: a round of fifty would be two or three commits, for
- * ever. So the few wait until those under way are back, and a turn more: the
- * answers leave at its end, and from near clients most of the next messages
- * are there before the last answer has left. Not for a handful of clients, nor
- * for such that do not wait: these are with the next commit anyway. */
+ * ever. So the few wait until those in the commit under way are back, and a
+ * turn more: the answers leave at its end, and from near clients most of the
+ * next messages are there before the last answer has left. Not behind one that
+ * waits for the writer: they join it. Nor in a small company, nor with clients
+ * that send on without an answer: these are with the next commit anyway. */
 static bool
 waits_for_more(const struct tn_ingest_route *r)
 {
-	const uint32_t n = r->open->count, others = r->under_way + r->told;
+	const struct message_batch *b = r->open;
+	const uint32_t others = r->alone + r->told;
 
 	if (r->decoding > 0)
-		return r->open->bytes.n < TN_INGEST_DIRECT;
-	if (n + others < SIBLINGS || n >= 2 * others ||
-	    r->open->clients < n - n / 4)
+		return b->bytes.n < TN_INGEST_DIRECT;
+	if (b->alone + others < SIBLINGS || b->alone >= 2 * others ||
+	    b->alone < b->count - b->count / 4 ||
+	    r->sent != __atomic_load_n(&r->begun, __ATOMIC_RELAXED))
 		return false;
-	if (r->under_way == 0)
+	if (r->alone == 0)
 		tn_net_loop_awake(r->g->o.loop);
 	return true;
 }
@@ -239,9 +243,11 @@ void
 tn_ingest_messages_turn(struct tn_ingest *g)
 {
 	for (struct tn_ingest_route *r = g->routes; r != NULL; r = r->next) {
-		if (r->open != NULL && !r->broken && !g->stopping &&
-		    !waits_for_more(r))
-			send_batch(r);
+		if (r->open != NULL && !r->broken && !g->stopping) {
+			r->open->waits = waits_for_more(r);
+			if (!r->open->waits)
+				send_batch(r);
+		}
 		r->told = 0;
 	}
 }
@@ -253,12 +259,17 @@ tn_ingest_message(struct tn_ingest *g, const struct tn_ingest_message *m)
 	struct message_batch *b = open_batch(r);
 
 	tn_assert(tn_net_on_loop() && r->g == g && !r->dead);
+	/* One that waited is no burst for the decoder. */
+	if (b->waits && r->decoding == 0 && !r->broken && b->bytes.n +
+	    m->client.n + m->topic.n + m->payload.n >= TN_INGEST_DIRECT) {
+		send_batch(r);
+		b = open_batch(r);
+	}
 	*add_given(b) = (struct given){ .client_n = (uint32_t)m->client.n,
 	    .topic_n = (uint32_t)m->topic.n,
 	    .payload_n = (uint32_t)m->payload.n, .done = m->done,
 	    .arg = m->arg };
-	b->clients += b->client != m->client.p;
-	b->client = m->client.p;
+	b->alone += m->alone;
 	put_message(&b->bytes, m);
 	list_memo(b, m->memo);
 	if (!r->broken && (b->bytes.n >= (r->decoding == 0 ? TN_INGEST_DIRECT :
@@ -374,8 +385,8 @@ tn_ingest_messages_done(struct chunk *c)
 		r->broken = true;
 	for (; b != NULL; b = b->joined) {
 		r->on_way--;
-		r->under_way -= b->count;
-		r->told += b->count;
+		r->alone -= b->alone;
+		r->told += b->alone;
 		r->decoding -= !b->direct;
 		tell_batch(c, b, now_us, &at);
 	}

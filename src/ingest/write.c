@@ -609,6 +609,8 @@ take_job(struct intake *x, struct tn_net_job *job)
 		x->bytes += ((struct chunk *)job)->packed.n + 1024;
 	} else if (job->run == tn_ingest_write_messages) {
 		x->bytes += ((struct message_batch *)job)->bytes.n;
+		__atomic_add_fetch(&((struct message_batch *)job)->route->begun,
+		    1, __ATOMIC_RELAXED);
 		joined = tn_ingest_messages_join((struct message_batch *)job);
 	} else {
 		x->bytes += ((struct small_group *)job)->bytes;

@@ -430,6 +430,7 @@ give_streams(struct work *w, struct route *const *routes, uint32_t count,
 		struct tn_ingest_message x = {
 			.route = routes[i]->ingest,
 			.topic = f->topic, .payload = f->payload,
+			.alone = w->has_ack && w->conn->unacked == 1,
 			.done = committed, .arg = part };
 		part->work = w;
 		part->route = routes[i];

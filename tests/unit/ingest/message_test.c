@@ -422,11 +422,12 @@ static struct tn_net_latch *
 hold_writer(void)
 {
 	struct tn_net_latch *hold = tn_net_latch_new();
+	int before = __atomic_load_n(&g.commits, __ATOMIC_SEQ_CST);
 
 	__atomic_store_n(&g.hold, hold, __ATOMIC_SEQ_CST);
 	give(g.plain, "plain/x", "1", NULL, 0);
 	tn_ingest_messages_send(g.ingest);
-	while (__atomic_load_n(&g.commits, __ATOMIC_SEQ_CST) == 0)
+	while (__atomic_load_n(&g.commits, __ATOMIC_SEQ_CST) == before)
 		(void)sched_yield();
 	return hold;
 }
@@ -500,28 +501,45 @@ joined_fail(void **state)
 	tn_net_latch_free(hold);
 }
 
-/* A message of each of ${n} clients. */
+/* Messages of ${n} clients that each wait for the answer. */
 static void
 give_each(uint32_t from, uint32_t n)
 {
-	static const char clients[MESSAGES];
-
 	for (uint32_t i = from; i < from + n; i++) {
 		struct tn_ingest_message m = { .route = g.plain,
-		    .client = { (const uint8_t *)clients + i, 1 },
+		    .client = tn_slice_of("client"),
 		    .topic = tn_slice_of("plain/x"),
-		    .payload = tn_slice_of("1"), .done = done,
-		    .arg = (void *)(uintptr_t)i };
+		    .payload = tn_slice_of("1"), .alone = true,
+		    .done = done, .arg = (void *)(uintptr_t)i };
 
 		tn_ingest_message(g.ingest, &m);
 	}
+}
+
+/* ${n} of them are in a commit, until the latch opens; ${last}: done() of the
+ * last of them, or NULL. */
+static struct tn_net_latch *
+hold_many(uint32_t n,
+    void (*last)(void *arg, const struct tn_ingest_outcome *o))
+{
+	struct tn_net_latch *hold = tn_net_latch_new();
+	int before = __atomic_load_n(&g.commits, __ATOMIC_SEQ_CST);
+
+	__atomic_store_n(&g.hold, hold, __ATOMIC_SEQ_CST);
+	give_each(0, n);
+	if (last != NULL)
+		g.plain->open->messages[n - 1].done = last;
+	tn_ingest_messages_send(g.ingest);
+	while (__atomic_load_n(&g.commits, __ATOMIC_SEQ_CST) == before)
+		(void)sched_yield();
+	return hold;
 }
 
 static void
 give_20(struct tn_net_job *job)
 {
 	(void)job;
-	give_each(46, 20);
+	give_each(45, 20);
 }
 
 static void
@@ -549,76 +567,106 @@ done_then_stop(void *arg, const struct tn_ingest_outcome *o)
 	tn_net_loop_stop(g.loop);
 }
 
-/* Goal: messages of a few clients wait for those of many that were under way,
- * and a turn more, and are one commit with them. */
+/* Goal: messages of a few clients wait for those of many that are in a commit,
+ * and a turn more, and are one commit with those that come then. */
 static void
 few_wait_for_many(void **state)
 {
-	struct tn_net_latch *hold = hold_writer();
+	struct tn_net_latch *hold = hold_many(40, NULL);
 
 	(void)state;
-	give_each(1, 40);
-	g.plain->open->messages[39].done = done_then_others;
-	tn_ingest_messages_turn(g.ingest);
-	/* Many do not wait for one. */
-	assert_null(g.plain->open);
-	give_each(41, 5);
+	give_each(40, 5);
 	tn_ingest_messages_turn(g.ingest);
 	assert_non_null(g.plain->open);
+	give_each(45, 1);
+	g.plain->open->messages[5].done = done_then_stop;
 	tn_net_latch_open(hold);
-	run_until_told(66);
-	assert_int_equal(g.commits, 3);
-	assert_int_equal(g.rows, 66);
-	for (uint32_t i = 0; i < 66; i++)
-		assert_int_equal(told.order[i], i);
-	tn_net_latch_free(hold);
-}
-
-/* Goal: they go when no others come, and the loop does not sleep before. */
-static void
-few_go_on(void **state)
-{
-	struct tn_net_latch *hold = hold_writer();
-
-	(void)state;
-	give_each(1, 40);
-	tn_ingest_messages_turn(g.ingest);
-	give_each(41, 5);
-	g.plain->open->messages[4].done = done_then_stop;
-	tn_net_latch_open(hold);
-	/* Nothing but that wakes it. */
+	/* Nothing but that it is awake ends the wait. */
 	tn_net_timer_start(g.guard, 60000, 0);
 	tn_net_loop_run(g.loop);
 	tn_net_timer_stop(g.guard);
 	assert_int_equal(told.count, 46);
-	assert_int_equal(g.commits, 3);
+	assert_int_equal(g.commits, 2);
 	tn_net_latch_free(hold);
 }
 
-/* Goal: nobody waits in a small company, nor who sends without waiting for
- * answers, nor when as much was gathered as is under way. */
+static void
+few_wait_a_turn_more(void **state)
+{
+	struct tn_net_latch *hold = hold_many(40, done_then_others);
+
+	(void)state;
+	give_each(40, 5);
+	tn_net_latch_open(hold);
+	run_until_told(65);
+	assert_int_equal(g.plain->sent, 2);
+	for (uint32_t i = 0; i < 65; i++)
+		assert_int_equal(told.order[i], i);
+	tn_net_latch_free(hold);
+}
+
+/* Goal: who waits with them is sent straight to the writer however much comes,
+ * and by a flush, too. */
+static void
+few_become_many(void **state)
+{
+	struct tn_net_latch *hold = hold_many(40, NULL);
+	uint32_t given = 45;
+
+	(void)state;
+	give_each(40, 5);
+	tn_ingest_messages_turn(g.ingest);
+	while (g.plain->on_way == 1)
+		give_each(given++, 1);
+	assert_int_equal(g.plain->decoding, 0);
+	assert_true(given * sizeof "clientplain/x1" > TN_INGEST_DIRECT);
+	tn_net_latch_open(hold);
+	run_until_told(given);
+	tn_net_latch_free(hold);
+	hold = hold_writer();
+	give_each(++given, 40);
+	tn_net_latch_open(hold);
+	tn_ingest_flush(g.ingest);
+	assert_null(g.plain->open);
+	assert_int_equal(g.rows, given + 40);
+	tn_net_loop_settle(g.loop);
+	tn_net_latch_free(hold);
+}
+
+/* Goal: nobody waits in a small company, nor for who does not wait, nor when as
+ * much was gathered as is under way, nor behind a batch that waits itself. */
 static void
 others_do_not_wait(void **state)
 {
-	struct tn_net_latch *hold = hold_writer();
-	uint32_t given = 1;
+	struct tn_net_latch *hold = hold_many(40, NULL);
+	uint32_t given = 40;
 
 	(void)state;
-	give_each(given, 20);
-	tn_ingest_messages_turn(g.ingest);
-	give_each(given += 20, 5);
-	tn_ingest_messages_turn(g.ingest);
-	assert_null(g.plain->open);
-	given += 5;
 	for (uint32_t i = 0; i < 10; i++)
 		give(g.plain, "plain/x", "1", NULL, given++);
 	tn_ingest_messages_turn(g.ingest);
 	assert_null(g.plain->open);
-	give_each(given, 72);
+	give_each(given, 2);            /* Joins these. */
+	tn_ingest_messages_turn(g.ingest);
+	assert_null(g.plain->open);
+	given += 2;
+	tn_net_latch_open(hold);
+	run_until_told(given);
+	assert_int_equal(g.commits, 2);
+	tn_net_latch_free(hold);
+	hold = hold_many(25, NULL);
+	give_each(25, 5);               /* 30 are no company. */
 	tn_ingest_messages_turn(g.ingest);
 	assert_null(g.plain->open);
 	tn_net_latch_open(hold);
-	run_until_told(given + 72);
+	run_until_told(given + 30);
+	tn_net_latch_free(hold);
+	hold = hold_many(40, NULL);
+	give_each(40, 80);
+	tn_ingest_messages_turn(g.ingest);
+	assert_null(g.plain->open);
+	tn_net_latch_open(hold);
+	run_until_told(given + 30 + 120);
 	tn_net_latch_free(hold);
 }
 
@@ -775,7 +823,8 @@ main(void)
 		TEST(in_order), TEST(counts_are_of_the_message),
 		TEST(memos_come_with_their_commit), TEST(failing_commit),
 		TEST(failed_log), TEST(joined), TEST(joined_fail),
-		TEST(few_wait_for_many), TEST(few_go_on), TEST(others_do_not_wait),
+		TEST(few_wait_for_many), TEST(few_wait_a_turn_more),
+		TEST(few_become_many), TEST(others_do_not_wait),
 		TEST(few_and_many), TEST(small_bodies_joined),
 		TEST(route_freed), TEST(room_is_bounded),
 	};
