@@ -252,6 +252,8 @@ tn_log_journal_write(struct tn_log *log, const struct tn_log_group *g,
 	struct tn_log_journal *j = &log->journal;
 	enum tn_status st;
 
+	/* Or it would go through the page cache, and nobody would see it. */
+	tn_assert((uintptr_t)(j->image + j->at) % ALIGN == 0);
 	j->seq++;
 	encode(log, g, need);
 	tn_os_crash_point("log_before_journal");

@@ -152,9 +152,10 @@ ring(const struct tn_net_loop *l)
 void
 tn_net_loop_awake(struct tn_net_loop *l)
 {
-	int rc = uv_idle_start(&l->more, more_posted);
+	int rc;
 
 	tn_assert(tn_net_on_loop());
+	rc = uv_idle_start(&l->more, more_posted);
 	tn_assert(rc == 0);
 }
 

@@ -45,7 +45,7 @@ tn_os_open(struct tn_os_file **file, const char *path, enum tn_os_mode mode)
 	tn_assert((size_t)mode < TN_COUNT(flags));
 	*file = NULL;
 	fd = tn_os_table()->open(path, flags[mode], FILE_MODE);
-	if (fd == -EINVAL && mode == TN_OS_DURABLE)
+	if ((fd == -EINVAL || fd == -EOPNOTSUPP) && mode == TN_OS_DURABLE)
 		fd = tn_os_table()->open(path, flags[mode] & ~O_DIRECT,
 		    FILE_MODE);
 	if (fd < 0)
@@ -122,7 +122,7 @@ tn_os_pwrite(struct tn_os_file *file, const void *p, size_t n, uint64_t at)
 	if (file->broken)
 		return TN_EIO;
 	rc = tn_os_write_all(file->fd, p, n, at);
-	if (rc == -EINVAL && give_up_direct(file))
+	if ((rc == -EINVAL || rc == -EOPNOTSUPP) && give_up_direct(file))
 		rc = tn_os_write_all(file->fd, p, n, at);
 	if (rc == 0)
 		return TN_OK;
