@@ -514,8 +514,10 @@ tn_app_engine_close(struct app *a)
 	tn_app_backup_close(a);
 	tn_inbox_stop(a->inbox);
 	tn_objects_stop(a->objects);
-	if (a->ingest != NULL)
+	if (a->ingest != NULL) {
+		tn_ingest_messages_send(a->ingest);
 		tn_ingest_flush(a->ingest);
+	}
 	if (a->speed != NULL)
 		tn_speed_flush(a->speed);
 	tn_batch_free(a->batch);

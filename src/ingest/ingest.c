@@ -66,6 +66,7 @@ set_defaults(struct tn_ingest_opts *o)
 		o->backlog_max = 256 << 20;
 }
 
+static void send_all_small(struct tn_ingest *g);
 static void end_turn(void *arg);
 static void retry_waiting(void *arg);
 
@@ -170,7 +171,6 @@ void
 tn_ingest_flush(struct tn_ingest *g)
 {
 	tn_assert(!g->stopping);        /* Waiting asserts: no running loop. */
-	tn_ingest_messages_send(g);
 	for (uint32_t i = 0; i < g->decoder_count; i++) {
 		wait_for(g->decoders[i]);
 		wait_for(g->packers[i]);
@@ -570,7 +570,7 @@ tn_ingest_end(struct tn_ingest_body *b)
 	b->g->small_count++;
 	/* Many at once: the decoder begins while the loop reads the rest. */
 	if (b->g->small_count >= SMALL_MAX)
-		end_turn(b->g);
+		send_all_small(b->g);
 }
 
 void
@@ -641,15 +641,19 @@ send_small(struct small_group *s)
 }
 
 static void
-end_turn(void *arg)
+send_all_small(struct tn_ingest *g)
 {
-	struct tn_ingest *g = arg;
-
 	while (g->small != NULL && !g->stopping)
 		send_small(gather(g));
 	g->small_end = &g->small;
 	g->small_count = 0;
-	tn_ingest_messages_turn(g);
+}
+
+static void
+end_turn(void *arg)
+{
+	send_all_small(arg);
+	tn_ingest_messages_turn(arg);
 }
 
 enum tn_status

@@ -189,14 +189,17 @@ send_batch(struct tn_ingest_route *r)
 	struct tn_ingest *g = r->g;
 
 	r->open = NULL;
+	tn_assert(tn_net_on_loop());
 	tn_os_crash_point("mqtt_messages_sent");
 	write_memos(b);
 	b->epoch = r->epoch;
 	tn_ingest_more(g, b->bytes.n);
 	r->on_way++;
 	r->alone += b->alone;
-	/* Not past one that is with the decoder. */
-	b->direct = r->decoding == 0 && b->bytes.n < TN_INGEST_DIRECT;
+	/* Not past one that is with the decoder. What waited for others is no
+	 * burst, but for a last one that is large. */
+	b->direct = r->decoding == 0 && b->bytes.n < (b->waits ? 2 : 1) *
+	    (size_t)TN_INGEST_DIRECT;
 	r->decoding += !b->direct;
 	r->sent += b->direct;
 	b->job.run = b->direct ? tn_ingest_write_messages :
@@ -244,8 +247,10 @@ tn_ingest_messages_turn(struct tn_ingest *g)
 {
 	for (struct tn_ingest_route *r = g->routes; r != NULL; r = r->next) {
 		if (r->open != NULL && !r->broken && !g->stopping) {
-			r->open->waits = waits_for_more(r);
-			if (!r->open->waits)
+			bool waits = waits_for_more(r);
+
+			r->open->waits = waits && r->decoding == 0;
+			if (!waits)
 				send_batch(r);
 		}
 		r->told = 0;
@@ -259,12 +264,6 @@ tn_ingest_message(struct tn_ingest *g, const struct tn_ingest_message *m)
 	struct message_batch *b = open_batch(r);
 
 	tn_assert(tn_net_on_loop() && r->g == g && !r->dead);
-	/* One that waited is no burst for the decoder. */
-	if (b->waits && r->decoding == 0 && !r->broken && b->bytes.n +
-	    m->client.n + m->topic.n + m->payload.n >= TN_INGEST_DIRECT) {
-		send_batch(r);
-		b = open_batch(r);
-	}
 	*add_given(b) = (struct given){ .client_n = (uint32_t)m->client.n,
 	    .topic_n = (uint32_t)m->topic.n,
 	    .payload_n = (uint32_t)m->payload.n, .done = m->done,

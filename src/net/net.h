@@ -72,10 +72,9 @@ void tn_net_folder_free(struct tn_net_folder *f);
 void tn_net_loop_on_turn(struct tn_net_loop *l, void (*turn)(void *arg),
     void *arg);
 
-/* From on_turn or a posted job: the turn under way does not end in sleep,
- * descriptors are looked at once and the next turn begins. For what is left
- * over, and for who knows that something comes within microseconds. Loop thread
- * only. */
+/* From on_turn: the turn does not end in sleep, descriptors are looked at once
+ * and the next turn begins. For what is left over, and for who knows that
+ * something comes within microseconds. Loop thread only. */
 void tn_net_loop_awake(struct tn_net_loop *l);
 
 /* Signals as loop callbacks: SIGINT, SIGTERM, SIGHUP. Loop thread only. */
