@@ -33,7 +33,7 @@ export async function askTrino(catalog, sql) {
   writeFileSync(join(etc, 'catalog/tarn.properties'), catalog);
   writeFileSync(join(etc, 'config.properties'), `node.id=one\nnode.environment=test\ncoordinator=true\nnode-scheduler.include-coordinator=true\nhttp-server.http.port=${port}\ndiscovery.uri=${url}\nplugin.dir=${home}/plugin\ncatalog.config-dir=${etc}/catalog\n`);
   const child = spawn(join(home, 'java/bin/java'), ['-Xmx2G', '-XX:+UseG1GC', '-XX:+ExplicitGCInvokesConcurrent', '-Djdk.attach.allowAttachSelf=true', '--enable-native-access=ALL-UNNAMED',
-    '--sun-misc-unsafe-memory-access=allow', '--add-opens=java.base/java.nio=ALL-UNNAMED', `-Dconfig=${etc}/config.properties`, '-cp', `${home}/classes:${home}/lib/*`, 'Start', '476'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    '--sun-misc-unsafe-memory-access=allow', '--add-opens=java.base/java.nio=ALL-UNNAMED', `-Dconfig=${etc}/config.properties`, '-cp', `${home}/classes:${home}/lib/*`, 'Start', '476'], { cwd: etc, stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '', gone = false;
   for (const s of [child.stdout, child.stderr]) s.on('data', (d) => { said = (said + d).slice(-20000); });
   const ended = new Promise((r) => child.on('exit', () => { gone = true; r(); }));
