@@ -45,8 +45,8 @@ struct tn_ingest *tn_ingest_new(const struct tn_ingest_opts *o);
 /* Most bytes that the rows of one block have with such limits, however badly
  * they compress; the reasons of bad rows come on top. Any thread. */
 uint64_t tn_ingest_block_bytes(size_t chunk_bytes, size_t row_bytes_max);
-/* Wait until all that was given to the threads so far is committed. After
- * the loop has stopped. */
+/* Wait until all that was given to the threads so far is committed; what a
+ * route still gathers is not. Any thread but the running loop's and ours. */
 void tn_ingest_flush(struct tn_ingest *g);
 /* Finish what was taken and stop the threads; their last answers are posted
  * to the loop (tn_net_loop_settle). Main thread, after the loop has stopped

@@ -18,7 +18,8 @@
 #define TN_INGEST_INBOX 65536        /* Bytes worth a decoder job. */
 #define TN_INGEST_INBOX_MAX 262144   /* Then feed says TN_EFULL. */
 #define TN_INGEST_SMALL 65536        /* Bodies that travel together. */
-#define TN_INGEST_DIRECT 16384       /* Less is decoded by the writer. */
+#define TN_INGEST_DIRECT 16384       /* Less is decoded by the writer; twice
+                                      * as much of what waited. */
 #define TN_INGEST_ROWS_MAX 65536     /* Then a chunk is full, too. */
 #define TN_INGEST_SAME_BYTES (128u << 20)    /* And when each of its rows had
                                       * spec and source, as in bronze. */
