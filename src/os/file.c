@@ -5,10 +5,9 @@
  * pages that it could not write and would call the next sync a success; the
  * file is therefore broken for good: every later write and sync is TN_EIO.
  *
- * A durable file is written past the page cache: a sixth of the wait and a
- * quarter of the work less (4 KiB, ext4 on virtio: 145 us and 60 of processor
- * with it, 120 and 45 without). Not every file system can, nor with every
- * alignment: then it goes through the cache. */
+ * A durable file is written past the page cache, with less wait and less work
+ * for the same promise (figures: tests/bench/README.md). Not every file system
+ * can, nor with every alignment: then it goes through the cache. */
 #include "os/os_int.h"
 
 #include <errno.h>
