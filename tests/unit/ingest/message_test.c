@@ -568,7 +568,7 @@ done_then_stop(void *arg, const struct tn_ingest_outcome *o)
 }
 
 /* Goal: messages of a few clients wait for those of many that are in a commit,
- * and a turn more, and are one commit with those that come then. */
+ * and go then, all together, though nothing else wakes the loop. */
 static void
 few_wait_for_many(void **state)
 {
@@ -590,6 +590,7 @@ few_wait_for_many(void **state)
 	tn_net_latch_free(hold);
 }
 
+/* Goal: what comes in the turn after the answers is of the same commit. */
 static void
 few_wait_a_turn_more(void **state)
 {

@@ -12,18 +12,6 @@
 #include "os/os.h"
 #include "log_help.h"
 
-static char *
-below(const char *dir, const char *name)
-{
-	struct tn_buf b = { 0 };
-	char *s;
-
-	tn_buf_printf(&b, "%s/%s", dir, name);
-	s = tn_strdup(tn_buf_cstr(&b));
-	tn_buf_fini(&b);
-	return s;
-}
-
 /* Goal: a held log loses nothing, however far it is told to trim; its copy
  * has every block, goes on, and the log trims again when it is let go. */
 static void

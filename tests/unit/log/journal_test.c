@@ -18,18 +18,6 @@
 #define FAR (INT64_MAX / 2)
 enum { SEGMENT = 1 << 20, PAGE = 4096, KEPT = 300, NOTES = 50 };
 
-static char *
-below(const char *dir, const char *name)
-{
-	struct tn_buf b = { 0 };
-	char *s;
-
-	tn_buf_printf(&b, "%s/%s", dir, name);
-	s = tn_strdup(tn_buf_cstr(&b));
-	tn_buf_fini(&b);
-	return s;
-}
-
 static struct tn_log *
 open_small(const char *dir, uint64_t journal_bytes)
 {

@@ -6,6 +6,19 @@
 #include "folder.h"
 #include "log/log.h"
 
+/* A path in the folder; free it. */
+UNUSED static char *
+below(const char *dir, const char *name)
+{
+	struct tn_buf b = { 0 };
+	char *s;
+
+	tn_buf_printf(&b, "%s/%s", dir, name);
+	s = tn_strdup(tn_buf_cstr(&b));
+	tn_buf_fini(&b);
+	return s;
+}
+
 /* ---- randomness ------------------------------------------------------ */
 
 UNUSED static void

@@ -175,6 +175,7 @@ broker_start(void)
 static inline void
 broker_stop(void)
 {
+	tn_ingest_messages_send(b.ingest);     /* As the program does. */
 	tn_ingest_flush(b.ingest);
 	tn_ingest_stop(b.ingest);
 	tn_net_loop_settle(b.loop);
