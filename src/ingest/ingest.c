@@ -83,6 +83,8 @@ tn_ingest_new(const struct tn_ingest_opts *opts)
 	g->group_bytes = g->o.pending_bytes_max / 2 < TN_INGEST_GROUP_BYTES ?
 	    g->o.pending_bytes_max / 2 : TN_INGEST_GROUP_BYTES;
 	g->writer_state = tn_ingest_decoder_new(true);
+	g->workspace = tn_arena_new(TN_INGEST_WORKSPACE);
+	g->taken = tn_alloc(TN_INGEST_GROUP_CHUNKS * sizeof *g->taken);
 	g->writer = tn_net_actor_new("writer", JOBS_MAX);
 	g->decoder_count = g->o.decoders;
 	for (uint32_t i = 0; i < g->decoder_count; i++) {
@@ -203,6 +205,8 @@ tn_ingest_free(struct tn_ingest *g)
 	for (uint32_t i = 0; i < g->decoder_count; i++)
 		tn_ingest_decoder_free(g->decoder_state[i]);
 	tn_ingest_decoder_free(g->writer_state);
+	tn_arena_free(g->workspace);
+	tn_free(g->taken);
 	while (g->bodies != NULL)
 		free_body(g->bodies);
 	for (uint32_t i = 0; i < g->o.model->stream_count; i++) {

@@ -26,6 +26,8 @@
 #define TN_INGEST_PLAIN 131072       /* Inflated at once. */
 #define TN_INGEST_KEY_MAX 255
 #define TN_INGEST_GROUP_BYTES (24u << 20)    /* Packed, of one commit. */
+#define TN_INGEST_GROUP_CHUNKS 4096          /* The same. */
+#define TN_INGEST_WORKSPACE (16u << 10)      /* Enough for most commits. */
 
 struct decoder;
 
@@ -294,6 +296,8 @@ struct tn_ingest {
 	struct tn_net_actor *packers[TN_INGEST_DECODERS_MAX];
 	struct decoder *decoder_state[TN_INGEST_DECODERS_MAX];
 	struct decoder *writer_state;      /* For what the writer decodes. */
+	struct tn_arena *workspace;        /* Of the writer: one group's. */
+	struct tn_net_job **taken;         /* Its: jobs of one commit. */
 	uint32_t decoder_count;
 	uint32_t next_decoder;
 	struct tn_ingest_body *bodies;

@@ -17,7 +17,6 @@
 
 #include "os/os.h"
 
-#define GROUP_CHUNKS_MAX 4096
 #define FETCH_AHEAD 16           /* Rows, of keys. */
 
 struct group {
@@ -438,7 +437,7 @@ init_group(struct group *x, struct tn_ingest *g, struct chunk **chunks,
 	x->g = g;
 	x->chunks = chunks;
 	x->count = count;
-	x->arena = tn_arena_new(16384);
+	x->arena = g->workspace;
 	x->blocks = tn_arena_alloc(x->arena, count * sizeof *x->blocks);
 	x->notes = tn_arena_alloc(x->arena, parts * sizeof *x->notes + 1);
 	x->note_at = tn_arena_alloc(x->arena, (parts + 1) * 2 *
@@ -514,7 +513,7 @@ try_commit(struct tn_ingest *g, struct chunk **chunks, uint32_t count)
 		tn_free(added[i].keys);
 	}
 	tn_buf_fini(&x.note_bytes);
-	tn_arena_free(x.arena);
+	tn_arena_reset(x.arena);
 	return st;
 }
 
@@ -663,15 +662,14 @@ static void
 write_queue(struct tn_ingest *g, struct tn_net_job *job)
 {
 	struct tn_net_job *rest = tn_net_actor_take(g->writer);
-	struct intake x = { .g = g };
+	struct intake x = { .g = g, .jobs = g->taken };
 
-	x.jobs = tn_alloc(GROUP_CHUNKS_MAX * sizeof *x.jobs);
 	while (job != NULL) {
 		bool ours = takes(job);
 		job->next = NULL;
 		if (ours)
 			take_job(&x, job);
-		if (!ours || x.count == GROUP_CHUNKS_MAX ||
+		if (!ours || x.count == TN_INGEST_GROUP_CHUNKS ||
 		    x.bytes >= g->group_bytes || rest == NULL)
 			commit_intake(&x);
 		if (!ours)
@@ -680,7 +678,6 @@ write_queue(struct tn_ingest *g, struct tn_net_job *job)
 		rest = rest == NULL ? NULL : rest->next;
 	}
 	tn_assert(x.count == 0);
-	tn_free(x.jobs);
 }
 
 void
