@@ -63,7 +63,7 @@ static const struct def defs[TN_SET_COUNT] = {
 	    "files it names stay on disk, after a newer one came" },
 	[TN_SET_SEGMENT_BYTES] = { "log_segment_bytes", BYTES, "256 MiB",
 	    16 * MIB, 16 * GIB, "size of a log segment's map" },
-	[TN_SET_LOG_JOURNAL] = { "log_journal_bytes", BYTES, "256 KiB", 0,
+	[TN_SET_LOG_JOURNAL] = { "log_journal_bytes", BYTES, "1 MiB", 0,
 	    64 * MIB, "small commits are on disk by one synced write to a "
 	    "journal of this size and come to the log's segments together; 0: "
 	    "each goes to its segment before it is answered" },

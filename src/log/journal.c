@@ -58,7 +58,9 @@ enum {
 	FILE_HEAD = 24,
 	STATE_BYTES = 16,          /* Magic, CRC32C, sequence. */
 	ALIGN = 4096,
-	GROUP_PART = 4,            /* A group is at most a 4th of the file. */
+	GROUP_MAX = 64 << 10,      /* Bytes of a record: a larger group has more
+	                            * to write than to wait for. */
+	GROUP_PART = 4,            /* And at most a 4th of the file. */
 	SEGMENT_PART = 8,          /* The file is at most an 8th of a segment. */
 	BYTES_MAX = 64 << 20,
 };
@@ -175,8 +177,8 @@ tn_log_journal_need(struct tn_log *log, const struct tn_log_group *g)
 		n += 4 + tn_log_stored_bytes(log, i, &g->blocks[i]);
 	for (uint32_t i = 0; i < g->note_count; i++)
 		n += NOTE_HEAD + g->notes[i].key.n + g->notes[i].value.n;
-	return n <= j->bytes / GROUP_PART && aligned(n) <= j->bytes - j->at ?
-	    n : 0;
+	return n <= GROUP_MAX && n <= j->bytes / GROUP_PART &&
+	    aligned(n) <= j->bytes - j->at ? n : 0;
 }
 
 static uint8_t *

@@ -23,7 +23,7 @@ enum {
 	NAME_DIGITS = 10,
 	ROUND_BYTES = 64 << 10,     /* A multiple of every page size. */
 	NOTES_MAX = 100000,
-	JOURNAL_BYTES = 256 << 10,
+	JOURNAL_BYTES = 1 << 20,
 };
 
 /* ---- state ----------------------------------------------------------- */

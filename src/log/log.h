@@ -32,7 +32,7 @@ struct tn_log_opts {
 	uint32_t notes_max;        /* Most live notes; 0: 100000. Together they
 	                            * hold an eighth of a segment at most. */
 	uint64_t journal_bytes;    /* Of log/journal, at most 64 MiB and an
-	                            * eighth of a segment; 0: 256 KiB;
+	                            * eighth of a segment; 0: 1 MiB;
 	                            * TN_LOG_NO_JOURNAL: none. */
 };
 #define TN_LOG_NO_JOURNAL UINT64_MAX

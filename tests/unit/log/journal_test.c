@@ -122,12 +122,45 @@ reads(void **state)
 	assert_true(has_note(log, 7, "later", 0));
 	assert_true(has_note(log, 10, "answer", 0));
 	assert_int_equal(append_one(log, 1, 11, 111), 11);
-	assert_int_equal(size_of(*state, "journal"), 256 << 10);
+	assert_int_equal(size_of(*state, "journal"), 1 << 20);
 	tn_log_close(log);
 	assert_int_equal(size_of(*state, "journal"), 0);
 	log = open_log(*state, 16 << 20, 0);
 	check_all(log, 11);
 	assert_int_equal(tn_log_next_offset(log, 1), 5);
+	tn_log_close(log);
+}
+
+static void
+goes_to(struct tn_log *log, const char *place, uint32_t seed, uint32_t bytes)
+{
+	struct tn_counter *c = tn_counter_get(TN_COUNTER,
+	    "tarn_log_commits_total", place, "");
+	int64_t had = tn_counter_read(c);
+
+	assert_int_equal(append_one(log, 1, seed, bytes), seed);
+	assert_int_equal(tn_counter_read(c) - had, 1);
+}
+
+/* Goal: what has more to write than to wait for is written once, to LMDB;
+ * however large the journal is, and sooner with a small one. */
+static void
+larger_ones(void **state)
+{
+	const char *journal = "to=\"journal\"";
+	const char *segment = "to=\"segment\"";
+	struct tn_log *log = open_log(*state, 16 << 20, 0);
+
+	goes_to(log, journal, 1, 65000);
+	goes_to(log, segment, 2, 66000);
+	goes_to(log, journal, 3, 100);
+	tn_log_close(log);
+	log = open_small(*state, 32 << 10);
+	goes_to(log, journal, 4, 6800);
+	goes_to(log, segment, 5, 7200);
+	check_one(log, 1, 1, 65000);
+	check_one(log, 2, 2, 66000);
+	check_one(log, 5, 5, 7200);
 	tn_log_close(log);
 }
 
@@ -934,6 +967,7 @@ main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		FOLDER_TEST(reads),
 		FOLDER_TEST(none),
+		FOLDER_TEST(larger_ones),
 		FOLDER_TEST(copied),
 		FOLDER_TEST(replayed),
 		FOLDER_TEST(torn),
