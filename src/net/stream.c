@@ -353,7 +353,10 @@ send_out(struct tn_net_stream *s)
 		m.msg_iovlen = (size_t)tn_net_bytes_iov(&s->out, iov, IOVS_MAX);
 		for (size_t i = 0; i < m.msg_iovlen; i++)
 			want += iov[i].iov_len;
-		n = sendmsg(s->fd, &m, MSG_NOSIGNAL);
+		/* An answer is one piece mostly: 0.4 us less so. */
+		n = m.msg_iovlen == 1 ?
+		    send(s->fd, iov[0].iov_base, want, MSG_NOSIGNAL) :
+		    sendmsg(s->fd, &m, MSG_NOSIGNAL);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {

@@ -1,4 +1,4 @@
-/* wrap: accept4 recv sendmsg socket bind listen setsockopt getsockname connect shutdown getsockopt uv_poll_init uv_close tn_try_alloc */
+/* wrap: accept4 recv send sendmsg socket bind listen setsockopt getsockname connect shutdown getsockopt uv_poll_init uv_close tn_try_alloc */
 /* Byte streams without TLS over real sockets: bytes, back-pressure, every way
  * to end, limits, and each system call failing once. */
 #include "stream_help.h"
@@ -40,6 +40,8 @@ fails_now(void)
 WRAP(int, accept4, -1, (int fd, struct sockaddr *a, socklen_t *n, int f),
     (fd, a, n, f))
 WRAP(ssize_t, recv, -1, (int fd, void *p, size_t n, int f), (fd, p, n, f))
+WRAP(ssize_t, send, -1, (int fd, const void *p, size_t n, int f),
+    (fd, p, n, f))
 WRAP(ssize_t, sendmsg, -1, (int fd, const struct msghdr *m, int f),
     (fd, m, f))
 WRAP(int, socket, -1, (int d, int t, int p), (d, t, p))
