@@ -334,6 +334,8 @@ open_stores(struct app *a, struct tn_diag *d)
 	    .journal_bytes = journal > 0 ? journal : TN_LOG_NO_JOURNAL,
 	    .zstd_level = (int)a->set.number[TN_SET_LOG_LEVEL],
 	    .notes_max = (uint32_t)a->set.number[TN_SET_IDEMPOTENCY_KEYS],
+	    .notes_early_us = a->set.number[TN_SET_IDEMPOTENCY] -
+	        a->set.number[TN_SET_IDEMPOTENCY_MIN],
 	    .disk_reserve = tn_app_disk_reserve(a) };
 	enum tn_status st = lake_without_catalog(a, catalog, d);
 

@@ -88,7 +88,11 @@ static const struct def defs[TN_SET_COUNT] = {
 	[TN_SET_IDEMPOTENCY] = { "idempotency_window", TIME, "24 hours", S,
 	    30 * 86400 * S, "how long an Idempotency-Key is remembered" },
 	[TN_SET_IDEMPOTENCY_KEYS] = { "idempotency_keys_max", COUNT,
-	    "100000", 100, 10000000, "most remembered Idempotency-Keys" },
+	    "100000", 100, 10000000, "most remembered Idempotency-Keys; they "
+	    "hold an eighth of log_segment_bytes at most" },
+	[TN_SET_IDEMPOTENCY_MIN] = { "idempotency_window_min", TIME,
+	    "15 minutes", S, 30 * 86400 * S, "where there are more, the oldest "
+	    "are forgotten, but none younger than this: then 503" },
 	[TN_SET_QUERY_THREADS] = { "query_threads", COUNT, "2", 1, 64,
 	    "threads for queries and recompute" },
 	[TN_SET_QUERY_BYTES] = { "query_memory", BYTES, "256 MiB", MIB,

@@ -168,7 +168,8 @@ add_memos(struct group *x, const struct message_batch *b)
 	for (uint32_t i = 0; i < b->memo_count; i++) {
 		size_t *at = &x->note_at[2 * x->note_count];
 		size_t from = b->note_at[2 * i];
-		x->note_keep_us[x->note_count++] = x->g->o.idempotency_us;
+		/* Longer than keys: these are forgotten first. */
+		x->note_keep_us[x->note_count++] = 2 * x->g->o.idempotency_us;
 		at[0] = x->note_bytes.n;
 		at[1] = at[0] + b->note_at[2 * i + 1] - from;
 		tn_buf_add(&x->note_bytes, b->note_bytes.p + from,
@@ -325,9 +326,11 @@ reason_of(struct tn_ingest *g, enum tn_status st)
 		    "disk_reserve" };
 	case TN_EFULL:
 		return (struct reason){ "idempotency_full",
-		    "too many Idempotency-Keys are remembered",
-		    "send without one, or raise idempotency_keys_max "
-		    "with ALTER SYSTEM SET" };
+		    "too many Idempotency-Keys came within "
+		    "idempotency_window_min",
+		    "send without one, or raise idempotency_keys_max (and "
+		    "log_segment_bytes, of which an eighth holds them) with "
+		    "ALTER SYSTEM SET" };
 	case TN_ELIMIT:
 		return (struct reason){ "segment_too_small",
 		    "this part is too large for a segment of the log",

@@ -359,12 +359,14 @@ write_group(struct tn_log *log, const struct tn_log_group *g)
 	if (rc != 0)
 		return tn_log_fail(log, "begin to write", log->newest->path,
 		    mdb_strerror(rc));
+	log->popped = 0;
 	st = put_all(log, txn, g, &rc);
 	if (st == TN_OK) {
 		st = commit(log, txn);
 		if (st != TN_OK)
 			return st;
 		tn_counter_add(log->commits, 1);
+		tn_log_notes_told(log);
 		all_clean(log);
 		tn_log_journal_done(log);
 		return TN_OK;

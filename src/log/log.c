@@ -326,6 +326,7 @@ tn_log_open(struct tn_log **out, const struct tn_log_opts *opts,
 	log->zstd_level = opts->zstd_level != 0 ? opts->zstd_level : 1;
 	log->disk_reserve = opts->disk_reserve;
 	log->notes_max = opts->notes_max != 0 ? opts->notes_max : NOTES_MAX;
+	log->notes_early_us = opts->notes_early_us;
 	log->lock = tn_net_lock_new();
 	if (d != NULL)
 		d->message[0] = '\0';
@@ -334,6 +335,9 @@ tn_log_open(struct tn_log **out, const struct tn_log_opts *opts,
 	    "to=\"segment\"", "Synced commits of the log.");
 	log->journaled = tn_counter_get(TN_COUNTER, "tarn_log_commits_total",
 	    "to=\"journal\"", "Synced commits of the log.");
+	log->forgotten = tn_counter_get(TN_COUNTER,
+	    "tarn_log_notes_forgotten_total", "", "Idempotency-Keys and notes "
+	    "like them, forgotten before their time as there were too many.");
 	st = open_folder(log, journal_of(opts), d);
 	if (st == TN_OK) {
 		*out = log;

@@ -31,6 +31,9 @@ struct tn_log_opts {
 	                            * give the log's space back. */
 	uint32_t notes_max;        /* Most live notes; 0: 100000. Together they
 	                            * hold an eighth of a segment at most. */
+	int64_t notes_early_us;    /* Where there are more, those that have no
+	                            * more than this left are forgotten first;
+	                            * 0: none is, that is TN_EFULL. */
 	uint64_t journal_bytes;    /* Of log/journal, at most 64 MiB and an
 	                            * eighth of a segment; 0: 1 MiB;
 	                            * TN_LOG_NO_JOURNAL: none. */
@@ -102,8 +105,9 @@ TN_MUST_USE enum tn_status tn_log_open(struct tn_log **log,
  * TN_EIO: nothing counts as appended and the log refuses writes from now on.
  * TN_ECLOSED: it refused already. TN_ELIMIT: a block is larger than a
  * quarter of a segment, all of it larger than half of one, a text or a note
- * over its limit. TN_EFULL: too many live notes. TN_ENOMEM. After these three
- * nothing was appended and the log stays usable. Thread: log writer. */
+ * over its limit. TN_EFULL: too many live notes that may not be forgotten.
+ * TN_ENOMEM. After these three nothing was appended and the log stays usable.
+ * Thread: log writer. */
 TN_MUST_USE enum tn_status tn_log_append(struct tn_log *log,
     struct tn_log_block *blocks, uint32_t n, const struct tn_log_note *notes,
     uint32_t note_count);

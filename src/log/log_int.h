@@ -141,6 +141,7 @@ struct tn_log {
 	uint64_t segment_bytes;
 	int zstd_level;
 	uint32_t notes_max;
+	int64_t notes_early_us;
 	uint64_t disk_reserve;
 	struct tn_os_file *lock_file;
 	struct tn_net_lock *writing;   /* Held by who changes LMDB. */
@@ -158,7 +159,9 @@ struct tn_log {
 	_Atomic bool held;             /* Nothing is trimmed. */
 	char failure[300];             /* Written once, before failed. */
 	bool appended;
-	struct tn_counter *commits, *journaled;
+	struct tn_counter *commits, *journaled, *forgotten;
+	uint64_t popped;               /* Live notes, by the transaction. */
+	int64_t early_after_us, told_us;   /* Monotonic. */
 	struct tn_log_journal journal;
 	struct tn_buf scratch;
 	struct tn_log_piece *pieces;
@@ -270,10 +273,12 @@ uint64_t tn_log_notes_pages(struct tn_log *log, uint32_t count,
     uint64_t fresh);
 /* Whether so many more are surely not too many. */
 bool tn_log_notes_fit(struct tn_log *log, uint32_t count, uint64_t fresh);
-/* Store them and drop expired ones. TN_EFULL: too many live notes, where
- * ${bounded}. */
+/* Store them and drop expired ones, and others before their time where there
+ * are too many. TN_EFULL: there still are, where ${bounded}. */
 TN_MUST_USE enum tn_status tn_log_notes_put(struct tn_log *log, MDB_txn *txn,
     const struct tn_log_note *notes, uint32_t count, bool bounded, int *rc);
+/* The transaction is committed: count what it forgot early, and tell. */
+void tn_log_notes_told(struct tn_log *log);
 /* Copy live notes from one segment to another. */
 TN_MUST_USE int tn_log_notes_carry(const struct tn_log_segment *from,
     struct tn_log_segment *to, MDB_txn *txn, int64_t now_us);

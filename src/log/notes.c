@@ -6,8 +6,9 @@
  * The second one finds what is over without a search: each commit that brings
  * notes removes a few more than it brings, and only live ones are carried to
  * a new segment. Bounds: notes_max entries, and an eighth of a segment's map
- * in pages, because carrying must fit; beyond, TN_EFULL, nothing is evicted:
- * forgetting a live key would let an event in twice. */
+ * in pages, because carrying must fit. Beyond, those that would end first go
+ * early, but none that has more than notes_early_us left: forgetting a key
+ * lets an event in twice, should it be sent again. Without one, TN_EFULL. */
 #include "log/log_int.h"
 
 #include <string.h>
@@ -17,6 +18,8 @@ enum {
 	POP_EXTRA = 8,       /* Expired ones removed beyond those that came. */
 	DEPTH_MAX = 6,       /* Of a tree, generously. */
 };
+#define EARLY_PAUSE_US 1000000
+#define TOLD_US (INT64_C(3600) * 1000000)
 
 static size_t
 expiry_key(uint8_t *to, int64_t expires_us, const void *key, size_t n)
@@ -99,6 +102,12 @@ pages_now(struct tn_log *log, uint64_t *entries)
 	return rc == 0 ? pages : UINT64_MAX;
 }
 
+static uint64_t
+pages_max(const struct tn_log_segment *seg)
+{
+	return seg->map_bytes / seg->page_bytes / 8;
+}
+
 uint64_t
 tn_log_notes_pages(struct tn_log *log, uint32_t count, uint64_t fresh)
 {
@@ -109,13 +118,13 @@ tn_log_notes_pages(struct tn_log *log, uint32_t count, uint64_t fresh)
 		return 0;
 	/* At most all that is there gets copied. Not knowing, the larger. */
 	all = pages_now(log, &entries);
+	if (all == UINT64_MAX)
+		return fresh + touched;
+	/* Many may have to go early. */
+	if (entries + count > log->notes_max || all + fresh + 2 * DEPTH_MAX >
+	    pages_max(log->newest))
+		return fresh + all;
 	return fresh + (all < touched ? all : touched);
-}
-
-static uint64_t
-pages_max(const struct tn_log_segment *seg)
-{
-	return seg->map_bytes / seg->page_bytes / 8;
 }
 
 bool
@@ -209,13 +218,64 @@ pop(struct tn_log_segment *seg, MDB_txn *txn, int64_t now_us)
 	return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
+static bool
+too_many(struct tn_log *log, MDB_txn *txn, int *rc)
+{
+	uint64_t entries = 0, pages = pages_of(log->newest, txn, rc, &entries);
+
+	return pages > pages_max(log->newest) || entries > log->notes_max;
+}
+
+/* Live ones, until there are not too many. False: that is not enough; then the
+ * transaction may end for it, and with it what was done. So not each time. */
+static bool
+pop_early(struct tn_log *log, MDB_txn *txn, int64_t now_us, int *rc)
+{
+	int64_t until = now_us + log->notes_early_us;
+	uint64_t n = 0;
+	bool over = true;
+
+	if (log->notes_early_us <= 0 || tn_os_mono_us() < log->early_after_us)
+		return false;
+	while (*rc == 0 && (over = too_many(log, txn, rc))) {
+		if (*rc == 0)
+			*rc = pop(log->newest, txn, until);
+		n += *rc == 0;
+	}
+	log->popped += n;
+	if (*rc != MDB_NOTFOUND)
+		return !over;
+	*rc = 0;
+	if (n > 0)
+		log->early_after_us = tn_os_mono_us() + EARLY_PAUSE_US;
+	return false;
+}
+
+void
+tn_log_notes_told(struct tn_log *log)
+{
+	int64_t now_us = tn_os_mono_us();
+
+	if (log->popped == 0)
+		return;
+	tn_counter_add(log->forgotten, (int64_t)log->popped);
+	if (now_us >= log->told_us)
+		tn_say(TN_WARN, "log", "too many Idempotency-Keys came in "
+		    "idempotency_window: the oldest are forgotten before its "
+		    "end (so far %lld; tarn_log_notes_forgotten_total); raise "
+		    "idempotency_keys_max, and log_segment_bytes, of which an "
+		    "eighth holds them", (long long)tn_counter_read(
+		    log->forgotten));
+	if (now_us >= log->told_us)
+		log->told_us = now_us + TOLD_US;
+}
+
 enum tn_status
 tn_log_notes_put(struct tn_log *log, MDB_txn *txn,
     const struct tn_log_note *notes, uint32_t count, bool bounded, int *rc)
 {
 	struct tn_log_segment *seg = log->newest;
 	int64_t now_us = count > 0 ? tn_os_wall_us() : 0;
-	uint64_t entries = 0;
 	bool over = false;
 	int more = 0;
 
@@ -228,15 +288,15 @@ tn_log_notes_put(struct tn_log *log, MDB_txn *txn,
 	}
 	/* A few each time, and as many as it takes when there are too many. */
 	for (uint64_t n = 0; count > 0 && *rc == 0 && more == 0; n++) {
-		over = pages_of(seg, txn, rc, &entries) >
-		    pages_max(seg) ||
-		    entries > log->notes_max;
+		over = too_many(log, txn, rc);
 		if (*rc != 0 || (!over && n >= (uint64_t)count + POP_EXTRA))
 			break;
 		more = pop(seg, txn, now_us);
 	}
 	if (more != 0 && more != MDB_NOTFOUND)
 		*rc = more;
+	if (*rc == 0 && over)
+		over = !pop_early(log, txn, now_us, rc);
 	if (*rc != 0)
 		return tn_log_mdb_status(*rc);
 	return over && bounded ? TN_EFULL : TN_OK;

@@ -8,6 +8,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Tarn, tempDir, until, tool } from './lib.mjs';
+import { pubOk } from './mqtt_lib.mjs';
 
 const sql = `
 ALTER SYSTEM SET cut_interval = '1 s';
@@ -85,5 +86,43 @@ CREATE TABLE room (n int NOT NULL CHECK (n < ${limit}), ts timestamptz NOT NULL)
   assert.deepEqual((await t.sql('SELECT n FROM room ORDER BY _offset')).map((x) => x.n), want);
   const v = await t.verify();
   assert.equal(v.equal, true, v.text);
+  assert.deepEqual(await t.stop(), { code: 0, signal: null });
+});
+
+test('more Idempotency-Keys than are kept: the oldest are forgotten, none too soon, and nobody else is turned away for them', { timeout: 120000 }, async () => {
+  const { set, env } = clock();
+  const t = await new Tarn({ mqtt: true, env, sql: `
+ALTER SYSTEM SET idempotency_keys_max = 100;
+CREATE TABLE room (n int NOT NULL, ts timestamptz NOT NULL) WITH (event_time = 'ts', mqtt = 'room/+');` }).start();
+  let rows = 0;
+  const keyed = async (i) => {
+    const r = await t.call('POST', '/api/v1/streams/room', `{"n":${i},"ts":"2026-01-01T00:00:00Z"}`, { 'content-type': 'application/x-ndjson', 'idempotency-key': `k${i}` });
+    const again = r.headers.get('idempotency-replayed') === 'true';
+    rows += r.status === 200 && !again;
+    return again ? 'replayed' : r.status === 200 ? 'taken' : r.body;
+  };
+  const mqtt = (n) => { pubOk(t, 'room/a', `{"n":${n},"ts":"2026-01-01T00:00:00Z"}`, ['-c', '-i', 'keeps']); rows++; };
+  for (let i = 0; i < 100; i++) assert.equal(await keyed(i), 'taken');
+  const full = await keyed(100);
+  assert.equal(full.status, 503);
+  assert.match(`${full.detail} ${full.hint}`, /idempotency_window_min.*idempotency_keys_max.*log_segment_bytes/);
+  assert.equal(await keyed(0), 'replayed');
+  set(16 * 60e6);
+  mqtt(1000);
+  assert.equal(await keyed(100), 'taken');
+  assert.equal(await keyed(100), 'replayed');
+  assert.equal(await keyed(99), 'replayed');
+  assert.equal(await keyed(0), 'taken');
+  set(60 * 60e6);
+  const later = [];
+  for (let i = 200; i < 310; i++) later.push(await keyed(i));
+  // One of the hundred is what the broker remembers of its client.
+  assert.deepEqual(later.map((x) => x.status ?? x), [...Array(99).fill('taken'), ...Array(11).fill(503)]);
+  set(80 * 60e6);
+  mqtt(1001);
+  assert.equal(await keyed(400), 'taken');
+  assert.match(t.err, /too many Idempotency-Keys came/);
+  assert.match((await t.call('GET', '/metrics')).body, /^tarn_log_notes_forgotten_total [1-9]\d\d$/m);
+  assert.deepEqual(await t.sql('SELECT count(*) AS n FROM room'), [{ n: rows }]);
   assert.deepEqual(await t.stop(), { code: 0, signal: null });
 });

@@ -207,6 +207,87 @@ test_notes(void **state)
 	tn_arena_free(a);
 }
 
+static int64_t test_mono;
+
+static int64_t
+test_mono_us(void)
+{
+	return test_mono;
+}
+
+/* Goal: where there are too many, those that would end first are forgotten,
+ * as many as it takes and only with the time left that may be; else they are
+ * refused, and nothing is forgotten for that. */
+static void
+test_notes_early(void **state)
+{
+	struct tn_os_table os = tn_os_real;
+	struct tn_counter *c = tn_counter_get(TN_COUNTER,
+	    "tarn_log_notes_forgotten_total", "", "");
+	int64_t had = tn_counter_read(c);
+	struct tn_log_opts o = { .dir = *state, .segment_bytes = 1 << 20,
+	    .notes_max = 100, .notes_early_us = 1000 };
+	const struct tn_log_note two[] = {
+		{ tn_slice_of("a"), tn_slice_of("b"), 5000 },
+		{ tn_slice_of("c"), tn_slice_of("d"), 5000 } };
+	struct tn_log *log;
+
+	os.wall_us = test_wall_us;
+	os.mono_us = test_mono_us;
+	tn_os_use(&os);
+	test_now = 1000;
+	log = open_log_with(&o);
+	for (uint32_t i = 0; i < 100; i++)
+		assert_int_equal(put_note(log, i, "first", 1998 + i), TN_OK);
+	for (uint32_t i = 0; i < 3; i++)
+		assert_int_equal(put_note(log, 100 + i, "x", 5000), TN_OK);
+	assert_int_equal(tn_counter_read(c) - had, 3);
+	assert_int_equal(put_note(log, 103, "x", 5000), TN_EFULL);
+	tn_log_close(log);
+	log = open_log_with(&o);
+	for (uint32_t i = 0; i < 103; i++)
+		assert_int_equal(has_note(log, i, i < 100 ? "first" : "x",
+		    1500), i >= 3);
+	assert_int_equal(put_note(log, 103, "x", 5000), TN_EFULL);
+	test_now = 1001;
+	assert_int_equal(put_note(log, 103, "x", 5000), TN_OK);
+	assert_int_equal(tn_counter_read(c) - had, 4);
+	assert_false(has_note(log, 3, "first", 1500));
+	assert_true(has_note(log, 4, "first", 1500));
+	assert_true(has_note(log, 103, "x", 1500));
+	/* One may go, and that is not enough; nor is it tried at once. */
+	test_now = 1002;
+	assert_int_equal(tn_log_append(log, NULL, 0, two, 2), TN_EFULL);
+	assert_true(has_note(log, 4, "first", 1500));
+	assert_int_equal(put_note(log, 104, "x", 5000), TN_EFULL);
+	test_mono += 1000000;
+	assert_int_equal(put_note(log, 104, "x", 5000), TN_OK);
+	assert_false(has_note(log, 4, "first", 1500));
+	assert_int_equal(tn_counter_read(c) - had, 5);
+	tn_log_close(log);
+	tn_os_use(NULL);
+}
+
+/* Goal: the same for their bytes, over segments. */
+static void
+test_notes_early_bytes(void **state)
+{
+	struct tn_log *log = open_log_with(&(struct tn_log_opts){
+	    .dir = *state, .segment_bytes = 1 << 20,
+	    .notes_early_us = INT64_C(3600000000) });
+	char text[1501];
+
+	memset(text, 'a', sizeof text - 1);
+	text[sizeof text - 1] = '\0';
+	for (uint32_t i = 0; i < 400; i++)
+		assert_int_equal(put_note(log, i, text, tn_os_wall_us() +
+		    INT64_C(3500000000) + i), TN_OK);
+	for (uint32_t i = 395; i < 400; i++)
+		assert_true(has_note(log, i, text, tn_os_wall_us()));
+	assert_false(has_note(log, 300, text, tn_os_wall_us()));
+	tn_log_close(log);
+}
+
 /* Goal: what is over a limit is refused and changes nothing. */
 static void
 test_limits(void **state)
@@ -575,6 +656,8 @@ main(void)
 		FOLDER_TEST(test_roll_and_trim),
 		FOLDER_TEST(test_raise),
 		FOLDER_TEST(test_notes),
+		FOLDER_TEST(test_notes_early),
+		FOLDER_TEST(test_notes_early_bytes),
 		FOLDER_TEST(test_limits),
 		FOLDER_TEST(test_lock),
 		FOLDER_TEST(test_flipped),
