@@ -86,15 +86,20 @@ class World {
     });
   }
 
-  async check(where) {
+  /** ${unread}: what is sent again without DUP, as the client had not read its ack though its
+   * system had it, is another row (src/mqtt/README.md); so often at most. */
+  async check(where, unread = 0) {
+    const twice = [];
     for (const [view, re] of [['plain_k', /^plain/], ['keyed_k', /^keyed/]]) {
       const rows = new Map((await this.t.view(view, '?limit=100000')).map((r) => [r.k, r.n]));
       for (const m of this.sent.filter((x) => re.test(x.topic))) {
-        assert.equal(rows.get(m.k), 1, `${where}: ${m.topic} ${m.k} of QoS ${m.qos} by ${m.by.id}, resent ${m.by.resent.has(body(m.topic, m.k))}: rows`);
+        if (m.qos === 1 && !m.by.marks && rows.get(m.k) === 2 && m.by.resent.has(body(m.topic, m.k))) twice.push(m.k);
+        else assert.equal(rows.get(m.k), 1, `${where}: ${m.topic} ${m.k} of QoS ${m.qos} by ${m.by.id}, resent ${m.by.resent.has(body(m.topic, m.k))}: rows`);
         rows.delete(m.k);
       }
       assert.equal(rows.size, 0, `${where}: nothing was made up`);
     }
+    assert.ok(twice.length <= unread, `${where}: ${twice} are there twice, of ${this.resentBare()} sent again without DUP`);
     for (const s of Object.values(this.subs)) {
       const times = new Map();
       for (const x of s.got) {
@@ -110,6 +115,8 @@ class World {
     }
     for (const p of this.all) assert.equal(p.sessionsLost, 0, `${where}: the session of ${p.id} was gone`);
   }
+
+  resentBare() { return this.pubs.reduce((n, p) => n + (p.marks ? 0 : p.resent.size), 0); }
 
   async end() { await Promise.all(this.all.map((p) => p.end())); }
 }
@@ -194,6 +201,7 @@ test('killed at random while messages of QoS 1 and 2 go in and out, clients too'
   const t = await new Tarn({ sql, mqtt: true }).start();
   const w = new World(t);
   await w.begin();
+  const few = () => 1 + Math.floor(w.resentBare() / 30);
   let kills = 0;
   for (let i = 0; i < rounds; i++) {
     w.burst();
@@ -205,11 +213,11 @@ test('killed at random while messages of QoS 1 and 2 go in and out, clients too'
     }
     if (i % 10 === 9) {
       await w.quiet();
-      await w.check(`round ${i}`);
+      await w.check(`round ${i}`, few());
     }
   }
   await w.quiet();
-  await w.check('the end');
+  await w.check('the end', few());
   console.log(`${kills} kills, ${w.sent.length} messages, ${w.pubs.reduce((a, p) => a + p.resent.size, 0)} sent again, ${w.all.reduce((a, p) => a + p.connects, 0)} connections`);
   await w.end();
   assert.deepEqual(await t.stop(), { code: 0, signal: null });
