@@ -173,6 +173,9 @@ void tn_codec_topic_fini(struct tn_codec_topic *t);
 /* Does it take the topic? Sets one value a capture, borrowed from ${topic}. */
 bool tn_codec_topic_match(const struct tn_codec_topic *t,
     struct tn_slice topic, struct tn_slice *values);
+/* Is there a topic that both take? */
+bool tn_codec_topic_overlap(const struct tn_codec_topic *a,
+    const struct tn_codec_topic *b);
 
 struct tn_codec_message {
 	struct tn_slice client;

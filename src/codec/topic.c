@@ -10,7 +10,8 @@
  *                                    fields fill columns by their names
  *
  * Parsing makes the filter that routes (captures become +) and a list of
- * captures; matching gives the captured texts, borrowed from the topic. */
+ * captures; matching gives the captured texts, borrowed from the topic; two
+ * patterns overlap when there is a topic that both take. */
 #include "codec/codec_int.h"
 
 #include <string.h>
@@ -207,6 +208,103 @@ tn_codec_topic_match(const struct tn_codec_topic *t, struct tn_slice topic,
 			return false;
 		values[i] = (struct tn_slice){ level.p + before,
 		    level.n - before - after };
+	}
+	return true;
+}
+
+/* ---- overlap --------------------------------------------------------- */
+
+/* A level of a pattern: a text, or any text between two. */
+struct part {
+	struct tn_slice before, after;
+	bool open;
+};
+
+static struct part
+part_of(const struct tn_codec_topic *t, uint32_t at, const char *level)
+{
+	struct tn_slice text = { (const uint8_t *)level,
+	    strcspn(level, "/") };
+	struct part any = { .open = true };
+
+	for (uint32_t i = 0; i < t->capture_count; i++)
+		if (t->captures[i].level == at)
+			return (struct part){
+			    tn_slice_of(t->captures[i].before),
+			    tn_slice_of(t->captures[i].after), true };
+	return tn_slice_is(text, "+") || tn_slice_is(text, "#") ? any :
+	    (struct part){ .before = text };
+}
+
+/* Of two texts that stand at the beginning (the end) of one level the shorter
+ * must be how the longer begins (ends). */
+static bool
+begin_alike(struct tn_slice a, struct tn_slice b)
+{
+	size_t n = a.n < b.n ? a.n : b.n;
+
+	return n == 0 || memcmp(a.p, b.p, n) == 0;
+}
+
+static bool
+end_alike(struct tn_slice a, struct tn_slice b)
+{
+	size_t n = a.n < b.n ? a.n : b.n;
+
+	return n == 0 || memcmp(a.p + a.n - n, b.p + b.n - n, n) == 0;
+}
+
+static bool
+parts_meet(const struct part *a, const struct part *b)
+{
+	const struct part *text = a->open ? b : a, *gap = a->open ? a : b;
+
+	if (!gap->open)
+		return tn_slice_eq(a->before, b->before);
+	if (text->open)
+		return begin_alike(a->before, b->before) &&
+		    end_alike(a->after, b->after);
+	return text->before.n >= gap->before.n + gap->after.n &&
+	    begin_alike(text->before, gap->before) &&
+	    end_alike(text->before, gap->after);
+}
+
+/* A wildcard at the front takes no topic that begins with $. */
+static bool
+dollar_apart(const struct tn_codec_topic *a, const struct tn_codec_topic *b)
+{
+	struct part x = part_of(a, 0, a->filter);
+	struct part y = part_of(b, 0, b->filter);
+
+	return x.before.n > 0 && x.before.p[0] == '$' && y.open &&
+	    y.before.n == 0;
+}
+
+static bool
+ends(const char *rest)
+{
+	return *rest == '\0' || strcmp(rest, "/#") == 0;
+}
+
+bool
+tn_codec_topic_overlap(const struct tn_codec_topic *a,
+    const struct tn_codec_topic *b)
+{
+	const char *p = a->filter, *q = b->filter;
+
+	if (dollar_apart(a, b) || dollar_apart(b, a))
+		return false;
+	for (uint32_t at = 0; *p != '#' && *q != '#'; at++) {
+		struct part x = part_of(a, at, p), y = part_of(b, at, q);
+
+		if (!parts_meet(&x, &y))
+			return false;
+		p += strcspn(p, "/");
+		q += strcspn(q, "/");
+		if (*p == '\0' || *q == '\0')
+			return ends(p) && ends(q);
+		p++;
+		q++;
 	}
 	return true;
 }

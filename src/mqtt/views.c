@@ -22,8 +22,8 @@
  * A row whose payload is what is retained already is not sent again; after a
  * start, neither one that is as rows.c knows it: it is retained without a word.
  * The messages are not kept in the store: the view is. QoS 1; they go through the
- * broker like any other, but a topic that a stream maps takes them too: a loop is
- * the user's wish.
+ * broker like any other, but a stream that maps a topic takes them too. From there
+ * no view leads back (sql refuses such a pipeline), so that comes to an end.
  *
  * Two rows never share a topic that differ in the values it is made of: the
  * bytes + # / % and zero are written %2B %23 %2F %25 %00, so is a $ that would

@@ -1,6 +1,7 @@
 /* A pipeline from its texts. All texts are parsed first; then tables are
  * bound, then views, then comments, so that the order of files and
- * statements does not matter. The first mistake ends it. */
+ * statements does not matter. The first mistake ends it; what only all of them
+ * together do wrong (loop.c) is looked at when views are bound. */
 #include "sql/sql_int.h"
 
 #include <stdlib.h>
@@ -355,6 +356,46 @@ add_view(struct loading *l, const struct statement *s)
 	return TN_OK;
 }
 
+/* The place of a view's option publish. */
+static uint32_t
+publish_at(struct tn_sql_bind *b, const struct statement *s)
+{
+	const struct tn_json *items;
+	uint32_t n = tn_sql_list(tn_codec_json_get(s->body, "into"),
+	    "options", &items);
+	struct tn_sql_opt o;
+
+	for (uint32_t i = 0; i < n; i++)
+		if (tn_sql_opt_read(b, &items[i], &o) &&
+		    tn_slice_is(o.name, "publish"))
+			return o.at;
+	return s->at;
+}
+
+static enum tn_status
+refuse_loops(struct loading *l)
+{
+	struct tn_sql_loop loop;
+	struct tn_sql_bind b;
+	uint32_t view = 0, i = 0;
+
+	if (!tn_sql_loop_find(l->p, &loop))
+		return TN_OK;
+	/* Views are still in the order of their statements. */
+	for (; i < l->count; i++)
+		if (tn_slice_is(l->statements[i].kind, "CreateTableAsStmt") &&
+		    view++ == loop.view)
+			break;
+	tn_assert(i < l->count);
+	b = bind_for(l, &l->statements[i]);
+	(void)tn_sql_fail(&b, publish_at(&b, &l->statements[i]), "topic_loop",
+	    "Publish to a topic that no stream on this way takes, as "
+	    "'views/NAME/{column}', or make mqtt of one of them narrower. "
+	    "Into a stream from which nothing leads back, a view may "
+	    "publish.", "%s", loop.message);
+	return b.st;
+}
+
 /* ---- comments -------------------------------------------------------- */
 
 /* What a comment is on. */
@@ -530,6 +571,8 @@ bind_all(struct loading *l)
 		st = each(l, "CreateStmt", add_table);
 	if (st == TN_OK)
 		st = each(l, "CreateTableAsStmt", add_view);
+	if (st == TN_OK)
+		st = refuse_loops(l);
 	if (st == TN_OK)
 		st = each(l, "CommentStmt", add_comment);
 	if (st != TN_OK)

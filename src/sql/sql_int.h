@@ -323,4 +323,14 @@ TN_MUST_USE bool tn_sql_topics_bind(struct tn_sql_bind *b,
 TN_MUST_USE bool tn_sql_publish_check(struct tn_sql_bind *b,
     const struct tn_sql_opt *o, const struct tn_schema *outputs);
 
+/* ---- loop.c ---------------------------------------------------------- */
+
+struct tn_sql_loop {
+	uint32_t view;
+	const char *message;     /* In the pipeline's arena. */
+};
+/* The first view whose published topics come back to the stream it reads. */
+bool tn_sql_loop_find(const struct tn_sql_pipeline *p,
+    struct tn_sql_loop *out);
+
 #endif

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Tarn, baseSeed, rng, until } from './lib.mjs';
+import { Tarn, baseSeed, command, rng, until } from './lib.mjs';
 import { Sub, clientOf, pub, pubOk } from './mqtt_lib.mjs';
 
 const sql = (pattern = 'views/a/{office}') => `
@@ -150,4 +150,36 @@ test("what a client retained on a topic that a stream takes, too, is the client'
     assert.deepEqual(await shown(t, 1), ['views/a/x {"note":"mine"}']);
     await t.stop();
   }
+});
+
+test('a view that would feed itself is refused by check, plan, apply, the page and a start; a chain is not', async () => {
+  const chain = `${sql('echo/{office}')}
+CREATE TABLE echoes (office text NOT NULL, top integer) WITH (mqtt = 'echo/+');
+CREATE MATERIALIZED VIEW heard AS SELECT office, count(*) AS n FROM echoes GROUP BY office;`;
+  const round = chain.replace('VIEW heard AS', "VIEW heard WITH (publish = 'office/{office}') AS");
+  const t = await new Tarn({ sql: chain, mqtt: true }).start();
+  visit(t, 'x', 1);
+  await until(async () => (await t.view('heard'))[0]?.n === 1);
+
+  const file = join(t.config, 'pipeline.sql');
+  writeFileSync(file, round);
+  const said = /pipeline\.sql:3:\d+.*view "calm" would feed itself for ever: stream "echoes" takes its topic 'echo\/\{office\}' by mqtt = 'echo\/\+', and so round: doors -> view calm -> echoes -> view heard -> doors/s;
+  for (const words of [['check', t.config], ['plan', '--config', t.config, '--url', t.url], ['apply', '--url', t.url]]) {
+    const r = await command(words);
+    assert.equal(r.code, 1, words.join(' '));
+    assert.match(r.err + r.out, said);
+    assert.match(r.err + r.out, /Publish to a topic that no stream on this way takes/);
+  }
+  const r = await fetch(`${t.url}/api/v1/plan`, { method: 'POST', headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ files: [{ name: 'pipeline.sql', text: round }] }) });
+  assert.ok(r.status >= 400 && r.status < 500, `${r.status}`);
+  assert.match((await r.json()).detail, /view "calm" would feed itself for ever/);
+  visit(t, 'y', 1);
+  await until(async () => (await t.view('heard')).length === 2);
+
+  await t.stop();
+  await assert.rejects(t.start(), said);
+  writeFileSync(file, chain);
+  await t.start();
+  await t.stop();
 });

@@ -87,6 +87,151 @@ test_patterns(void **state)
 	}
 }
 
+/* ---- overlap --------------------------------------------------------- */
+
+static const struct {
+	const char *a, *b;
+	bool overlap;
+} pairs[] = {
+	{ "views/{office}", "views/{o}", true },
+	{ "views/{office}", "office/{o}", false },
+	{ "views/{office}", "{kind}/berlin", true },
+	{ "views/{office}", "views/{o}/#", true },
+	{ "views/{office}", "views/{o}/+", false },
+	{ "views/{a}/{b}", "views/#", true },
+	{ "views/{a}/{b}", "+/+/+ -> n", true },
+	{ "views/{a}", "#", true },
+	{ "views", "views/#", true },
+	{ "shelly-{d}/up", "{x}-3/up", true },
+	{ "shelly-{d}/up", "shelf-{d}/up", false },
+	{ "{d}-in", "{d}-out", false },
+	{ "aa{d}aa", "aaa", false },
+	{ "aa{d}aa", "aaaa", true },
+	{ "$SYS/{x}", "#", false },
+	{ "$SYS/{x}", "{a}/{b}", false },
+	{ "$SYS/{x}", "$SYS/{y}", true },
+	{ "$SYS-{x}", "$SYS-1", true },
+	{ "{x}/", "{y}", false },
+};
+
+static bool
+overlap_of(const char *a, const char *b)
+{
+	struct tn_codec_topic x, y;
+	bool is;
+
+	assert_int_equal(tn_codec_topic_parse(&x, tn_slice_of(a), NULL),
+	    TN_OK);
+	assert_int_equal(tn_codec_topic_parse(&y, tn_slice_of(b), NULL),
+	    TN_OK);
+	is = tn_codec_topic_overlap(&x, &y);
+	tn_codec_topic_fini(&x);
+	tn_codec_topic_fini(&y);
+	return is;
+}
+
+/* Goal: literals must be equal, captures and wildcards take anything, # the
+ * rest; whichever of the two is asked. */
+static void
+test_overlap(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < TN_COUNT(pairs); i++) {
+		if (overlap_of(pairs[i].a, pairs[i].b) != pairs[i].overlap ||
+		    overlap_of(pairs[i].b, pairs[i].a) != pairs[i].overlap)
+			fail_msg("%s and %s", pairs[i].a, pairs[i].b);
+	}
+}
+
+/* One to three levels with at most two letters in all, or one that takes
+ * anything. */
+static void
+pattern_new(struct tn_buf *out)
+{
+	static const char *const ways[] = { "a", "b", "$", "", "+", "{x}",
+	    "a{x}", "{x}b", "$a", "ab" };
+	uint32_t levels = 1 + help_rnd(3), letters = 0;
+
+	for (uint32_t i = 0; i < levels; i++) {
+		const char *way = ways[help_rnd(TN_COUNT(ways))];
+		size_t at = strcspn(way, "{"), own = strcspn(way, "ab$");
+
+		/* The last is all letters, or one before or behind {x}. */
+		letters += way[own] == '\0' ? 0 : way[at] != '\0' ? 1 :
+		    (uint32_t)strlen(way);
+		if (i > 0)
+			tn_buf_char(out, '/');
+		tn_buf_str(out, letters > 2 ? "+" : way);
+	}
+	if (help_rnd(4) == 0)
+		tn_buf_str(out, "/#");
+}
+
+#define TOPIC_BYTES 6        /* All letters of two patterns, and two '/'. */
+
+/* The ${n}th text of those letters; false: it is no topic. */
+static bool
+nth_topic(uint32_t n, char out[TOPIC_BYTES + 1])
+{
+	static const char letters[] = "ab$/";
+	uint32_t i = 0;
+
+	for (; n > 0; n = (n - 1) / 4)
+		out[i++] = letters[(n - 1) % 4];
+	out[i] = '\0';
+	return i > 0;
+}
+
+static bool
+meet(const struct tn_codec_topic *x, const struct tn_codec_topic *y)
+{
+	struct tn_slice values[TN_CODEC_CAPTURES_MAX];
+	char topic[TOPIC_BYTES + 1];
+
+	for (uint32_t n = 1; n <= 5460; n++)
+		if (nth_topic(n, topic) && tn_codec_topic_match(x,
+		    tn_slice_of(topic), values) && tn_codec_topic_match(y,
+		    tn_slice_of(topic), values))
+			return true;
+	return false;
+}
+
+/* Goal: two patterns overlap exactly when one of all short topics is taken by
+ * both. Not asked of "/#", which takes the empty topic that no client sends. */
+static void
+test_overlap_oracle(void **state)
+{
+	uint32_t yes = 0, no = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < 3000; i++) {
+		struct tn_codec_topic x = { 0 }, y = { 0 };
+		struct tn_buf a = { 0 }, b = { 0 };
+
+		pattern_new(&a);
+		pattern_new(&b);
+		if (strcmp(tn_buf_cstr(&a), "/#") != 0 &&
+		    strcmp(tn_buf_cstr(&b), "/#") != 0 &&
+		    tn_codec_topic_parse(&x, tn_slice_of(tn_buf_cstr(&a)),
+		    NULL) == TN_OK && tn_codec_topic_parse(&y,
+		    tn_slice_of(tn_buf_cstr(&b)), NULL) == TN_OK) {
+			bool met = meet(&x, &y);
+
+			if (tn_codec_topic_overlap(&x, &y) != met)
+				fail_msg("\"%s\" and \"%s\" %s",
+				    tn_buf_cstr(&a), tn_buf_cstr(&b),
+				    met ? "overlap" : "do not overlap");
+			yes += met;
+			no += !met;
+		}
+		tn_codec_topic_fini(&x);
+		tn_codec_topic_fini(&y);
+		tn_buf_fini(&a);
+		tn_buf_fini(&b);
+	}
+	assert_true(yes > 300 && no > 300);
+}
+
 /* ---- rows ------------------------------------------------------------ */
 
 static const struct tn_field fields[] = {
@@ -250,9 +395,12 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_patterns),
+		cmocka_unit_test(test_overlap),
+		cmocka_unit_test(test_overlap_oracle),
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_parts),
 	};
 
+	help_seed();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
