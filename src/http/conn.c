@@ -14,10 +14,18 @@
  * waited longest, so that idle connections cannot keep others out.
  *
  * Whether a later head was begun, only the kernel can tell (TCP_INFO); asked
- * once a sweep, and only of waiting connections. */
+ * once a sweep, and only of waiting connections.
+ *
+ * A client that has ended its side behind a whole request may wait for the
+ * answer (nc -N, a port forwarder), or be gone: on the wire both are the same
+ * FIN. What is sent tells them apart, as the system of one that is gone answers
+ * with a reset. So it is asked: HTTP/1.1 100 Continue may come before any answer,
+ * and who did not ask for it passes it over (RFC 9110, 15.2). HTTP/1.0 has no
+ * such word; there an end is taken for good, as proxies that speak it mean it. */
 #include "http/http_int.h"
 
 #include <arpa/inet.h>
+#include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -28,6 +36,7 @@
 #include "os/os.h"
 
 #define PRESSED_US INT64_C(1000000)
+#define ASK_US INT64_C(2000000)  /* Between two questions to one. */
 /* tcpi_state; the names of the kernel are no macros of linux/tcp.h. */
 #define STATE_CLOSE 7
 #define STATE_CLOSE_WAIT 8
@@ -97,7 +106,8 @@ tn_http_conn_idle(struct conn *k)
 	k->busy = false;
 	k->used = true;
 	k->partial = false;
-	k->gone = false;
+	k->peer = PEER_THERE;
+	k->asked_us = 0;
 	k->seen_bytes = 0;
 	k->request = NULL;
 	k->since_us = tn_os_mono_us();
@@ -160,23 +170,54 @@ tn_http_conn_notify(void *arg, struct MHD_Connection *c, void **context,
 
 /* ---- the sweep ------------------------------------------------------- */
 
-/* A sender that went away in the middle of its body. libmicrohttpd waits for
- * the next edge of its epoll, but when the end came together with the last
- * bytes it read, there is none. Twice, so that it had its turn. */
-static bool
-is_gone(struct conn *k)
+static enum peer
+peer_of(const struct conn *k)
 {
 	struct tcp_info info = { 0 };
 	socklen_t n = sizeof info;
-	bool before = k->gone;
 	int unread = 0;
 
 	if (getsockopt(k->fd, IPPROTO_TCP, TCP_INFO, &info, &n) != 0)
+		return PEER_THERE;
+	if (info.tcpi_state == STATE_CLOSE)
+		return PEER_GONE;
+	return info.tcpi_state == STATE_CLOSE_WAIT &&
+	    ioctl(k->fd, FIONREAD, &unread) == 0 && unread == 0 ?
+	    PEER_ENDED : PEER_THERE;
+}
+
+/* Does nothing more come? libmicrohttpd waits for the next edge of its epoll,
+ * but when the end came together with the last bytes it read, there is none.
+ * Twice, so that it had its turn. */
+static bool
+has_ended(struct conn *k)
+{
+	enum peer before = k->peer;
+
+	k->peer = peer_of(k);
+	return before != PEER_THERE && k->peer != PEER_THERE;
+}
+
+/* Will nobody read the answer to this request, of which nothing was sent yet?
+ * One that does not even acknowledge the question is gone, too. */
+static bool
+has_left(struct conn *k, const struct request *r, int64_t now)
+{
+	static const char question[] = "HTTP/1.1 100 Continue\r\n\r\n";
+	int unheard = 0;
+
+	if (!has_ended(k))
 		return false;
-	k->gone = info.tcpi_state == STATE_CLOSE ||
-	    (info.tcpi_state == STATE_CLOSE_WAIT &&
-	    ioctl(k->fd, FIONREAD, &unread) == 0 && unread == 0);
-	return before && k->gone;
+	if (k->peer == PEER_GONE || r->http_1_0 || !r->ended)
+		return true;
+	if (k->asked_us != 0 && now - k->asked_us < ASK_US)
+		return false;
+	if (ioctl(k->fd, SIOCOUTQ, &unheard) != 0 || unheard > 0)
+		return k->asked_us != 0;
+	k->asked_us = now;
+	(void)send(k->fd, question, sizeof question - 1,
+	    MSG_DONTWAIT | MSG_NOSIGNAL);
+	return false;
 }
 
 static uint64_t
@@ -213,6 +254,10 @@ sweep_waiting(struct conn *k, int64_t now, bool pressed)
 	    "Connection: close\r\nContent-Length: 0\r\n\r\n";
 	int64_t allowed = (int64_t)k->h->o.header_ms * 1000;
 
+	if (has_ended(k)) {
+		cut_off(k, NULL);
+		return;
+	}
 	look_for_head(k, now);
 	if (pressed && allowed > PRESSED_US)
 		allowed = PRESSED_US;
@@ -229,13 +274,13 @@ sweep_body(struct conn *k, int64_t now)
 {
 	struct request *r = k->request;
 
-	if (r != NULL && r->suspended && is_gone(k))
+	if (r != NULL && r->suspended && !r->sent && has_left(k, r, now))
 		r->left = true;
 	if (r == NULL || r->ended || r->suspended || r->sent) {
 		k->since_us = now;
 		return;
 	}
-	if (is_gone(k)) {
+	if (has_ended(k)) {
 		cut_off(k, NULL);
 		return;
 	}

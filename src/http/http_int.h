@@ -112,6 +112,7 @@ struct request {
 	bool sent;
 	bool close;                      /* Close the connection after it. */
 	bool suspended;
+	bool first;                      /* It has its turn before reads. */
 	_Atomic bool left;               /* Nobody waits for the answer. */
 	struct tn_http_head head;
 	uint32_t param_count;
@@ -265,6 +266,9 @@ void tn_http_put_time(struct tn_buf *out, int64_t us);     /* 0: null. */
 
 /* ---- connections ----------------------------------------------------- */
 
+/* What the kernel knows: it may send, sends no more, or was reset. */
+enum peer { PEER_THERE, PEER_ENDED, PEER_GONE };
+
 struct conn {
 	struct conn *next;
 	struct conn *prev;
@@ -274,11 +278,12 @@ struct conn {
 	char source[56];         /* "http 10.0.0.7" */
 	bool busy;               /* A whole head was seen; else waits for one. */
 	bool cut;                /* Shut down, waits for its end. */
-	bool gone;               /* At the last sweep; see conn.c. */
+	uint8_t peer;            /* At the last sweep; see conn.c. */
 	bool used;               /* Answered a request already. */
 	int64_t since_us;        /* Of this waiting, or of the header's first
 	                            line, or of the body window. */
 	bool partial;            /* A header was begun. */
+	int64_t asked_us;        /* Whether it still waits; 0: not yet. */
 	uint64_t seen_bytes;     /* TCP's count at the last look; 0: none. */
 	struct request *request;
 	uint64_t window_bytes;   /* Body bytes at the window's begin. */

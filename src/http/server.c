@@ -90,6 +90,13 @@ swept(void *arg)
 	run(h);
 }
 
+/* libmicrohttpd's timeout of inactivity. */
+static unsigned
+idle_s(const struct tn_http *h)
+{
+	return (h->o.body_idle_ms + 999) / 1000;
+}
+
 /* ---- libmicrohttpd's calls ------------------------------------------- */
 
 /* The request line was read; what we return is the request's context. */
@@ -223,9 +230,24 @@ begin(struct request *r, const char *url, const char *method,
 	return answer_at_once(r) ? tn_http_send(r) : MHD_YES;
 }
 
+/* When a suspended connection goes on, libmicrohttpd reads first, and what it
+ * reads of a client that has ended its side makes it close the connection,
+ * whatever waits to be answered or taken from its buffer. Connections with a
+ * timeout of their own have their turn before it reads from any, so that an
+ * answer is begun then, and behind that it does not read. */
+static void
+turn_first(struct request *r, bool first)
+{
+	if (r->first != first)
+		(void)MHD_set_connection_option(r->c,
+		    MHD_CONNECTION_OPTION_TIMEOUT, idle_s(r->h) + first);
+	r->first = first;
+}
+
 static enum MHD_Result
 suspend(struct request *r)
 {
+	turn_first(r, true);
 	r->suspended = true;
 	MHD_suspend_connection(r->c);
 	return MHD_YES;
@@ -256,6 +278,7 @@ handle(void *arg, struct MHD_Connection *c, const char *url,
 	tn_assert(r != NULL);
 	if (!r->begun)
 		return begin(r, url, method, version);
+	turn_first(r, false);
 	if (*n == 0)
 		return r->sent ? MHD_YES : finish(r);
 	if (!tn_http_body_take(r, data, n))
@@ -338,8 +361,6 @@ static enum tn_status
 start_daemon(struct tn_http *h, struct tn_diag *d)
 {
 	const union MHD_DaemonInfo *info;
-	unsigned idle_s = (h->o.body_idle_ms + 999) / 1000;
-
 	MHD_set_panic_func(panicked, NULL);
 	h->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG |
 	    MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE, 0, NULL, NULL, handle, h,
@@ -349,7 +370,7 @@ start_daemon(struct tn_http *h, struct tn_diag *d)
 	    MHD_OPTION_CONNECTION_LIMIT, (unsigned)h->o.connections_max,
 	    MHD_OPTION_PER_IP_CONNECTION_LIMIT,
 	    (unsigned)h->o.address_connections_max,
-	    MHD_OPTION_CONNECTION_TIMEOUT, idle_s,
+	    MHD_OPTION_CONNECTION_TIMEOUT, idle_s(h),
 	    MHD_OPTION_STRICT_FOR_CLIENT, tn_http_layout_known() ? 0 : 1,
 	    MHD_OPTION_URI_LOG_CALLBACK, uri_seen, h,
 	    MHD_OPTION_UNESCAPE_CALLBACK, unescape, h,

@@ -529,6 +529,46 @@ test('a query that nobody waits for any more ends', async () => {
   assert.equal((await t.stop()).code, 0);
 });
 
+// Goal: who ends its side behind the question and waits (nc -N) has its answer, however long it
+// takes: it is asked whether it is there, as HTTP/1.1 allows. When it goes in the end, its query does.
+test('a query whose asker has only ended its own side is answered', async (t0) => {
+  const t = await new Tarn({ sql: "ALTER SYSTEM SET query_threads = '1';\nCREATE TABLE e (k text, ts timestamptz NOT NULL) WITH (event_time = 'ts');" }).start();
+  await t.post('e', Array.from({ length: 30000 }, (_, i) => `{"k":"k${i}","ts":"2026-03-01T00:00:00Z"}`).join('\n'));
+  await t.cut();
+  const dear = `SELECT count(*) AS n FROM e WHERE ${Array.from({ length: 24 }, (_, i) => `md5(repeat(k, ${100 + i})) = 'x'`).join(' OR ')}`;
+  const asks = (version = '1.1') => {
+    const a = { text: '', open: true };
+    a.socket = connect({ port: t.port, host: '127.0.0.1', allowHalfOpen: true });
+    a.socket.on('data', (d) => { a.text += d; });
+    a.socket.on('error', () => {});
+    a.ended = new Promise((done) => a.socket.on('close', () => { a.open = false; done(); }));
+    a.socket.on('end', () => a.socket.destroy());
+    a.socket.end(`POST /api/v1/sql HTTP/${version}\r\nHost: 127.0.0.1:${t.port}\r\nContent-Type: application/sql\r\nContent-Length: ${dear.length}\r\n\r\n${dear}`);
+    return a;
+  };
+  const one = stopwatch();
+  await t.sql(dear);
+  const took = one.stop();
+  const waits = [asks(), asks(), asks(), asks()];
+  await Promise.all(waits.map((a) => a.ended));
+  for (const a of waits) assert.match(a.text, /^(HTTP\/1.1 100 Continue\r\n\r\n)*HTTP\/1.1 200 OK\r\n[^]*"rows":\[\[0\]\]/);
+  assert.ok(waits.some((a) => a.text.startsWith('HTTP/1.1 100 ')), `the last of four waits ${4 * took} ms`);
+  // These go when they were asked once; the next question finds it.
+  const leave = Array.from({ length: 20 }, () => asks());
+  await until(() => leave.filter((a) => a.text !== '').length >= 19);
+  for (const a of leave) a.socket.destroy();
+  const rest = stopwatch();
+  assert.equal(Number((await t.sql('SELECT count(*) AS n FROM e'))[0].n), 30000);
+  const waited = rest.stop();
+  t0.diagnostic(`one takes ${took} ms; ${waited} ms after twenty left`);
+  assert.ok(waited < 6 * took + 5000, `${waited} ms, where one takes ${took}`);
+  // HTTP/1.0 has no words for it: there who ends is gone.
+  const old = [asks('1.0'), asks('1.0'), asks('1.0'), asks('1.0')];
+  await Promise.all(old.map((a) => a.ended));
+  assert.ok(old.every((a) => !a.text.includes(' 100 ')));
+  assert.equal((await t.stop()).code, 0);
+});
+
 // Goal: a view of the past, and why a number is so, whose askers went away leave the threads
 // of queries to those who wait; so does a stop, which closes the connections itself.
 test('a view request that nobody waits for any more ends', async (t0) => {

@@ -452,6 +452,7 @@ struct sender {
 	pthread_t thread;
 	const struct tn_buf *body;
 	int fd;
+	bool half;               /* Ends its side behind the body. */
 	struct reply reply;
 };
 
@@ -466,12 +467,15 @@ send_body(void *arg)
 	    "Content-Length: %zu\r\n\r\n", x->body->n);
 	(void)put(x->fd, head);
 	(void)put_bytes(x->fd, x->body->p, x->body->n);
+	if (x->half)
+		(void)shutdown(x->fd, SHUT_WR);
 	get_reply(x->fd, &x->reply, true);
 	return NULL;
 }
 
 /* Goal: many large bodies at once, far more than may be pending: each is taken
- * whole or refused with 503 and Retry-After, none hangs, none is half lost. */
+ * whole or refused with 503 and Retry-After, none hangs, none is half lost;
+ * neither when its sender has ended its side while the last part waits here. */
 static void
 overload(void **state)
 {
@@ -486,6 +490,7 @@ overload(void **state)
 	for (size_t i = 0; i < TN_COUNT(x); i++) {
 		x[i].fd = dial(&rig);
 		x[i].body = &b;
+		x[i].half = i % 2 > 0;
 		assert_int_equal(pthread_create(&x[i].thread, NULL,
 		    send_body, &x[i]), 0);
 	}
@@ -617,6 +622,60 @@ gone_clients(void **state)
 	expect_call(&rig, "GET", "/livez", NULL, NULL, 200, "ok");
 }
 
+/* Goal: who ends its side behind its last whole request gets every answer, at
+ * once or from elsewhere, and then the connection is closed. */
+static void
+half_closed(void **state)
+{
+	static const struct {
+		const char *text;
+		int answers;
+	} cases[] = {
+		{ GET_LIVEZ, 1 },
+		{ "GET /livez HTTP/1.0\r\nHost: localhost\r\n\r\n", 1 },
+		{ "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", 1 },
+		{ "GET /api/v1/views/total HTTP/1.1\r\nHost: localhost"
+		    "\r\n\r\n", 1 },
+		{ "GET /api/v1/views/total HTTP/1.0\r\nHost: localhost"
+		    "\r\n\r\n", 1 },
+		{ POST_PLAIN "Content-Length: 7\r\n\r\n{\"n\":1}", 1 },
+		{ POST_PLAIN "Transfer-Encoding: chunked\r\n\r\n7\r\n"
+		    "{\"n\":1}\r\n0\r\n\r\n", 1 },
+		{ "POST /api/v1/sql HTTP/1.1\r\nHost: localhost\r\n"
+		    "Content-Type: application/sql\r\nContent-Length: 26"
+		    "\r\n\r\nSELECT count(*) FROM plain", 1 },
+		{ "POST /api/v1/batch/run HTTP/1.1\r\nHost: localhost\r\n"
+		    "Content-Length: 0\r\n\r\n", 1 },
+		{ POST_PLAIN "Content-Length: 7\r\n\r\n{\"n\":1}"
+		    GET_LIVEZ POST_PLAIN "Content-Length: 7\r\n\r\n"
+		    "{\"n\":1}" GET_LIVEZ, 4 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 8 * TN_COUNT(cases); i++) {
+		size_t k = i % TN_COUNT(cases);
+		int fd = dial(&rig);
+
+		assert_true(put(fd, cases[k].text));
+		/* The end comes with the request, or after it was read. */
+		if (i % 3 == 0)
+			usleep(1000);
+		assert_int_equal(shutdown(fd, SHUT_WR), 0);
+		for (int n = 0; n < cases[k].answers; n++) {
+			struct reply r = { 0 };
+
+			get_reply(fd, &r, true);
+			if (r.code != 200 || r.cut)
+				fail_msg("answer %d of %s: %d", n,
+				    cases[k].text, r.code);
+			reply_free(&r);
+		}
+		/* Before an idle connection is closed in any case. */
+		assert_true(ends(fd, 4000));
+		close(fd);
+	}
+}
+
 /* Goal: random bytes, and good requests with random changes, never end the
  * server or hang a client. */
 static void
@@ -668,6 +727,7 @@ main(void)
 		cmocka_unit_test(slow_heads),
 		cmocka_unit_test(patient_keep_alive),
 		cmocka_unit_test(gone_clients),
+		cmocka_unit_test(half_closed),
 		cmocka_unit_test(garbage),
 	};
 
