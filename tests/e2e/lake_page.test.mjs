@@ -5,6 +5,8 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Tarn, tempDir } from './lib.mjs';
 import { Judge } from './differential/judge.mjs';
 import { python, spark } from './tables/readers.mjs';
@@ -115,7 +117,7 @@ test('what Lake shows for other tools counts each event once, and says what is k
   await page.getByText('Kept for').waitFor();
   assert.deepEqual((await page.locator('section', { has: page.getByRole('heading', { name: 'Kept for' }) }).locator('dl > div').allInnerTexts()).map((x) => x.replace(/\s*\n\s*/, ': ')),
     ['rows of badge: 40000 days; raw bytes 41000 days', 'numbers of v: 42000 days', 'objects in photos: 30 days']);
-  if (python) await snippets(page);
+  if (python) await snippets(page, 8);
   assert.deepEqual(errors, []);
   await page.close();
   /* Which snapshot added a file is the same after a start. */
@@ -157,7 +159,7 @@ test('Trino reads every row with the lines that Lake shows for it', { skip: skip
 });
 
 /** Each as it is shown, by the tool it is for (make interop). */
-async function snippets(page) {
+async function snippets(page, rows) {
   const shown = async (tool) => {
     await page.getByRole('button', { name: tool, exact: true }).click();
     return page.locator('pre.code').last().innerText();
@@ -168,13 +170,63 @@ async function snippets(page) {
     return JSON.parse(r.stdout.trim().split('\n').at(-1));
   };
   const duck = (await shown('DuckDB')).replace('INSTALL iceberg; LOAD iceberg;', '').split('\n').filter((l) => !l.startsWith('--')).join('\n');
-  assert.deepEqual(run('duckdb', duck.split(';')).slice(-2), [8, 8]);
+  assert.deepEqual(run('duckdb', duck.split(';')).slice(-2), [rows, rows]);
   for (const tool of ['PyIceberg', 'Delta Lake'])
-    assert.equal(run('python', (await shown(tool)).replace(/\n([^\n]*)$/, '\nanswer = $1')), 8, tool);
+    assert.equal(run('python', (await shown(tool)).replace(/\n([^\n]*)$/, '\nanswer = $1')), rows, tool);
   const lines = (await shown('Spark')).split('\n');
   if (spark)
-    assert.equal(run('spark', { conf: lines.filter((l) => l.startsWith('spark.')).map((l) => l.split(/=(.*)/).slice(0, 2)), sql: lines.at(-1) }), 8);
+    assert.equal(run('spark', { conf: lines.filter((l) => l.startsWith('spark.')).map((l) => l.split(/=(.*)/).slice(0, 2)), sql: lines.at(-1) }), rows);
 }
+
+test('where a token is needed, the lines for other tools name it, and hold one that Lake makes', { skip, timeout: 600000 }, async () => {
+  const password = join(tempDir('password'), 'p');
+  writeFileSync(password, 'correct horse battery\n');
+  const own = await new Tarn({ sql, env: { TARN_ADMIN_PASSWORD_FILE: password } }).start();
+  const page = await open(), errors = listen(page);
+  const shown = async (tool) => {
+    await page.getByRole('button', { name: tool, exact: true }).click();
+    return page.locator('pre.code').last().innerText();
+  };
+  /* An open server asks for none. */
+  await page.goto(t.url + '/lake');
+  for (const tool of ['DuckDB', 'PyIceberg', 'Spark', 'Trino', 'Delta Lake']) assert.doesNotMatch(await shown(tool), /token/i, tool);
+  assert.equal(await page.getByRole('button', { name: 'Make one' }).count(), 0);
+
+  await page.goto(own.url + '/login?next=/lake');
+  await page.getByLabel('Password').fill('correct horse battery');
+  await page.keyboard.press('Enter');
+  await page.waitForURL((u) => u.pathname === '/lake');
+  const as = (line, token) => (token ? line.replaceAll('$TARN_TOKEN', token) : line);
+  const named = { DuckDB: /^CREATE SECRET tarn \(TYPE http, BEARER_TOKEN '\$TARN_TOKEN', SCOPE 'http:\/\/[^']+'\);$/m, PyIceberg: /, token='\$TARN_TOKEN'\)/,
+    Spark: /^spark\.sql\.catalog\.tarn\.token=\$TARN_TOKEN$/m, Trino: /^iceberg\.rest-catalog\.oauth2\.token=\$TARN_TOKEN$/m };
+  /* Something to read: events by the page's own session. */
+  assert.deepEqual(await page.evaluate(async (body) => [(await fetch('/api/v1/streams/badge', { method: 'POST', body, headers: { 'content-type': 'application/x-ndjson' } })).status,
+    (await fetch('/api/v1/batch/run', { method: 'POST' })).status], lines.slice(0, 8).join('\n')), [200, 200]);
+  await page.reload();
+  await page.getByRole('button', { name: 'badge', exact: true }).first().waitFor();
+  const texts = {};
+  for (const [tool, re] of Object.entries(named)) {
+    texts[tool] = await shown(tool);
+    assert.match(texts[tool], re);
+    await page.getByText('$TARN_TOKEN stands for a token that may read').waitFor();
+    await page.getByText('tarn token create tools read').waitFor();
+  }
+  assert.doesNotMatch(await shown('Delta Lake'), /token/i, 'it reads the disk');
+  assert.equal(await page.getByText('$TARN_TOKEN stands').count(), 0);
+
+  await shown('PyIceberg');
+  await page.getByRole('button', { name: 'Make one' }).click();
+  await page.getByText('shown only now').waitFor();
+  const token = /token='(trn_[^']+)'/.exec(await shown('PyIceberg'))[1], headers = { authorization: `Bearer ${token}` };
+  for (const tool of Object.keys(named)) assert.equal(await shown(tool), as(texts[tool], token), tool);
+  const files = await own.call('GET', '/api/v1/files?tier=silver&table=badge', undefined, headers);
+  const status = async (method, path) => (await own.fetch(path, { method, headers })).status;
+  assert.deepEqual([await status('GET', '/iceberg/v1/config'), await status('GET', `/lake/${files.body.files[0].path}`), await status('POST', '/api/v1/batch/run')], [200, 200, 403]);
+  if (python) await snippets(page, 8);
+  assert.deepEqual(errors, []);
+  await page.close();
+  await own.stop();
+});
 
 test('Explore shows numbers that JavaScript would round as they are', { skip, timeout: 600000 }, async () => {
   const page = await open(), errors = listen(page), numbers = ['9007199254740993', '-9223372036854775808', '1234567890123456.7891'];

@@ -218,16 +218,23 @@ function Connect({ place }) {
 	const [tier, name] = (place.table || 'silver/TABLE').split('/');
 	const on = `${place.folder || 'LAKE'}/${tier}/${name}`;
 	const [tool, setTool] = useState('duckdb');
-	const token = status.value?.auth === 'session';
+	const needs = status.value?.auth === 'session';
+	const [made, setMade] = useState('');
+	const [problem, setProblem] = useState(/** @type {any} */ (null));
+	const token = made || '$TARN_TOKEN';
+	const make = () => post('/api/v1/tokens', { name: 'tools', scope: 'read' }).then((d) => { setMade(d.token); setProblem(null); }, setProblem);
 	const texts = /** @type {Record<string, string>} */ ({
-		duckdb: `INSTALL iceberg; LOAD iceberg;\nATTACH '' AS tarn (TYPE iceberg, ENDPOINT '${here}/iceberg', AUTHORIZATION_TYPE 'none');\nSELECT * FROM tarn.${tier}.${name};\n-- or on this machine, also with Tarn stopped\nSELECT * FROM iceberg_scan('${on}');`,
-		pyiceberg: `from pyiceberg.catalog import load_catalog\ncatalog = load_catalog('tarn', uri='${here}/iceberg', warehouse='disk')  # on the server's machine\ncatalog.load_table('${tier}.${name}').scan().to_arrow()`,
-		spark: `spark.sql.catalog.tarn=org.apache.iceberg.spark.SparkCatalog\nspark.sql.catalog.tarn.type=rest\nspark.sql.catalog.tarn.uri=${here}/iceberg\nspark.sql.catalog.tarn.warehouse=disk\nspark.sql.catalog.tarn.io-impl=org.apache.iceberg.hadoop.HadoopFileIO\n\n-- on the server's machine\nSELECT * FROM tarn.${tier}.${name}`,
-		trino: `# etc/catalog/tarn.properties, Trino 471 or later\nconnector.name=iceberg\niceberg.catalog.type=rest\niceberg.rest-catalog.uri=${here}/iceberg\niceberg.rest-catalog.warehouse=disk${token ? '\niceberg.rest-catalog.security=OAUTH2\niceberg.rest-catalog.oauth2.token=TOKEN' : ''}\niceberg.security=read_only\nfs.native-local.enabled=true\nlocal.location=/\n# Trino reads no files over http: its coordinator and every worker run on the server's machine,\n# or have ${place.folder || 'LAKE'} mounted at the same path.\n\nSELECT * FROM tarn.${tier}.${name}`,
+		duckdb: `INSTALL iceberg; LOAD iceberg;\n${needs ? `CREATE SECRET tarn (TYPE http, BEARER_TOKEN '${token}', SCOPE '${here}');\n` : ''}ATTACH '' AS tarn (TYPE iceberg, ENDPOINT '${here}/iceberg', AUTHORIZATION_TYPE 'none');\nSELECT * FROM tarn.${tier}.${name};\n-- or on this machine, also with Tarn stopped\nSELECT * FROM iceberg_scan('${on}');`,
+		pyiceberg: `from pyiceberg.catalog import load_catalog\ncatalog = load_catalog('tarn', uri='${here}/iceberg', warehouse='disk'${needs ? `, token='${token}'` : ''})  # on the server's machine\ncatalog.load_table('${tier}.${name}').scan().to_arrow()`,
+		spark: `spark.sql.catalog.tarn=org.apache.iceberg.spark.SparkCatalog\nspark.sql.catalog.tarn.type=rest\nspark.sql.catalog.tarn.uri=${here}/iceberg\nspark.sql.catalog.tarn.warehouse=disk\nspark.sql.catalog.tarn.io-impl=org.apache.iceberg.hadoop.HadoopFileIO${needs ? `\nspark.sql.catalog.tarn.token=${token}\nspark.sql.catalog.tarn.token-refresh-enabled=false` : ''}\n\n-- on the server's machine\nSELECT * FROM tarn.${tier}.${name}`,
+		trino: `# etc/catalog/tarn.properties, Trino 471 or later\nconnector.name=iceberg\niceberg.catalog.type=rest\niceberg.rest-catalog.uri=${here}/iceberg\niceberg.rest-catalog.warehouse=disk${needs ? `\niceberg.rest-catalog.security=OAUTH2\niceberg.rest-catalog.oauth2.token=${token}` : ''}\niceberg.security=read_only\nfs.native-local.enabled=true\nlocal.location=/\n# Trino reads no files over http: its coordinator and every worker run on the server's machine,\n# or have ${place.folder || 'LAKE'} mounted at the same path.\n\nSELECT * FROM tarn.${tier}.${name}`,
 		delta: `from deltalake import DeltaTable\nDeltaTable('${on}').to_pyarrow_table()`,
 	});
 	return html`<section class="card"><header><h2>Read it with other tools</h2></header><div class="body stack">
 		<${Segments} label="Tool" value=${tool} onChange=${setTool} options=${[['duckdb', 'DuckDB'], ['pyiceberg', 'PyIceberg'], ['spark', 'Spark'], ['trino', 'Trino'], ['delta', 'Delta Lake']]} />
+		${needs && tool !== 'delta' && html`<p class="muted small" role="status">${made ? 'The token in these lines may read and is shown only now; tarn token list and revoke show and end it.' :
+			html`$TARN_TOKEN stands for a token that may read: <button class="btn tiny" onClick=${make}>Make one</button> or, with an admin's, <code>tarn token create tools read</code>.`}</p>`}
+		${problem && html`<${ProblemBox} error=${problem} />`}
 		<${Code} label=${`${tool} snippet`} text=${texts[tool]} /></div></section>`;
 }
 
