@@ -24,8 +24,17 @@ static enum tn_status
 check_room(struct found *f)
 {
 	return tn_serving_request_room(f->r, f->bytes + f->read_bytes +
-	    f->taken.cap * sizeof *f->taken.offsets +
-	    f->r->answer->body.cap, f->d);
+	    tn_serving_taken_bytes(&f->taken) + f->r->answer->body.cap,
+	    f->d);
+}
+
+static enum tn_status
+taken_room(void *arg, size_t bytes)
+{
+	struct found *f = arg;
+
+	return tn_serving_request_room(f->r, f->bytes + f->read_bytes +
+	    bytes + f->r->answer->body.cap, f->d);
 }
 
 static void
@@ -104,11 +113,15 @@ keep_rows(void *arg, struct tn_batch *k)
 	return check_room(f);
 }
 
-static void
+static enum tn_status
 note_block(struct found *f, const struct tn_log_block *b)
 {
-	for (uint32_t i = 0; b->lines != NULL && i < b->rows; i++)
-		tn_serving_taken_note(&f->taken, b->source, b->lines[i]);
+	enum tn_status st = TN_OK;
+
+	for (uint32_t i = 0; st == TN_OK && b->lines != NULL && i < b->rows;
+	    i++)
+		st = tn_serving_taken_note(&f->taken, b->source, b->lines[i]);
+	return st;
 }
 
 /* The ring's rows to the answer, newest first. */
@@ -142,10 +155,10 @@ from_tail(struct found *f, const struct tn_governance_stream *s,
 		st = tn_log_read(r->s->o.log, lsn, a, &block, d);
 		if (st == TN_OK && block.stream == s->id) {
 			/* The block, and its rows. */
-			if (r->only_bad)
-				note_block(f, &block);
 			f->read_bytes = tn_arena_bytes(a) + 2 * block.raw.n;
-			st = check_room(f);
+			st = r->only_bad ? note_block(f, &block) : TN_OK;
+			if (st == TN_OK)
+				st = check_room(f);
 			struct tn_batch *b = st != TN_OK ? NULL :
 			    tn_governance_bronze_of(&block);
 			if (st == TN_OK)
@@ -180,10 +193,11 @@ from_bronze(struct found *f, const struct tn_governance_stream *s,
 			.bounds = &bound, .bound_count = r->only_bad,
 			.each = keep_rows, .arg = f,
 		};
-		f->read_bytes = tn_serving_read_bytes(&files[n]);
+		f->read_bytes = 0;
 		if (r->only_bad)
 			st = tn_serving_taken_look(&f->taken, r->s->o.lake,
 			    files, all, n, d);
+		f->read_bytes = tn_serving_read_bytes(&files[n]);
 		if (st == TN_OK)
 			st = check_room(f);
 		if (st == TN_OK)
@@ -199,9 +213,11 @@ work_fate(struct request *r)
 	struct tn_serving_answer *a = r->answer;
 	const struct tn_governance_stream *s =
 	    &r->s->o.model->streams[r->stream];
-	struct found f = { .r = r, .cap = r->limit, .d = &a->diag };
+	struct found f = { .r = r, .cap = r->limit, .d = &a->diag,
+	    .taken.room = taken_room };
 	enum tn_status st;
 
+	f.taken.arg = &f;
 	f.rows = tn_zalloc(f.cap * sizeof *f.rows);
 	a->lsn = r->ask.last;
 	a->batch_lsn = r->ask.base->lsn;

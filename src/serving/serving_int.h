@@ -215,12 +215,19 @@ struct tn_serving_taken {
 	size_t count, cap;
 	bool sorted;
 	uint8_t *looked;         /* Files whose rows are noted. */
+	size_t read_bytes;       /* Of the file that is looked through. */
+	/* Asked before all of it holds ${bytes}; set by who makes it. */
+	enum tn_status (*room)(void *arg, size_t bytes);
+	void *arg;
 };
 void tn_serving_taken_fini(struct tn_serving_taken *t);
-void tn_serving_taken_note(struct tn_serving_taken *t,
+size_t tn_serving_taken_bytes(const struct tn_serving_taken *t);
+/* What room() says, or TN_ENOMEM. */
+TN_MUST_USE enum tn_status tn_serving_taken_note(struct tn_serving_taken *t,
     struct tn_slice source, int64_t line);
 bool tn_serving_taken_has(struct tn_serving_taken *t, uint64_t offset);
-/* Note what files of bronze say of the rows of files[${i}]. */
+/* Note what files of bronze say of the rows of files[${i}]. TN_EFULL: room()
+ * said no. */
 TN_MUST_USE enum tn_status tn_serving_taken_look(struct tn_serving_taken *t,
     struct tn_lake *lake, const struct tn_catalog_file *files, uint32_t n,
     uint32_t i, struct tn_diag *d);

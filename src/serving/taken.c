@@ -6,7 +6,11 @@
  * New rows have greater LSNs than those they come from, and the list goes from
  * the newest back. So before a file is listed, all files that reach beyond its
  * first LSN are looked through for such sources, each once; pages without one
- * are passed over by their statistics. The log's blocks come in order anyway. */
+ * are passed over by their statistics. The log's blocks come in order anyway.
+ *
+ * What is read of a file is asked for before it is read, and room for offsets, of
+ * which a definition that takes a large quarantine makes as many as that had
+ * rows, before they are kept. */
 #include "serving/serving_int.h"
 
 #include <stdlib.h>
@@ -20,21 +24,44 @@ tn_serving_taken_fini(struct tn_serving_taken *t)
 	*t = (struct tn_serving_taken){ .count = 0 };
 }
 
-void
+size_t
+tn_serving_taken_bytes(const struct tn_serving_taken *t)
+{
+	return t->cap * sizeof *t->offsets + t->read_bytes;
+}
+
+/* While they move, the old and the new are there. */
+static enum tn_status
+grow(struct tn_serving_taken *t)
+{
+	size_t cap = t->cap == 0 ? 1024 : t->cap * 2;
+	enum tn_status st = t->room(t->arg, tn_serving_taken_bytes(t) +
+	    cap * sizeof *t->offsets);
+	uint64_t *offsets = st != TN_OK ? NULL : tn_try_realloc(t->offsets,
+	    cap * sizeof *offsets);
+
+	if (offsets == NULL)
+		return st != TN_OK ? st : TN_ENOMEM;
+	t->offsets = offsets;
+	t->cap = cap;
+	return TN_OK;
+}
+
+enum tn_status
 tn_serving_taken_note(struct tn_serving_taken *t, struct tn_slice source,
     int64_t line)
 {
 	uint64_t offset;
+	enum tn_status st;
 
 	if (!tn_governance_again_of(source, line, &offset))
-		return;
-	if (t->count == t->cap) {
-		t->cap = t->cap == 0 ? 1024 : t->cap * 2;
-		t->offsets = tn_realloc(t->offsets,
-		    t->cap * sizeof *t->offsets);
-	}
+		return TN_OK;
+	st = t->count < t->cap ? TN_OK : grow(t);
+	if (st != TN_OK)
+		return st;
 	t->offsets[t->count++] = offset;
 	t->sorted = false;
+	return TN_OK;
 }
 
 static int
@@ -61,13 +88,15 @@ static enum tn_status
 look_rows(void *arg, struct tn_batch *b)
 {
 	const struct tn_column *line = &b->columns[TN_BRONZE_LINE];
+	enum tn_status st = TN_OK;
 
-	for (uint32_t i = 0; i < b->rows; i++)
+	for (uint32_t i = 0; i < b->rows && st == TN_OK; i++)
 		if (tn_column_valid(line, i))
-			tn_serving_taken_note(arg, tn_governance_bronze_text(
+			st = tn_serving_taken_note(arg,
+			    tn_governance_bronze_text(
 			    &b->columns[TN_BRONZE_SOURCE], i),
 			    ((const int64_t *)line->values)[i]);
-	return TN_OK;
+	return st;
 }
 
 static enum tn_status
@@ -108,7 +137,11 @@ tn_serving_taken_look(struct tn_serving_taken *t, struct tn_lake *lake,
 		if (t->looked[k] || files[k].lsn_max < files[i].lsn_min)
 			continue;
 		t->looked[k] = 1;
-		st = look_file(t, lake, files[k].path, d);
+		t->read_bytes = tn_serving_read_bytes(&files[k]);
+		st = t->room(t->arg, tn_serving_taken_bytes(t));
+		if (st == TN_OK)
+			st = look_file(t, lake, files[k].path, d);
+		t->read_bytes = 0;
 	}
 	return st;
 }
