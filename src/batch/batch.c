@@ -300,19 +300,25 @@ do_job(struct tn_batch_jobs *b, struct job *j)
 /* The job behind it finds less to do; what comes after a cut comes after this
  * one, too, but that no row is removed: the one under way knows what there was,
  * and holds its files. Each time that was due is one cut; for rows and memory,
- * which may be asked for with every block, they come no closer than CALM_US. */
+ * which may be asked for with every block, they come no closer than CALM_US.
+ * After one the job under way has as long as the cut took, or where cuts take
+ * cut_interval one would come before each piece of a file, and no job end. */
 void
 tn_batch_let_cut(struct tn_batch_jobs *b)
 {
 	struct tn_batch_report r = { .status = TN_OK };
 	uint32_t asked = __atomic_load_n(&b->cut_asked, __ATOMIC_RELAXED);
+	int64_t from = asked != 0 ? tn_os_mono_us() : 0, to;
 
-	if (asked == 0 || (asked == EARLY && tn_os_mono_us() < b->let_us))
+	if (asked == 0 || from < b->rest_us ||
+	    (asked == EARLY && from < b->let_us))
 		return;
 	__atomic_store_n(&b->cut_asked, 0, __ATOMIC_RELAXED);
 	take_cut(b, asked == EARLY ? "rows" : "timer", false, &r);
 	tn_buf_fini(&r.text);
-	b->let_us = tn_os_mono_us() + CALM_US;
+	to = tn_os_mono_us();
+	b->let_us = to + CALM_US;
+	b->rest_us = to + (to - from);
 }
 
 static bool

@@ -72,7 +72,7 @@ struct tn_batch_jobs {
 	struct tn_counter *skipped;      /* See compact.c. */
 	uint64_t collect_stuck;          /* A cold file: the last that failed. */
 	int64_t collect_calm_us;         /* Monotonic: of cold files. */
-	int64_t let_us;                  /* Monotonic: see tn_batch_let_cut. */
+	int64_t let_us, rest_us;         /* Monotonic: see tn_batch_let_cut. */
 	bool follows;                    /* This cut may; see cut.c. */
 	uint8_t *said_unknown;       /* A byte a view; see gold.c. */
 	/* See retire.c. */

@@ -25,8 +25,6 @@ WRAP(tn_lake_create, (struct tn_lake *l, const struct tn_lake_write *w,
 WRAP(tn_lake_add, (struct tn_lake_writer *w, const struct tn_batch *b),
     (w, b))
 WRAP(tn_lake_sync, (struct tn_lake *l, bool cold), (l, cold))
-WRAP(tn_catalog_publish, (struct tn_catalog *c,
-    struct tn_catalog_publication *p), (c, p))
 WRAP(tn_catalog_run_begin, (struct tn_catalog *c,
     const struct tn_catalog_run *r, uint64_t *id), (c, r, id))
 WRAP(tn_catalog_expire, (struct tn_catalog *c, int64_t us, uint64_t lsn,
@@ -62,10 +60,33 @@ __wrap_tn_lake_merge_open(struct tn_lake *l,
 	return fails_now() ? TN_EIO : __real_tn_lake_merge_open(l, o, out, d);
 }
 
+/* A clock for who says how long things take; 0: the real one. */
+static _Atomic int64_t mono, publication_us, piece_us;
+
+static int64_t
+mono_us(void)
+{
+	return mono != 0 ? mono : tn_os_real.mono_us();
+}
+
+enum tn_status __real_tn_catalog_publish(struct tn_catalog *c,
+    struct tn_catalog_publication *p);
+enum tn_status __wrap_tn_catalog_publish(struct tn_catalog *c,
+    struct tn_catalog_publication *p);
+enum tn_status
+__wrap_tn_catalog_publish(struct tn_catalog *c,
+    struct tn_catalog_publication *p)
+{
+	mono += publication_us;
+	return fails_now() ? TN_EIO : __real_tn_catalog_publish(c, p);
+}
+
 /* Before a piece of a file is read rows come, and the time of a cut. */
 static struct {
 	struct rig *g;
 	int left;
+	int times;      /* Before each of so many. */
+	int pieces;
 } between;
 
 static void between_pieces(void);
@@ -79,7 +100,9 @@ __wrap_tn_lake_merge_next(struct tn_lake_merge *m,
     const struct tn_batch **out, struct tn_diag *d)
 {
 	*out = NULL;
-	if (between.g != NULL && between.left-- == 0)
+	mono += piece_us;
+	between.pieces++;
+	if (between.g != NULL && between.left-- <= 0 && between.times-- > 0)
 		between_pieces();
 	return fails_now() ? TN_EIO : __real_tn_lake_merge_next(m, out, d);
 }
@@ -384,6 +407,7 @@ test_cut_between(void **state)
 		publications = g.publications;
 		between.g = &g;
 		between.left = k;
+		between.times = 1;
 		assert_int_equal(erase(&g, "DELETE FROM ev WHERE who = "
 		    "'eve'", &r), TN_OK);
 		between.g = NULL;
@@ -399,6 +423,39 @@ test_cut_between(void **state)
 		assert_int_equal(run(&g, TN_BATCH_VERIFY), TN_OK);
 		rig_drop(&g);
 	}
+}
+
+/* Goal: where the time of a cut comes before each piece, and a cut takes as long
+ * as very many pieces, the erasure has its half of the time: it ends, and cuts
+ * are taken meanwhile. */
+static void
+test_cuts_always(void **state)
+{
+	struct tn_batch_report r;
+	uint32_t publications;
+	struct rig g;
+
+	(void)state;
+	make(&g);
+	publications = g.publications;
+	mono = 1;
+	publication_us = 100000;
+	piece_us = 30000;
+	between.g = &g;
+	between.left = 0;
+	between.times = 1000;
+	between.pieces = 0;
+	assert_int_equal(erase(&g, "DELETE FROM ev WHERE who = 'eve'", &r),
+	    TN_OK);
+	between.g = NULL;
+	mono = publication_us = piece_us = 0;
+	assert_int_equal(r.rows, 12);
+	/* Its own cut, the change, the end; one in four or five pieces. */
+	assert_true(between.pieces >= 12);
+	publications = g.publications - publications - 3;
+	assert_in_range(publications, 2, between.pieces / 4);
+	assert_int_equal(run(&g, TN_BATCH_VERIFY), TN_OK);
+	rig_drop(&g);
 }
 
 /* Goal: an apply whose states were folded before an erasure is refused. */
@@ -430,10 +487,12 @@ main(void)
 		cmocka_unit_test(test_reader),
 		cmocka_unit_test(test_apply),
 		cmocka_unit_test(test_cut_between),
+		cmocka_unit_test(test_cuts_always),
 	};
 
 	quick = tn_os_real;
 	quick.sync = no_sync;
+	quick.mono_us = mono_us;
 	tn_os_use(&quick);
 	/* Failures on purpose are said on standard error. */
 	if (getenv("TARN_LOUD") == NULL && freopen("/dev/null", "w", stderr)
