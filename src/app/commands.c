@@ -240,10 +240,11 @@ tn_app_sql(const struct tn_app_args *a)
 		    "  hint: tarn sql 'SELECT count(*) FROM badge'\n");
 		return TN_EXIT_USAGE;
 	}
-	if (strcmp(format, "parquet") == 0) {
+	if (strcmp(format, "parquet") == 0 || !is_format(format)) {
 		fprintf(stderr, "tarn: sql prints table, csv, json or ndjson\n"
-		    "  hint: COPY (SELECT ...) TO 'x.parquet' writes Parquet "
-		    "on the server\n");
+		    "  hint: %s\n", is_format(format) ?
+		    "COPY (SELECT ...) TO 'x.parquet' writes Parquet on the "
+		    "server" : "--format csv; into a file: -o FILE");
 		return TN_EXIT_USAGE;
 	}
 	c.body = tn_slice_of(a->words[0]);

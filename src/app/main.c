@@ -332,6 +332,23 @@ refuse_option(const struct tn_app_args *a, uint32_t takes)
 	return TN_EXIT_OK;
 }
 
+/* So is a word that a command would not look at. */
+static int
+refuse_word(const struct tn_app_args *a)
+{
+	static const char *const without[] = { "run", "demo", "cut", "plan",
+	    "apply", "doctor", "health", "version" };
+
+	for (size_t i = 0; i < TN_COUNT(without) && a->word_count > 0; i++) {
+		if (strcmp(a->command, without[i]) != 0)
+			continue;
+		fprintf(stderr, "tarn: %s takes no word \"%s\"\n  hint: tarn "
+		    "help\n", a->command, a->words[0]);
+		return TN_EXIT_USAGE;
+	}
+	return TN_EXIT_OK;
+}
+
 /* Differing letters at the same places: enough to find a slip. */
 static const struct command *
 nearest(const char *word)
@@ -392,6 +409,8 @@ main(int argc, char **argv)
 		if (a.help)
 			return show_help(&a);
 		rc = refuse_option(&a, commands[i].takes);
+		if (rc == TN_EXIT_OK)
+			rc = refuse_word(&a);
 		if (rc == TN_EXIT_OK && !tn_app_follow_wait(&a, &wait_us))
 			rc = TN_EXIT_USAGE;
 		/* A word counts for more than TARN_URL. */

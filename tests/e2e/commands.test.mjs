@@ -59,6 +59,8 @@ test('an option that a command does not look at is refused, with what to do', as
   await no(['restore', 'src', '--data', 'd', ...url], /restore takes no --url/);
   await no(['run', ...url], /run takes no --url/);
   await no(['cut', '-o', 'x'], /cut takes no -o/);
+  await no(['cut', 'badge', ...url], /cut takes no word "badge"/);
+  await no(['sql', 'SELECT 1', '--format', 'xml', ...url], /sql prints table, csv, json or ndjson\n.*-o FILE/);
   for (const word of ['plan', 'backup']) await no([word, 'x', '--data', 'd', ...url], /--data or --url/);
   // The environment says it to all commands, and less than a word does.
   const env = { TARN_DATA: 'd', TARN_CONFIG: 'c', TARN_MQTT: 'none', TARN_URL: url[1] };
