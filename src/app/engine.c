@@ -214,10 +214,44 @@ sweep_data(struct app *a)
 	return st;
 }
 
+/* A catalog of another time does not name files that have rows, and names some
+ * that are there no more. With what is between it and the log's first block
+ * nothing can be started; when files are missing nothing is swept. */
+static enum tn_status
+check_catalog(struct app *a, bool *whole, struct tn_diag *d)
+{
+	const struct tn_catalog_snapshot *s = tn_catalog_snapshot(a->catalog);
+	uint64_t first = tn_log_first(a->log), bytes;
+	uint32_t missing = 0;
+	enum tn_status st = TN_OK;
+
+	if (first > s->lsn + 1) {
+		tn_diag_hint(d, "catalog.db is not that of the folder's last "
+		    "run: put that one back, or restore the whole folder from "
+		    "a backup; no file was removed");
+		st = tn_diag_set(d, TN_ECORRUPT, "catalog_old", "catalog.db "
+		    "ends at LSN %llu, the log begins at %llu: what is between "
+		    "is in no file that catalog.db names",
+		    (unsigned long long)s->lsn, (unsigned long long)first);
+	}
+	for (uint32_t i = 0; st == TN_OK && i < s->count; i++)
+		missing += !tn_lake_is_cold(a->lake, s->files[i].path) &&
+		    tn_lake_size(a->lake, s->files[i].path, &bytes) ==
+		    TN_ENOTFOUND;
+	if (missing > 0)
+		tn_say(TN_WARN, "app", "%u files of the lake are missing: "
+		    "nothing that a crash left behind is removed; tarn verify "
+		    "names them", (unsigned)missing);
+	*whole = missing == 0;
+	tn_catalog_snapshot_put(s);
+	return st;
+}
+
 /* The cold folder is looked at before anything is swept. */
 static enum tn_status
 sweep_lake(struct app *a, struct tn_diag *d)
 {
+	bool whole = false;
 	struct tn_arena *arena = tn_arena_new(65536);
 	const char **paths = NULL;
 	char *mark = path_in(a, "cold");
@@ -231,6 +265,8 @@ sweep_lake(struct app *a, struct tn_diag *d)
 		st = tn_lake_cold_open(a->lake, &cold, d);
 	tn_free(mark);
 	if (st == TN_OK)
+		st = check_catalog(a, &whole, d);
+	if (st == TN_OK && whole)
 		st = tn_lake_sweep(a->lake, paths, count, &removed);
 	if (removed > 0)
 		tn_say(TN_INFO, "app", "removed %u files that a crash left "
@@ -291,8 +327,9 @@ lake_without_catalog(struct app *a, const char *catalog, struct tn_diag *d)
 	}
 	if (!any)
 		return TN_OK;
-	tn_diag_hint(d, "put catalog.db back from a backup, or move the "
-	    "folder %s/lake away to start empty", a->data);
+	tn_diag_hint(d, "put back the catalog.db of the last run, restore the "
+	    "whole folder from a backup, or move the folder %s/lake away to "
+	    "start empty", a->data);
 	return tn_diag_set(d, TN_ECORRUPT, "catalog_lost",
 	    "%s is missing, but the lake beside it holds files", catalog);
 }
@@ -350,9 +387,9 @@ open_stores(struct app *a, struct tn_diag *d)
 	if (st == TN_OK)
 		st = tn_lake_open(&a->lake, lake, d);
 	if (st == TN_OK)
-		st = sweep_lake(a, d);
-	if (st == TN_OK)
 		st = tn_log_open(&a->log, &lo, d);
+	if (st == TN_OK)
+		st = sweep_lake(a, d);
 	if (st == TN_OK)
 		st = raise_log(a);
 	if (st == TN_OK) {

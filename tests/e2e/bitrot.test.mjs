@@ -156,3 +156,41 @@ CREATE MATERIALIZED VIEW all_rows AS SELECT count(*) AS n, sum(seq) AS s FROM pl
     await back.stop();
   }
 });
+
+test('a catalog.db of another time, or an empty one, removes no file', async () => {
+  const first = new Tarn({ sql });
+  await first.start();
+  const send = (batch) => first.call('POST', '/api/v1/streams/plain', body('plain', batch, 100), { 'content-type': 'application/x-ndjson' });
+  const cut = async () => assert.equal((await first.call('POST', '/api/v1/batch/run')).status, 200);
+  const files = () => readdirSync(join(first.data, 'lake'), { recursive: true }).filter((f) => f.endsWith('.parquet')).sort();
+  const catalog = join(first.data, 'catalog.db');
+  await send(1);
+  await cut();
+  await first.stop();
+  const old = readFileSync(catalog);
+  await first.start();
+  await send(2);
+  // The log gives its segments back: what it had is in files only.
+  const gone = await first.call('POST', '/api/v1/sql', 'DELETE FROM plain WHERE batch = 1 AND seq = 0', { 'content-type': 'application/sql' });
+  assert.equal(gone.status, 200, JSON.stringify(gone.body));
+  await first.stop();
+  const good = readFileSync(catalog), before = files();
+  for (const bad of [old, Buffer.alloc(0)]) {
+    writeFileSync(catalog, bad);
+    await assert.rejects(first.start(), /catalog\.db ends at LSN \d+, the log begins at \d+.*\n.*no file was removed/);
+    assert.deepEqual(files(), before);
+  }
+  // Of before a merge, with the log still there: files that it names are gone.
+  writeFileSync(catalog, good);
+  await first.start();
+  assert.equal((await first.call('GET', '/api/v1/views/plain_batches')).body.rows.length, 2);
+  await first.stop();
+  const lost = files().find((f) => f.startsWith('silver'));
+  rmSync(join(first.data, 'lake', lost));
+  writeFileSync(join(first.data, 'lake/silver/plain/unnamed.parquet'), 'x');
+  const left = files();
+  await first.start();
+  assert.deepEqual(files(), left);
+  assert.match(first.err, /1 files of the lake are missing/);
+  await first.stop();
+});
