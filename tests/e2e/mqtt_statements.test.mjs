@@ -334,6 +334,16 @@ test('a client that connects again takes the place of the old connection', async
     const b = await connected(v, { id });
     await a.refused(0x8e);
     await b.quiet();
+    // The connection is closed, so its will is published, though the session goes on.
+    const t = topic(), watch = await connected(v);
+    await watch.subscribe(t);
+    const keep = { id: freshId(), clean: false, props: v === 5 ? { sessionExpiry: 60 } : undefined };
+    const old = await connected(v, { ...keep, will: { topic: t, payload: 'gone' } });
+    const next = await connected(v, keep);
+    await old.refused(0x8e);
+    await watch.message({ text: 'gone' });
+    await next.bye();
+    await watch.bye();
     // A storm of them: one stays, and none is answered twice.
     const storm = await Promise.all(Array.from({ length: 30 }, async () => {
       const c = await open(v);

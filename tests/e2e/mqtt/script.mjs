@@ -228,7 +228,8 @@ class Maker {
   open(c) {
     const m = { ...this.message(c, this.r.pick(this.topics.filter((t) => topics.includes(t)))), qos: 1 + this.r.below(2), retain: false };
     delete m.alias;
-    if (m.payload === '') m.payload = this.payload(m.topic);
+    // Whether it is too large for somebody is asked over one of two connections.
+    m.payload = this.fresh('o');
     this.add({ do: 'open', c: c.id, message: m, at: this.r.pick(['publish', 'answer', 'release']), again: this.r.chance(0.5) });
   }
 
