@@ -6,9 +6,13 @@
  *   stream --read by--> view --publish = 'x/{k}' overlaps mqtt = 'x/+'--> stream
  *
  * Whether two patterns overlap is for codec to say; that values of a column may
- * never make the topic in question is not looked at. A reference table is no
- * part of the way: rows are joined with what it held at their LSN, so a new row
- * there changes nothing that is published. */
+ * never make the topic in question is not looked at. Where it may well come to
+ * rest nothing is refused: behind a view with WHERE or HAVING (alarms in the
+ * topic tree of their devices), in a stream with a PRIMARY KEY, and in one that
+ * cannot take such a row, as a column that must not be null is in neither its
+ * topic nor its payload. A reference table is no part of the way: rows are
+ * joined with what it held at their LSN, so a new row there changes nothing
+ * that is published. */
 #include "sql/sql_int.h"
 
 #include <string.h>
@@ -38,6 +42,39 @@ publish_of(const struct tn_sql_view *v)
 
 /* ---- who takes what -------------------------------------------------- */
 
+static bool
+is_given(const struct tn_sql_view *v, const struct tn_codec_topic *pattern,
+    const char *column)
+{
+	const struct tn_schema *s = v->select->schema;
+
+	if (pattern->value != NULL && strcmp(pattern->value, column) == 0)
+		return true;
+	for (uint32_t i = 0; i < pattern->capture_count; i++)
+		if (strcmp(pattern->captures[i].column, column) == 0)
+			return true;
+	for (uint32_t i = 0; pattern->value == NULL && i < s->count; i++)
+		if (strcmp(s->fields[i].name, column) == 0)
+			return true;
+	return false;
+}
+
+/* May each row that the view publishes be one of the table's? */
+static bool
+is_row_of(const struct tn_sql_view *v, const struct tn_sql_table *t,
+    const struct tn_codec_topic *pattern)
+{
+	if (v->select->where != NULL || v->select->having != NULL ||
+	    t->key_count > 0)
+		return false;
+	for (uint32_t i = 0; i < t->schema->count; i++)
+		if (t->schema->fields[i].not_null && t->defaults[i] == NULL &&
+		    t->generated[i] == NULL &&
+		    !is_given(v, pattern, t->schema->fields[i].name))
+			return false;
+	return true;
+}
+
 static void
 look_at_table(struct graph *g, uint32_t table,
     const struct tn_codec_topic *published)
@@ -55,6 +92,7 @@ look_at_table(struct graph *g, uint32_t table,
 			    table];
 
 			if (*takes == 0 && published[v].filter != NULL &&
+			    is_row_of(g->p->views[v], t, &pattern) &&
 			    tn_codec_topic_overlap(&published[v], &pattern))
 				*takes = (uint8_t)(i + 1);
 		}

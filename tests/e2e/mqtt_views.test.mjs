@@ -153,7 +153,7 @@ test("what a client retained on a topic that a stream takes, too, is the client'
 });
 
 test('a view that would feed itself is refused by check, plan, apply, the page and a start; a chain is not', async () => {
-  const chain = `${sql('echo/{office}')}
+  const chain = `${sql('echo/{office}').replace(' HAVING max(n) < 10', '')}
 CREATE TABLE echoes (office text NOT NULL, top integer) WITH (mqtt = 'echo/+');
 CREATE MATERIALIZED VIEW heard AS SELECT office, count(*) AS n FROM echoes GROUP BY office;`;
   const round = chain.replace('VIEW heard AS', "VIEW heard WITH (publish = 'office/{office}') AS");

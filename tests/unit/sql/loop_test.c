@@ -72,6 +72,24 @@ static const struct {
 	    "CREATE MATERIALIZED VIEW v WITH (publish = 'r/{k}') AS SELECT "
 	    "s.k AS k, max(r.n) AS n FROM s JOIN r ON r.k = s.k GROUP BY "
 	    "s.k;", NULL, 0 },
+	/* It comes to rest, or may. */
+	{ STREAM("s", "s/#") "CREATE MATERIALIZED VIEW v WITH (publish = "
+	    "'s/{k}/alarm') AS SELECT k, max(n) AS n FROM s WHERE n > 3 "
+	    "GROUP BY k;", NULL, 0 },
+	{ STREAM("s", "s/#") "CREATE MATERIALIZED VIEW v WITH (publish = "
+	    "'s/{k}/alarm') AS SELECT k, max(n) AS n FROM s GROUP BY k "
+	    "HAVING max(n) > 3;", NULL, 0 },
+	{ STREAM("s", "s/{k}") "CREATE TABLE t (k text PRIMARY KEY, n int) "
+	    "WITH (mqtt = 't/{k}');" VIEW("a", "s", "t/{k}")
+	    VIEW("b", "t", "s/{k}"), NULL, 0 },
+	{ "CREATE TABLE s (k text NOT NULL, m int NOT NULL, n int) WITH ("
+	    "mqtt = 's/{k}');" VIEW("v", "s", "s/{k}"), NULL, 0 },
+	/* It does not: each row has what it must. */
+	{ "CREATE TABLE s (k text NOT NULL, m int NOT NULL DEFAULT 1, n int "
+	    "NOT NULL) WITH (mqtt = 's/{k}');" VIEW("v", "s", "s/{k}"),
+	    "publish: view \"v\" would feed itself for ever: stream \"s\" "
+	    "takes its topic 's/{k}' by mqtt = 's/{k}', and so round: s -> "
+	    "view v -> s", 1 },
 	{ "", NULL, 0 },
 };
 
