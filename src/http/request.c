@@ -118,6 +118,9 @@ tn_http_wake(struct request *r)
 	if (!r->suspended || r->c == NULL)
 		return;
 	r->suspended = false;
+	/* Looks of before say nothing of what it has not read yet. */
+	if (r->conn != NULL)
+		r->conn->peer = PEER_THERE;
 	MHD_resume_connection(r->c);
 	tn_http_kick(r->h);
 }
