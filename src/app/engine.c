@@ -437,6 +437,7 @@ make_layers(struct app *a)
 	    .errors_max = (uint32_t)n[TN_SET_ERRORS],
 	    .zstd_level = (int)n[TN_SET_LOG_LEVEL],
 	    .idempotency_us = n[TN_SET_IDEMPOTENCY],
+	    .idempotency_min_us = n[TN_SET_IDEMPOTENCY_MIN],
 	    .committed = committed, .backlog = backlog,
 	    .backlog_max = (size_t)n[TN_SET_BACKLOG_BYTES], .arg = a };
 

@@ -33,6 +33,7 @@ struct tn_ingest_opts {
 	uint32_t errors_max;        /* Errors in an answer; 0: 100. */
 	int zstd_level;             /* Of the log; 0: 1. */
 	int64_t idempotency_us;     /* How long keys are kept; 0: 24 h. */
+	int64_t idempotency_min_us; /* What memos are kept beyond that. */
 	/* Committed rows, in commit order; the callee refs what it keeps.
 	 * Thread: writer. */
 	void (*committed)(void *arg, struct tn_governance_rows *rows);

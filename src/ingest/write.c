@@ -169,7 +169,8 @@ add_memos(struct group *x, const struct message_batch *b)
 		size_t *at = &x->note_at[2 * x->note_count];
 		size_t from = b->note_at[2 * i];
 		/* Longer than keys: these are forgotten first. */
-		x->note_keep_us[x->note_count++] = 2 * x->g->o.idempotency_us;
+		x->note_keep_us[x->note_count++] = x->g->o.idempotency_us +
+		    x->g->o.idempotency_min_us;
 		at[0] = x->note_bytes.n;
 		at[1] = at[0] + b->note_at[2 * i + 1] - from;
 		tn_buf_add(&x->note_bytes, b->note_bytes.p + from,

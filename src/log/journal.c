@@ -105,7 +105,10 @@ keep_note(struct tn_log_journal *j, uint64_t at)
 		j->note_cap = j->note_cap == 0 ? 64 : j->note_cap * 2;
 		j->notes = tn_realloc(j->notes,
 		    j->note_cap * sizeof *j->notes);
+		j->note_hashes = tn_realloc(j->note_hashes,
+		    j->note_cap * sizeof *j->note_hashes);
 	}
+	j->note_hashes[j->note_count] = tn_hash64(p + NOTE_HEAD, key_n, 0);
 	j->notes[j->note_count++] = (struct tn_log_note){
 		.key = { p + NOTE_HEAD, key_n },
 		.value = { p + NOTE_HEAD + key_n, tn_log_get_u32(p + 4) },
@@ -147,14 +150,16 @@ tn_log_journal_note(struct tn_log *log, struct tn_slice key, int64_t now_us,
     struct tn_arena *a, struct tn_slice *value, bool *found)
 {
 	const struct tn_log_journal *j = &log->journal;
+	uint64_t hash = tn_hash64(key.p, key.n, 0);
 	enum tn_status st = TN_ENOTFOUND;
 
 	*found = false;
 	tn_net_lock_take(log->lock);
+	/* Thousands, that are looked through for each keyed request. */
 	for (uint32_t i = j->note_count; i-- > 0 && !*found; ) {
 		const struct tn_log_note *n = &j->notes[i];
 
-		*found = n->key.n == key.n &&
+		*found = j->note_hashes[i] == hash && n->key.n == key.n &&
 		    memcmp(n->key.p, key.p, key.n) == 0;
 		if (*found && n->expires_us > now_us)
 			st = copy_out(a, n->value, value);
@@ -708,4 +713,5 @@ tn_log_journal_close(struct tn_log_journal *j)
 	tn_free(j->memory);
 	tn_free(j->blocks);
 	tn_free(j->notes);
+	tn_free(j->note_hashes);
 }

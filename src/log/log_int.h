@@ -129,6 +129,7 @@ struct tn_log_journal {
 	uint64_t first_lsn;          /* (lock) Of blocks[0]. */
 	struct tn_slice *blocks;     /* (lock) As stored. */
 	struct tn_log_note *notes;   /* (lock) Oldest first. */
+	uint64_t *note_hashes;       /* (lock) Of their keys. */
 	uint32_t block_count, block_cap;   /* (lock) */
 	uint32_t note_count, note_cap;     /* (lock) */
 	uint64_t pages;              /* Bound for the blocks in LMDB. */

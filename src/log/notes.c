@@ -17,6 +17,8 @@ enum {
 	EXPIRY_MAX = 8 + TN_LOG_KEY_MAX,
 	POP_EXTRA = 8,       /* Expired ones removed beyond those that came. */
 	DEPTH_MAX = 6,       /* Of a tree, generously. */
+	SPARE_PARTS = 32,
+	EARLY_MUCH = 1000,   /* Some milliseconds of work. */
 };
 #define EARLY_PAUSE_US 1000000
 #define TOLD_US (INT64_C(3600) * 1000000)
@@ -218,16 +220,21 @@ pop(struct tn_log_segment *seg, MDB_txn *txn, int64_t now_us)
 	return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
+/* Or, with ${spare}, is not even a 32nd part free? */
 static bool
-too_many(struct tn_log *log, MDB_txn *txn, int *rc)
+too_many(struct tn_log *log, MDB_txn *txn, bool spare, int *rc)
 {
 	uint64_t entries = 0, pages = pages_of(log->newest, txn, rc, &entries);
+	uint64_t most = pages_max(log->newest);
 
-	return pages > pages_max(log->newest) || entries > log->notes_max;
+	return pages > most - (spare ? most / SPARE_PARTS : 0) ||
+	    entries > log->notes_max - (spare ? log->notes_max / SPARE_PARTS : 0);
 }
 
-/* Live ones, until there are not too many. False: that is not enough; then the
- * transaction may end for it, and with it what was done. So not each time. */
+/* Live ones, until there are not too many; then some more, or each commit would
+ * be one too many and none could go by the journal. False: that is not enough,
+ * and the transaction may end for it with all that was done: so when it was
+ * much, not at once again. */
 static bool
 pop_early(struct tn_log *log, MDB_txn *txn, int64_t now_us, int *rc)
 {
@@ -237,18 +244,19 @@ pop_early(struct tn_log *log, MDB_txn *txn, int64_t now_us, int *rc)
 
 	if (log->notes_early_us <= 0 || tn_os_mono_us() < log->early_after_us)
 		return false;
-	while (*rc == 0 && (over = too_many(log, txn, rc))) {
+	while (*rc == 0 && too_many(log, txn, true, rc)) {
 		if (*rc == 0)
 			*rc = pop(log->newest, txn, until);
 		n += *rc == 0;
 	}
+	if (*rc == MDB_NOTFOUND)
+		*rc = 0;
+	if (*rc == 0)
+		over = too_many(log, txn, false, rc);
 	log->popped += n;
-	if (*rc != MDB_NOTFOUND)
-		return !over;
-	*rc = 0;
-	if (n > 0)
+	if (over && n >= EARLY_MUCH)
 		log->early_after_us = tn_os_mono_us() + EARLY_PAUSE_US;
-	return false;
+	return !over;
 }
 
 void
@@ -288,7 +296,7 @@ tn_log_notes_put(struct tn_log *log, MDB_txn *txn,
 	}
 	/* A few each time, and as many as it takes when there are too many. */
 	for (uint64_t n = 0; count > 0 && *rc == 0 && more == 0; n++) {
-		over = too_many(log, txn, rc);
+		over = too_many(log, txn, false, rc);
 		if (*rc != 0 || (!over && n >= (uint64_t)count + POP_EXTRA))
 			break;
 		more = pop(seg, txn, now_us);

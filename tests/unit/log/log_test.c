@@ -215,21 +215,94 @@ test_mono_us(void)
 	return test_mono;
 }
 
-/* Goal: where there are too many, those that would end first are forgotten,
- * as many as it takes and only with the time left that may be; else they are
- * refused, and nothing is forgotten for that. */
+static enum tn_status
+put_notes(struct tn_log *log, uint32_t first, uint32_t count,
+    int64_t expires_us)
+{
+	struct tn_log_note *notes = tn_alloc(count * sizeof *notes);
+	struct tn_arena *a = tn_arena_new(4096);
+	enum tn_status st;
+
+	for (uint32_t i = 0; i < count; i++)
+		notes[i] = (struct tn_log_note){
+			.key = tn_slice_of(tn_arena_printf(a, "key %u",
+			    first + i)),
+			.value = tn_slice_of("x"), .expires_us = expires_us };
+	st = tn_log_append(log, NULL, 0, notes, count);
+	tn_arena_free(a);
+	tn_free(notes);
+	return st;
+}
+
+static int64_t
+counted(const char *name, const char *labels)
+{
+	return tn_counter_read(tn_counter_get(TN_COUNTER, name, labels, ""));
+}
+
+static int64_t
+forgotten(void)
+{
+	return counted("tarn_log_notes_forgotten_total", "");
+}
+
+/* Goal: where there are too many, those that would end first are forgotten, so
+ * many that there is room again, and only with the time left that may be; else
+ * they are refused, and nothing is forgotten for that. */
 static void
 test_notes_early(void **state)
 {
 	struct tn_os_table os = tn_os_real;
-	struct tn_counter *c = tn_counter_get(TN_COUNTER,
-	    "tarn_log_notes_forgotten_total", "", "");
-	int64_t had = tn_counter_read(c);
 	struct tn_log_opts o = { .dir = *state, .segment_bytes = 1 << 20,
 	    .notes_max = 100, .notes_early_us = 1000 };
-	const struct tn_log_note two[] = {
-		{ tn_slice_of("a"), tn_slice_of("b"), 5000 },
-		{ tn_slice_of("c"), tn_slice_of("d"), 5000 } };
+	int64_t had = forgotten(), journaled;
+	struct tn_log *log;
+
+	os.wall_us = test_wall_us;
+	tn_os_use(&os);
+	test_now = 1000;
+	log = open_log_with(&o);
+	for (uint32_t i = 0; i < 100; i++)
+		assert_int_equal(put_note(log, i, "first", 1990 + i), TN_OK);
+	/* 97 are left, so three more go as ever. */
+	assert_int_equal(put_note(log, 100, "x", 5000), TN_OK);
+	assert_int_equal(forgotten() - had, 4);
+	journaled = counted("tarn_log_commits_total", "to=\"journal\"");
+	for (uint32_t i = 101; i < 104; i++)
+		assert_int_equal(put_note(log, i, "x", 5000), TN_OK);
+	assert_int_equal(forgotten() - had, 4);
+	assert_int_equal(counted("tarn_log_commits_total",
+	    "to=\"journal\"") - journaled, 3);
+	for (uint32_t i = 104; i < 111; i++)
+		assert_int_equal(put_note(log, i, "x", 5000), TN_OK);
+	/* No more have 1000 us or less left. */
+	assert_int_equal(put_note(log, 111, "x", 5000), TN_EFULL);
+	assert_int_equal(forgotten() - had, 11);
+	tn_log_close(log);
+	log = open_log_with(&o);
+	for (uint32_t i = 0; i < 111; i++)
+		assert_int_equal(has_note(log, i, i < 100 ? "first" : "x",
+		    1500), i >= 11);
+	/* Two may go, and that is not enough for three. */
+	test_now = 1002;
+	assert_int_equal(put_notes(log, 111, 3, 5000), TN_EFULL);
+	assert_true(has_note(log, 11, "first", 1500));
+	assert_true(has_note(log, 12, "first", 1500));
+	assert_int_equal(put_note(log, 111, "x", 5000), TN_OK);
+	assert_false(has_note(log, 12, "first", 1500));
+	assert_true(has_note(log, 13, "first", 1500));
+	assert_int_equal(forgotten() - had, 13);
+	tn_log_close(log);
+	tn_os_use(NULL);
+}
+
+/* Goal: much work that was in vain is not done again for each that comes. */
+static void
+test_notes_early_pause(void **state)
+{
+	struct tn_os_table os = tn_os_real;
+	struct tn_log_opts o = { .dir = *state, .segment_bytes = 64 << 20,
+	    .notes_max = 2000, .notes_early_us = 1000 };
 	struct tn_log *log;
 
 	os.wall_us = test_wall_us;
@@ -237,33 +310,16 @@ test_notes_early(void **state)
 	tn_os_use(&os);
 	test_now = 1000;
 	log = open_log_with(&o);
-	for (uint32_t i = 0; i < 100; i++)
-		assert_int_equal(put_note(log, i, "first", 1998 + i), TN_OK);
-	for (uint32_t i = 0; i < 3; i++)
-		assert_int_equal(put_note(log, 100 + i, "x", 5000), TN_OK);
-	assert_int_equal(tn_counter_read(c) - had, 3);
-	assert_int_equal(put_note(log, 103, "x", 5000), TN_EFULL);
-	tn_log_close(log);
-	log = open_log_with(&o);
-	for (uint32_t i = 0; i < 103; i++)
-		assert_int_equal(has_note(log, i, i < 100 ? "first" : "x",
-		    1500), i >= 3);
-	assert_int_equal(put_note(log, 103, "x", 5000), TN_EFULL);
-	test_now = 1001;
-	assert_int_equal(put_note(log, 103, "x", 5000), TN_OK);
-	assert_int_equal(tn_counter_read(c) - had, 4);
-	assert_false(has_note(log, 3, "first", 1500));
-	assert_true(has_note(log, 4, "first", 1500));
-	assert_true(has_note(log, 103, "x", 1500));
-	/* One may go, and that is not enough; nor is it tried at once. */
-	test_now = 1002;
-	assert_int_equal(tn_log_append(log, NULL, 0, two, 2), TN_EFULL);
-	assert_true(has_note(log, 4, "first", 1500));
-	assert_int_equal(put_note(log, 104, "x", 5000), TN_EFULL);
+	assert_int_equal(put_notes(log, 0, 1100, 2000), TN_OK);
+	for (uint32_t i = 0; i < 9; i++)
+		assert_int_equal(put_notes(log, 2000 + i * 100, 100, 9000),
+		    TN_OK);
+	assert_int_equal(put_notes(log, 3000, 1300, 9000), TN_EFULL);
+	assert_int_equal(put_note(log, 5000, "x", 9000), TN_EFULL);
+	assert_true(has_note(log, 0, "x", 1500));
 	test_mono += 1000000;
-	assert_int_equal(put_note(log, 104, "x", 5000), TN_OK);
-	assert_false(has_note(log, 4, "first", 1500));
-	assert_int_equal(tn_counter_read(c) - had, 5);
+	assert_int_equal(put_note(log, 5000, "x", 9000), TN_OK);
+	assert_false(has_note(log, 0, "x", 1500));
 	tn_log_close(log);
 	tn_os_use(NULL);
 }
@@ -657,6 +713,7 @@ main(void)
 		FOLDER_TEST(test_raise),
 		FOLDER_TEST(test_notes),
 		FOLDER_TEST(test_notes_early),
+		FOLDER_TEST(test_notes_early_pause),
 		FOLDER_TEST(test_notes_early_bytes),
 		FOLDER_TEST(test_limits),
 		FOLDER_TEST(test_lock),
