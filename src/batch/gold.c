@@ -184,7 +184,7 @@ settle_part(struct writing *w, struct tn_exec_fold *part)
 		*w->d = d;               /* A recompute can wait. */
 		return st;
 	}
-	if ((st != TN_OK && st != TN_ECLOSED) || s.unknown > 0)
+	if (st != TN_OK && st != TN_ECLOSED)
 		say_unknown(w, part, &d);
 	return TN_OK;
 }

@@ -204,7 +204,6 @@ struct tn_exec_settle_opts {
 	    struct tn_diag *d);
 	void *arg;
 	size_t memory_max;        /* Of the sets of a pass; 0: 256 MiB. */
-	const struct tn_exec_bound *leave;   /* Groups in it stay unknown. */
 };
 TN_MUST_USE enum tn_status tn_exec_fold_settle(struct tn_exec_fold *f,
     const struct tn_exec_settle_opts *o, struct tn_diag *d);

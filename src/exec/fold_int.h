@@ -309,9 +309,6 @@ void tn_exec_set_words(const struct tn_agg_run *r, const uint64_t *words,
 bool tn_exec_set_put(struct tn_exec_fold *f, const struct tn_agg *a,
     void *state, uint64_t word);
 
-bool tn_exec_fold_within(const struct tn_exec_fold *f, uint32_t group,
-    const struct tn_exec_bound *b);
-
 /* Holistic states. unknown: it outgrew state_max and its answer is not known.
  * want: an empty state of an exact fold gathers values. settle: the answer of
  * a wanted state, or of this part of it, becomes that of ${to}; false: no row

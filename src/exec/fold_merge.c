@@ -56,8 +56,8 @@ tn_exec_fold_merge(struct tn_exec_fold *dst, const struct tn_exec_fold *src)
 
 /* ---- by bounds ------------------------------------------------------- */
 
-bool
-tn_exec_fold_within(const struct tn_exec_fold *f, uint32_t group,
+static bool
+within(const struct tn_exec_fold *f, uint32_t group,
     const struct tn_exec_bound *b)
 {
 	const struct tn_key_plan *p = &f->keys.plan[0];
@@ -119,7 +119,7 @@ tn_exec_fold_clone_bytes(const struct tn_exec_fold *f,
 	for (uint32_t g = 0; g < f->keys.count; g++) {
 		uint32_t i = 0;
 
-		while (i < count && tn_exec_fold_within(f, g, &bounds[i]))
+		while (i < count && within(f, g, &bounds[i]))
 			i++;
 		groups += i == count;
 	}
@@ -138,7 +138,7 @@ tn_exec_fold_clone(const struct tn_exec_fold *f,
 	for (uint32_t g = 0; g < f->keys.count; g++) {
 		uint32_t i = 0;
 
-		while (i < count && tn_exec_fold_within(f, g, &bounds[i]))
+		while (i < count && within(f, g, &bounds[i]))
 			i++;
 		if (i == count)
 			merge_group(copy, f, g);

@@ -93,8 +93,7 @@ tn_exec_fold_times(const struct tn_exec_fold *f, int64_t *min_us,
 /* ---- passes ---------------------------------------------------------- */
 
 static struct cell *
-find_cells(const struct tn_exec_fold *f, const struct tn_exec_bound *leave,
-    uint32_t *count)
+find_cells(const struct tn_exec_fold *f, uint32_t *count)
 {
 	uint32_t aggs = f->program->s->agg_count;
 	struct cell *cells = NULL;
@@ -103,8 +102,7 @@ find_cells(const struct tn_exec_fold *f, const struct tn_exec_bound *leave,
 
 	for (uint32_t g = 0; f->program->holistic && g < f->keys.count; g++)
 		for (uint32_t k = 0; k < aggs; k++) {
-			if (!is_unknown(f, g, k) || (leave != NULL &&
-			    tn_exec_fold_within(f, g, leave)))
+			if (!is_unknown(f, g, k))
 				continue;
 			if (n == cap) {
 				cap = cap == 0 ? 16 : cap * 2;
@@ -220,7 +218,7 @@ tn_exec_fold_settle(struct tn_exec_fold *f,
 {
 	size_t memory_max = o->memory_max > 0 ? o->memory_max : 256u << 20;
 	uint32_t n;
-	struct cell *cells = find_cells(f, o->leave, &n);
+	struct cell *cells = find_cells(f, &n);
 	struct pass p = { .count = n, .parts = 1 };
 	enum tn_status st = TN_OK;
 
@@ -240,7 +238,6 @@ tn_exec_fold_settle(struct tn_exec_fold *f,
 		tn_exec_fold_free(e);
 	}
 	tn_free(cells);
-	tn_assert(st != TN_OK || o->leave != NULL ||
-	    tn_exec_fold_unknown(f) == 0);
+	tn_assert(st != TN_OK || tn_exec_fold_unknown(f) == 0);
 	return st;
 }

@@ -1,13 +1,12 @@
 /* Result rows to bytes. JSON of a view:
  *
  *   {"view":"v","columns":["office",...],"types":["text",...],
- *    "rows":[[...],...],"provisional":[3,4],"recomputed":2,
- *    "unknown":1,"lsn":n,"batch_lsn":n,"truncated":false}
+ *    "rows":[[...],...],"provisional":[3,4],"recomputed":2,"lsn":n,
+ *    "batch_lsn":n,"truncated":false}
  *
  * provisional: indexes of rows in which the speed layer has a share, so that
  * a chart can draw them dashed. recomputed: groups whose exact answer was found
- * again from rows; unknown: those whose answer is null, as retention has taken
- * rows of theirs. Both are left out when there are none. */
+ * again from rows; left out when there are none. */
 #include "serving/serving_int.h"
 
 #include <stdlib.h>
@@ -69,9 +68,6 @@ encode_end(const struct table *t, uint32_t rows)
 	if (t->answer->recomputed > 0)
 		tn_buf_printf(out, ",\"recomputed\":%u",
 		    (unsigned)t->answer->recomputed);
-	if (t->answer->unknown > 0)
-		tn_buf_printf(out, ",\"unknown\":%u",
-		    (unsigned)t->answer->unknown);
 	tn_buf_printf(out, ",\"lsn\":%llu,\"batch_lsn\":%llu,"
 	    "\"truncated\":%s}", (unsigned long long)t->answer->lsn,
 	    (unsigned long long)t->answer->batch_lsn,

@@ -200,7 +200,7 @@ struct tn_serving_answer {
 	uint32_t rows;
 	/* Groups whose exact answer was found again from rows, and the time it
 	 * took; see tn_serving_settle. */
-	uint32_t recomputed, unknown;   /* unknown: null, its rows are gone. */
+	uint32_t recomputed;
 	int64_t recompute_us;
 	uint32_t refs;                  /* Atomic. */
 	struct tn_budget_share held;    /* Of the body. */
@@ -374,8 +374,6 @@ struct tn_serving_settle {
 	const _Atomic bool *left;       /* NULL, or once true: TN_ECLOSED. */
 	/* Out: */
 	uint32_t groups;                /* That had no answer. */
-	uint32_t unknown;               /* That have none: retention has taken
-	                                 * rows of theirs. The diag says so. */
 	int64_t took_us;
 };
 /* The event times of the rows that buckets in [*min_us, *max_us] (as in the

@@ -326,38 +326,37 @@ tn_serving_floor(const struct tn_serving *s, uint32_t stream)
 	return __atomic_load_n(&s->floors[stream], __ATOMIC_RELAXED);
 }
 
-/* Rows that retention has removed cannot be asked: groups of time buckets that
- * reach below the floor stay unknown (${leave}, ${w->unknown}), so that one late
- * row takes no other number away. Where all groups may lack rows: TN_ELIMIT. */
+/* Rows that retention has removed cannot be asked. */
 static enum tn_status
-check_floor(const struct settling *x, struct tn_serving_settle *w,
-    const struct tn_exec_fold *f, struct tn_exec_bound *leave,
-    struct tn_arena *a, struct tn_diag *d)
+check_floor(const struct settling *x, const struct tn_exec_fold *f,
+    struct tn_diag *d)
 {
-	const struct tn_serving_view *v = w->view;
+	const struct tn_serving_view *v = x->w->view;
 	const struct tn_sql_select *q = v->def->select;
 	int64_t floor = __atomic_load_n(&x->s->floors[v->stream],
 	    __ATOMIC_RELAXED);
+	struct tn_exec_bound b = { .max_inclusive = true };
 	struct tn_exec_fold *old;
+	struct tn_arena *a;
+	bool gone = true;
 
 	if (floor == INT64_MIN)
 		return TN_OK;
-	leave->max_inclusive = true;
-	leave->max = tn_exec_bucket_at(q, tn_serving_time_column(x->stream),
-	    floor - 1, a);
-	if (leave->max != NULL) {
-		leave->group = (uint32_t)q->bucket_group;
-		old = tn_exec_fold_clone(f, leave, 1);
-		w->unknown = tn_exec_fold_unknown(old);
+	a = tn_arena_new(1024);
+	b.max = tn_exec_bucket_at(q, tn_serving_time_column(x->stream), floor - 1, a);
+	if (b.max != NULL) {
+		b.group = (uint32_t)q->bucket_group;
+		old = tn_exec_fold_clone(f, &b, 1);
+		gone = tn_exec_fold_unknown(old) > 0;
 		tn_exec_fold_free(old);
 	}
-	if (leave->max != NULL && w->unknown == 0)
+	tn_arena_free(a);
+	if (!gone)
 		return TN_OK;
 	tn_diag_hint(d, "ask for newer ones, or keep rows longer");
-	(void)tn_diag_set(d, TN_ELIMIT, "rows_retired", "view %s has groups "
+	return tn_diag_set(d, TN_ELIMIT, "rows_retired", "view %s has groups "
 	    "too large to be kept, whose rows retention has removed",
 	    v->def->name);
-	return leave->max != NULL ? TN_OK : TN_ELIMIT;
 }
 
 enum tn_status
@@ -366,27 +365,19 @@ tn_serving_settle(struct tn_serving *s, struct tn_serving_settle *w,
 {
 	struct settling x = { .s = s, .w = w, .held = { .class = w->memory },
 	    .stream = &s->o.model->streams[w->view->stream] };
-	struct tn_exec_bound leave = { .max = NULL };
 	struct tn_exec_settle_opts o = { .pass = pass, .arg = &x,
 	    .memory_max = s->o.query_bytes };
-	struct tn_arena *a;
 	uint32_t columns = x.stream->silver->count;
 	int64_t begun = tn_os_mono_us();
 	enum tn_status st;
 
 	w->groups = tn_exec_fold_unknown(f);
-	w->unknown = 0;
 	w->took_us = 0;
 	if (w->groups == 0)
 		return TN_OK;
-	a = tn_arena_new(1024);
-	st = check_floor(&x, w, f, &leave, a, d);
-	w->groups -= w->unknown;
-	if (st != TN_OK || w->groups == 0) {
-		tn_arena_free(a);
+	st = check_floor(&x, f, d);
+	if (st != TN_OK)
 		return st;
-	}
-	o.leave = w->unknown > 0 ? &leave : NULL;
 	x.range.used = tn_zalloc(columns + 1);
 	memcpy(x.range.used, w->view->def->select->used, columns);
 	x.range.used[columns - 3] = 1;   /* Joins: as of the LSN. */
@@ -397,7 +388,6 @@ tn_serving_settle(struct tn_serving *s, struct tn_serving_settle *w,
 	tn_budget_set(&x.held, 0);
 	tn_free(x.range.used);
 	tn_free(x.marks.marks);
-	tn_arena_free(a);
 	w->took_us = tn_os_mono_us() - begun;
 	if (st == TN_OK)
 		count_groups(s, w);
@@ -435,7 +425,6 @@ tn_serving_settle_request(struct request *r, struct tn_exec_fold *f,
 	}
 	st = tn_serving_settle(r->s, &w, f, d);
 	r->answer->recomputed = w.groups;
-	r->answer->unknown = w.unknown;
 	r->answer->recompute_us = w.took_us;
 	return st;
 }

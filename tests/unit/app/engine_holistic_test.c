@@ -393,78 +393,12 @@ test_too_large(void **state)
 	remove_dir(&f);
 }
 
-/* ---- retention ------------------------------------------------------- */
-
-static const char kept[] =
-    "ALTER SYSTEM SET holistic_state_bytes = '4 KiB';"
-    "ALTER SYSTEM SET retention_wait = '0';"
-    "CREATE TABLE e (ts timestamptz NOT NULL, u int NOT NULL)"
-    " WITH (event_time = 'ts', retention = '10 days');"
-    "CREATE MATERIALIZED VIEW days AS SELECT date_trunc('day', ts) AS d,"
-    " count(*) AS n, count(DISTINCT u) AS users FROM e GROUP BY d;"
-    "CREATE MATERIALIZED VIEW months AS SELECT date_trunc('month', ts) AS m,"
-    " count(*) AS n, count(DISTINCT u) AS users FROM e GROUP BY m;";
-
-static void
-post_users(struct fixture *f, int days_ago, uint32_t from, uint32_t count)
-{
-	time_t t = (time_t)(tn_os_wall_us() / 1000000) - days_ago * 86400;
-	struct tn_buf body = { 0 };
-	char time[40];
-	struct tm tm;
-
-	(void)gmtime_r(&t, &tm);
-	(void)strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%SZ", &tm);
-	for (uint32_t i = 0; i < count; i++)
-		tn_buf_printf(&body, "{\"ts\":\"%s\",\"u\":%u}\n", time,
-		    (unsigned)(from + i));
-	assert_int_equal(post(f, "e", tn_buf_cstr(&body),
-	    NULL).result.status, TN_OK);
-	tn_buf_fini(&body);
-}
-
-static void
-late_row(struct fixture *f)
-{
-	static const char by_day[] = "SELECT n, users FROM days ORDER BY d",
-	    months[] = "SELECT sum(n) AS n FROM months";
-
-	post_users(f, 100, 0, 2000);
-	post_users(f, 0, 0, 1500);
-	assert_int_equal(batch(f, TN_BATCH_CUT).status, TN_OK);
-	expect_sql(f, "SELECT count(*) AS n FROM e", "n\n1500\n");
-	expect_sql(f, by_day, "n,users\n2000,2000\n1500,1500\n");
-	post_users(f, 100, 5000, 1);
-	post_users(f, 0, 1500, 1);
-	for (int i = 0; i < 2; i++) {
-		expect_sql(f, by_day, "n,users\n2001,\n1501,1501\n");
-		expect_sql(f, months, "n\n3502\n");
-		assert_int_equal(batch(f, TN_BATCH_CUT).status, TN_OK);
-	}
-	assert_int_equal(batch(f, TN_BATCH_VERIFY).status, TN_OK);
-}
-
-/* Goal: a late row in a large group whose rows retention has taken makes that
- * group's exact answer null, before a cut and after it, and no other number. */
-static void
-test_late_row(void **state)
-{
-	struct fixture f;
-
-	(void)state;
-	make_dir(&f);
-	f.pipeline = kept;
-	run_script(&f, late_row);
-	remove_dir(&f);
-}
-
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_layers),
 		cmocka_unit_test(test_too_large),
-		cmocka_unit_test(test_late_row),
 	};
 
 	tn_say_setup(TN_ERROR, 0);
