@@ -360,6 +360,16 @@ note_streams(struct app *a)
 	return st;
 }
 
+/* How long a key is surely remembered. */
+static int64_t
+key_least_us(const struct app *a)
+{
+	const int64_t *n = a->set.number;
+
+	return n[TN_SET_IDEMPOTENCY_MIN] < n[TN_SET_IDEMPOTENCY] ?
+	    n[TN_SET_IDEMPOTENCY_MIN] : n[TN_SET_IDEMPOTENCY];
+}
+
 static enum tn_status
 open_stores(struct app *a, struct tn_diag *d)
 {
@@ -372,7 +382,7 @@ open_stores(struct app *a, struct tn_diag *d)
 	    .zstd_level = (int)a->set.number[TN_SET_LOG_LEVEL],
 	    .notes_max = (uint32_t)a->set.number[TN_SET_IDEMPOTENCY_KEYS],
 	    .notes_early_us = a->set.number[TN_SET_IDEMPOTENCY] -
-	        a->set.number[TN_SET_IDEMPOTENCY_MIN],
+	        key_least_us(a),
 	    .disk_reserve = tn_app_disk_reserve(a) };
 	enum tn_status st = lake_without_catalog(a, catalog, d);
 
@@ -437,7 +447,7 @@ make_layers(struct app *a)
 	    .errors_max = (uint32_t)n[TN_SET_ERRORS],
 	    .zstd_level = (int)n[TN_SET_LOG_LEVEL],
 	    .idempotency_us = n[TN_SET_IDEMPOTENCY],
-	    .idempotency_min_us = n[TN_SET_IDEMPOTENCY_MIN],
+	    .idempotency_min_us = key_least_us(a),
 	    .committed = committed, .backlog = backlog,
 	    .backlog_max = (size_t)n[TN_SET_BACKLOG_BYTES], .arg = a };
 

@@ -232,22 +232,28 @@ too_many(struct tn_log *log, MDB_txn *txn, bool spare, int *rc)
 }
 
 /* Live ones, until there are not too many; then some more, or each commit would
- * be one too many and none could go by the journal. False: that is not enough,
- * and the transaction may end for it with all that was done: so when it was
- * much, not at once again. */
+ * be one too many and none could go by the journal. (Not for ever: pages come
+ * back late, as old keys lie all over the tree.) False: that is not enough, and
+ * the transaction may end for it with all that was done: so when it was much,
+ * not at once again. */
 static bool
 pop_early(struct tn_log *log, MDB_txn *txn, int64_t now_us, int *rc)
 {
 	int64_t until = now_us + log->notes_early_us;
-	uint64_t n = 0;
+	uint64_t n = 0, spare = 0;
 	bool over = true;
 
 	if (log->notes_early_us <= 0 || tn_os_mono_us() < log->early_after_us)
 		return false;
-	while (*rc == 0 && too_many(log, txn, true, rc)) {
+	while (*rc == 0) {
+		over = too_many(log, txn, false, rc);
+		if (!over && (spare == log->notes_max / SPARE_PARTS ||
+		    !too_many(log, txn, true, rc)))
+			break;
 		if (*rc == 0)
 			*rc = pop(log->newest, txn, until);
 		n += *rc == 0;
+		spare += *rc == 0 && !over;
 	}
 	if (*rc == MDB_NOTFOUND)
 		*rc = 0;
