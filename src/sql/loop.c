@@ -8,7 +8,7 @@
  * Whether two patterns overlap is for codec to say; that values of a column may
  * never make the topic in question is not looked at. Where it may well come to
  * rest nothing is refused: behind a view with WHERE or HAVING (alarms in the
- * topic tree of their devices), in a stream with a PRIMARY KEY, and in one that
+ * topic tree of their devices), in a stream with a PRIMARY KEY or a CHECK, and in one that
  * cannot take such a row, as a column that must not be null is in neither its
  * topic nor its payload. A reference table is no part of the way: rows are
  * joined with what it held at their LSN, so a new row there changes nothing
@@ -43,19 +43,30 @@ publish_of(const struct tn_sql_view *v)
 /* ---- who takes what -------------------------------------------------- */
 
 static bool
+is_number(enum tn_type_id t)
+{
+	return t >= TN_T_INT2 && t <= TN_T_NUMERIC;
+}
+
+/* Does the row bring a value that the column takes? */
+static bool
 is_given(const struct tn_sql_view *v, const struct tn_codec_topic *pattern,
-    const char *column)
+    const struct tn_field *column)
 {
 	const struct tn_schema *s = v->select->schema;
 
-	if (pattern->value != NULL && strcmp(pattern->value, column) == 0)
-		return true;
+	/* All of the payload: an object. */
+	if (pattern->value != NULL && strcmp(pattern->value, column->name) == 0)
+		return column->type.id == TN_T_TEXT ||
+		    column->type.id == TN_T_JSONB;
 	for (uint32_t i = 0; i < pattern->capture_count; i++)
-		if (strcmp(pattern->captures[i].column, column) == 0)
+		if (strcmp(pattern->captures[i].column, column->name) == 0)
 			return true;
 	for (uint32_t i = 0; pattern->value == NULL && i < s->count; i++)
-		if (strcmp(s->fields[i].name, column) == 0)
-			return true;
+		if (strcmp(s->fields[i].name, column->name) == 0)
+			return s->fields[i].type.id == column->type.id ||
+			    (is_number(s->fields[i].type.id) &&
+			    is_number(column->type.id));
 	return false;
 }
 
@@ -65,12 +76,12 @@ is_row_of(const struct tn_sql_view *v, const struct tn_sql_table *t,
     const struct tn_codec_topic *pattern)
 {
 	if (v->select->where != NULL || v->select->having != NULL ||
-	    t->key_count > 0)
+	    t->key_count > 0 || t->check_count > 0)
 		return false;
 	for (uint32_t i = 0; i < t->schema->count; i++)
 		if (t->schema->fields[i].not_null && t->defaults[i] == NULL &&
 		    t->generated[i] == NULL &&
-		    !is_given(v, pattern, t->schema->fields[i].name))
+		    !is_given(v, pattern, &t->schema->fields[i]))
 			return false;
 	return true;
 }

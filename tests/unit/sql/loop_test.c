@@ -84,6 +84,15 @@ static const struct {
 	    VIEW("b", "t", "s/{k}"), NULL, 0 },
 	{ "CREATE TABLE s (k text NOT NULL, m int NOT NULL, n int) WITH ("
 	    "mqtt = 's/{k}');" VIEW("v", "s", "s/{k}"), NULL, 0 },
+	{ "CREATE TABLE s (k text, x float8 NOT NULL) WITH (mqtt = "
+	    "'s/{k}/# -> x');" "CREATE MATERIALIZED VIEW v WITH (publish = "
+	    "'s/{k}/top') AS SELECT k, max(x) AS x FROM s GROUP BY k;",
+	    NULL, 0 },
+	{ "CREATE TABLE s (k text, n int NOT NULL) WITH (mqtt = 's/{k}');"
+	    "CREATE MATERIALIZED VIEW v WITH (publish = 's/{k}') AS SELECT "
+	    "k, 'x' || max(n)::text AS n FROM s GROUP BY k;", NULL, 0 },
+	{ "CREATE TABLE s (k text, n int CHECK (n > 3)) WITH (mqtt = "
+	    "'s/{k}');" VIEW("v", "s", "s/{k}"), NULL, 0 },
 	/* It does not: each row has what it must. */
 	{ "CREATE TABLE s (k text NOT NULL, m int NOT NULL DEFAULT 1, n int "
 	    "NOT NULL) WITH (mqtt = 's/{k}');" VIEW("v", "s", "s/{k}"),
