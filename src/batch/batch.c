@@ -11,6 +11,7 @@
 #define JOBS_MAX 64
 #define LINE_MAX_JOBS 32      /* Of them, behind a recompute. */
 #define CALM_US 10000000      /* After a cut that failed. */
+#define REST_US 10000000      /* At most, between cuts beside a job. */
 #define EARLY 1u              /* A cut was asked for: for rows or memory. */
 #define TIMED 2u              /* Its time had come. */
 #define TEN_MINUTES_US INT64_C(600000000)
@@ -302,7 +303,8 @@ do_job(struct tn_batch_jobs *b, struct job *j)
  * and holds its files. Each time that was due is one cut; for rows and memory,
  * which may be asked for with every block, they come no closer than CALM_US.
  * After one the job under way has as long as the cut took, or where cuts take
- * cut_interval one would come before each piece of a file, and no job end. */
+ * cut_interval one would come before each piece of a file, and no job end; not
+ * much longer, as what comes meanwhile makes the next cut longer. */
 void
 tn_batch_let_cut(struct tn_batch_jobs *b)
 {
@@ -318,7 +320,7 @@ tn_batch_let_cut(struct tn_batch_jobs *b)
 	tn_buf_fini(&r.text);
 	to = tn_os_mono_us();
 	b->let_us = to + CALM_US;
-	b->rest_us = to + (to - from);
+	b->rest_us = to + (to - from < REST_US ? to - from : REST_US);
 }
 
 static bool
