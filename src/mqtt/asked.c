@@ -12,7 +12,11 @@
  * What is found are topics, not messages: whatever a topic has when its turn
  * comes is sent, so nothing old overtakes what came meanwhile. The list of them
  * counts as queued; without room for it all is given at once, as far as queues
- * take it. A session that is away, and kept, gets them into its queue. */
+ * take it. A session that is away, and kept, gets them into its queue.
+ *
+ * After a start the rows of a view are retained as they come from the view, and
+ * nobody hears of those that are as they were (rows.c). Who had asked before a
+ * row came gets it then: a display that is back sooner than the view. */
 #include "mqtt/mqtt_int.h"
 
 #define GIVES 1024               /* Messages a turn. */
@@ -113,21 +117,43 @@ struct giving {
 };
 
 static void
-give(struct giving *g, const struct held *h)
+give_message(struct session *s, struct subscription *sub, struct message *msg)
 {
-	struct message *msg = tn_mqtt_held_message(h, tn_mqtt_now_us());
-	struct session *s = g->session;
-	struct delivery d = { .message = msg, .subs = &g->sub, .count = 1,
+	struct delivery d = { .message = msg, .subs = &sub, .count = 1,
 	    .retained = true };
 	struct out *o;
 
-	if (msg == NULL || (g->sub->no_local && msg->from == s->hash))
+	if (sub->no_local && msg->from == s->hash)
 		return;
 	o = tn_mqtt_session_give(s, &d);
 	if (o != NULL && s->kept)
 		tn_mqtt_store_sync_patient(s->m->store, stored, o);
 	else if (o != NULL)
 		tn_mqtt_session_let_go(o);
+}
+
+static void
+give(const struct giving *g, const struct held *h)
+{
+	struct message *msg = tn_mqtt_held_message(h, tn_mqtt_now_us());
+
+	if (msg != NULL)
+		give_message(g->session, g->sub, msg);
+}
+
+static void
+give_early(void *arg, struct session *s, struct subscription *const *subs,
+    uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (subs[i]->early)
+			give_message(s, subs[i], arg);
+}
+
+void
+tn_mqtt_asked_late(struct tn_mqtt *m, struct message *msg)
+{
+	tn_mqtt_tree_match(m->tree, msg->topic, give_early, msg);
 }
 
 static void
@@ -161,6 +187,7 @@ look(struct giving *g, struct asked *a)
 	nodes = tn_mqtt_retained_match(s->m->retained,
 	    tn_slice_of(a->filter), found, g);
 	a->looked = true;
+	g->sub->early = s->m->views_telling > 0;
 	s->m->queued_bytes += bytes_of(a);
 	s->queued_bytes += bytes_of(a);
 	return g->asked == NULL ? GIVES : nodes / NODES_A_GIVE + 1;

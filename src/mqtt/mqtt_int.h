@@ -111,7 +111,7 @@ struct subscription {
 	struct share *share;             /* $share group; NULL: ordinary. */
 	char *filter;                    /* As subscribed, with $share/... */
 	uint8_t qos;
-	bool no_local, retain_as_published;
+	bool no_local, retain_as_published, early;   /* early: asked.c. */
 	uint8_t retain_handling;
 	uint32_t id;                     /* Subscription identifier, 0: none. */
 };
@@ -398,6 +398,8 @@ void tn_mqtt_session_append(struct session *s, struct out *o);
  * retained, when _go is called, or as far as a turn has room for it later. */
 void tn_mqtt_ask_retained(struct session *s, char *filter);
 void tn_mqtt_asked_go(struct session *s);
+/* It is retained now, and nobody was told: who asked too early for it is. */
+void tn_mqtt_asked_late(struct tn_mqtt *m, struct message *msg);
 /* That subscription has ended. */
 void tn_mqtt_asked_less(struct session *s, struct tn_slice filter);
 /* Nothing is to come any more. */
@@ -661,8 +663,7 @@ void tn_mqtt_publishers_tick(struct publishers *p);   /* Each second. */
 /* A row's message has been given to all, or to none (${st}). */
 void tn_mqtt_row_routed(struct tn_mqtt *m, const struct message *msg,
     enum tn_status st);
-/* A topic for rows of a view, so that nobody else may write it; one that a
- * stream takes is for all. */
+/* For rows of a view, so nobody else may write it; what a stream takes all may. */
 bool tn_mqtt_is_view_topic(struct tn_mqtt *m, struct tn_slice topic);
 
 /* ---- texts of the live feed (row_text.c) ------------------------------- */
@@ -761,6 +762,7 @@ struct tn_mqtt {
 	struct tn_arena *arena;      /* Of the packet at hand. */
 	struct tn_buf scratch;
 	struct publishers *publishers;
+	uint32_t views_telling;      /* Have not told all rows since the start. */
 	struct rows *rows;
 	uint32_t noting;             /* Rows that wait for the store. */
 	struct sources *sources;     /* source.c; NULL: not counted. */
@@ -768,8 +770,7 @@ struct tn_mqtt {
 	/* Messages by the end of each of the last seconds, a ring. */
 	uint64_t ticks_in[TN_MQTT_RATE_S + 1], ticks_out[TN_MQTT_RATE_S + 1];
 	uint64_t tick_count;
-	uint64_t next_session, next_message, next_assigned, next_take;
-	uint64_t next_will;
+	uint64_t next_session, next_message, next_assigned, next_take, next_will;
 	struct will *due_wills, *due_last;   /* Wait for room: will.c. */
 	uint32_t due_streams;        /* Of them become rows. */
 	int64_t will_said_us;        /* That one was dropped; monotonic. */
@@ -788,8 +789,7 @@ struct tn_mqtt {
 	uint64_t received_open;      /* QoS 2 without PUBREL, of all sessions. */
 	uint32_t work;               /* Publishes on their way. */
 	struct work *spare;          /* For the next ones: broker.c. */
-	uint32_t spare_count, spare_idle;    /* idle: the lowest count
-	                                      * since the last tick. */
+	uint32_t spare_count, spare_idle;    /* Lowest since the last tick. */
 	bool draining;
 	struct tn_counter *connected, *sessions, *subscriptions, *kept;
 	struct tn_counter *queued, *received[3], *sent[3], *dropped, *refused;

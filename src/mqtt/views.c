@@ -22,8 +22,7 @@
  * A row whose payload is what is retained already is not sent again; after a
  * start, neither one that is as rows.c knows it: it is retained without a word.
  * The messages are not kept in the store: the view is. QoS 1; they go through the
- * broker like any other, but a stream that maps a topic takes them too. From there
- * no view leads back (sql refuses such a pipeline), so that comes to an end.
+ * broker like any other, but a stream that maps a topic takes them too.
  *
  * Two rows never share a topic that differ in the values it is made of: the
  * bytes + # / % and zero are written %2B %23 %2F %25 %00, so is a $ that would
@@ -340,26 +339,26 @@ is_of_client(const struct tn_mqtt *m, struct tn_slice topic)
 	return msg != NULL && msg->derived == 0;
 }
 
-/* True: it is retained as it was before this start, and nobody need know. */
+/* True: it is retained as before this start, and told who has asked since. */
 static bool
 restore(struct publisher *p, struct tn_slice topic, struct tn_slice payload)
 {
 	struct message *msg;
-	bool done = false;
 
-	if (!tn_mqtt_row_was(p->m, topic, payload) ||
-	    is_of_client(p->m, topic))
+	if (!tn_mqtt_row_was(p->m, topic, payload) || is_of_client(p->m, topic))
 		return false;
-	msg = tn_mqtt_row_message(p->number, p->seen,
-	    topic, payload);
-	if (msg != NULL && tn_mqtt_retained_put(p->m->retained, msg) == TN_OK)
+	msg = tn_mqtt_row_message(p->number, p->seen, topic, payload);
+	if (msg == NULL)
+		return false;
+	if (tn_mqtt_retained_put(p->m->retained, msg) == TN_OK) {
 		mark(p, tn_mqtt_retained_held(p->m->retained, topic), msg,
 		    ROW_CLOSED);
-	else if (msg != NULL)
+		tn_mqtt_asked_late(p->m, msg);
+	} else {
 		say_full(p);
-	done = msg != NULL;
+	}
 	tn_mqtt_message_unref(msg);
-	return done;
+	return true;
 }
 
 static bool
@@ -596,6 +595,7 @@ sweep(struct publisher *p, struct budget *b)
 	end_sweep(p);
 	if (!p->had_whole)
 		p->m->publishers->left_at = 0;
+	p->m->views_telling -= !p->had_whole;
 	p->had_whole = true;
 	end_text(p);
 	return true;
@@ -721,6 +721,7 @@ begin(struct tn_mqtt *m, const struct tn_serving_view *v,
 	p->m = m;
 	p->view = v;
 	p->pattern = pattern;
+	m->views_telling++;
 	open_feed(p);
 }
 

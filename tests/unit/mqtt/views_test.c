@@ -404,6 +404,50 @@ only_changes_after_a_start(void **state)
 	run_until(is_quiet);
 }
 
+static void
+hear_retained(struct client *c, const char *topic)
+{
+	const struct tn_codec_mqtt_packet *p = client_next_of(c,
+	    TN_MQTT_PUBLISH);
+
+	assert_non_null(p);
+	assert_true(tn_slice_is(p->topic, topic));
+	assert_true(p->retain);
+}
+
+/* Goal: who subscribes after a start and before the view's rows are known gets
+ * each of them once, as retained: those that had come, and those that come. */
+static void
+early_ones_get_all(void **state)
+{
+	struct client *c = away_with_three(), *early, *later;
+
+	(void)state;
+	restart(c);
+	feed_on_loop("by_k", "{\"type\":\"rows\",\"rows\":[" ROW_A "]}");
+	come_back(c);
+	early = client_new(TN_MQTT_V5);
+	client_connect(early, "early", true, 0);
+	client_subscribe(early, "views/#", 1);
+	hear_retained(early, "views/a/true/n");
+	client_subscribe(early, "end", 1);
+	hear_end(early);
+	feed_on_loop("by_k", SNAPSHOT(ROW_A "," ROW_B "," ROW_C, "false"));
+	hear_retained(early, "views/b/true/n");
+	hear_retained(early, "views/c/true/n");
+	later = client_new(TN_MQTT_V5);
+	client_connect(later, "later", true, 0);
+	client_subscribe(later, "views/+/true/n", 1);
+	for (int i = 0; i < 3; i++)
+		assert_true(client_next_of(later, TN_MQTT_PUBLISH)->retain);
+	client_publish(c, "end", "x", 0, 0);
+	hear_end(early);
+	client_free(later);
+	client_free(early);
+	client_free(c);
+	run_until(is_quiet);
+}
+
 /* Goal: a row whose payload the store does not know (a crash soon after it was
  * published) is published once more; its topic is not forgotten. */
 static void
@@ -621,6 +665,7 @@ main(void)
 		TEST(rows_are_retained), TEST(topics_differ),
 		TEST(rows_go), TEST(topics_are_the_view_s),
 		TEST(streams_and_restarts), TEST(without_a_feed),
+		TEST(early_ones_get_all),
 		TEST(only_changes_after_a_start), TEST(open_rows_come_again),
 		TEST(topics_are_known_first), TEST(foreign_topics_are_cleared),
 		TEST(over_the_limit), TEST(damaged_entries),
