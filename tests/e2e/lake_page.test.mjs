@@ -204,6 +204,8 @@ test('where a token is needed, the lines for other tools name it, and hold one t
     (await fetch('/api/v1/batch/run', { method: 'POST' })).status], lines.slice(0, 8).join('\n')), [200, 200]);
   await page.reload();
   await page.getByRole('button', { name: 'badge', exact: true }).first().waitFor();
+  /* The page learns a moment later that a token is needed. */
+  await page.getByText('$TARN_TOKEN stands for a token that may read').waitFor();
   const texts = {};
   for (const [tool, re] of Object.entries(named)) {
     texts[tool] = await shown(tool);
