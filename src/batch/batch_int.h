@@ -237,6 +237,12 @@ void tn_batch_work_begin(struct tn_batch_jobs *b, uint64_t run,
     uint64_t total);
 void tn_batch_work_at(struct tn_batch_jobs *b, uint64_t done);
 void tn_batch_work_end(struct tn_batch_jobs *b);
+/* A step of a job in steps: at least some ten milliseconds, and as long as it
+ * stood in line since the last (left_us, monotonic; 0: it is the first), at
+ * most 2 s, or where a cut is always due it would never end. */
+int64_t tn_batch_step_until(int64_t left_us);
+/* Its time is over, or nobody wants it any more. */
+bool tn_batch_step_over(const struct tn_batch_jobs *b, int64_t until_us);
 /* True: the run under way is to wait, the step was taken until unpark. */
 bool tn_batch_park(struct tn_batch_jobs *b, struct tn_net_job *step);
 void tn_batch_unpark(struct tn_batch_jobs *b);

@@ -27,7 +27,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STEP_US INT64_C(25000)
 #define PIECE_ROWS 20000
 #define PASSES_MAX 20                /* Over what cuts add meanwhile. */
 #define ROUNDS_MAX 2                 /* Over tables that were done. */
@@ -373,7 +372,7 @@ step_table(struct tn_batch_preparing *x, int64_t until)
 		else
 			st = end_pass(x, &more);
 		tn_batch_work_at(x->b, x->read);
-		if (tn_os_mono_us() >= until ||
+		if (tn_batch_step_over(x->b, until) ||
 		    (ticks && x->pace.allowance <= 0))
 			break;
 	}
@@ -428,7 +427,7 @@ step(struct tn_batch_preparing *x, bool ticks)
 		return false;
 	if (ticks && tn_budget_level() != TN_BUDGET_CALM)
 		return true;
-	if (step_table(x, tn_os_mono_us() + STEP_US))
+	if (step_table(x, tn_batch_step_until(x->calm_us)))
 		return true;
 	end_table(x);
 	/* After some rounds the start makes what is left. */

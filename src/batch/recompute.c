@@ -27,7 +27,6 @@
  * are in memory. */
 #define SLICE_FILES 16
 #define SLICE_FILES_PRESSED 2        /* When memory is short. */
-#define STEP_US INT64_C(50000)
 
 struct file_task {
 	struct tn_exec_fold *fold;
@@ -60,7 +59,7 @@ struct tn_batch_recompute {
 	int64_t from_us, to_us;
 	uint8_t *used;
 	uint64_t run, rows;
-	int64_t begun_us;
+	int64_t begun_us, left_us;
 	struct tn_budget_share held;
 	const struct tn_catalog_file *files[SLICE_FILES];
 	struct file_task tasks[SLICE_FILES];
@@ -558,21 +557,22 @@ finish_view(struct tn_batch_recompute *x)
 static bool
 step_view(struct tn_batch_recompute *x)
 {
-	int64_t until = tn_os_mono_us() + STEP_US;
+	int64_t until = tn_batch_step_until(x->left_us);
+	bool over = false;
 
-	while (x->r->status == TN_OK) {
+	while (x->r->status == TN_OK && !over) {
 		uint32_t n = next_slice(x);
 		if (n > 0)
 			x->r->status = fold_slice(x, n);
 		else if (!catch_up(x))
 			break;
 		tn_batch_work_at(x->b, x->rows);
-		if (x->r->status == TN_OK && tn_os_mono_us() >= until)
-			return true;
+		over = tn_batch_step_over(x->b, until);
 	}
-	if (x->r->status == TN_OK)
+	x->left_us = tn_os_mono_us();
+	if (x->r->status == TN_OK && !over)
 		finish_view(x);
-	return false;
+	return x->r->status == TN_OK && over;
 }
 
 /* ---- all of them ----------------------------------------------------- */

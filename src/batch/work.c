@@ -9,6 +9,9 @@
 
 #include "os/os.h"
 
+#define STEP_US INT64_C(40000)
+#define STEP_MAX_US INT64_C(2000000)
+
 #define GET(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define SET(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
 
@@ -142,4 +145,23 @@ tn_batch_mark_after(struct tn_batch_marks *m, const struct tn_batch *b,
 		inside += m->marks[i] == 0;
 	}
 	return inside;
+}
+
+/* ---- steps ------------------------------------------------------------ */
+
+int64_t
+tn_batch_step_until(int64_t left_us)
+{
+	int64_t now = tn_os_mono_us(), us = left_us != 0 ? now - left_us : 0;
+
+	if (us > STEP_MAX_US)
+		us = STEP_MAX_US;
+	return now + (us > STEP_US ? us : STEP_US);
+}
+
+bool
+tn_batch_step_over(const struct tn_batch_jobs *b, int64_t until_us)
+{
+	return tn_os_mono_us() >= until_us ||
+	    tn_batch_stopping(b, NULL) != TN_OK;
 }

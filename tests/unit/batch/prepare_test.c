@@ -80,7 +80,7 @@ int64_t __wrap_tn_os_mono_us(void);
 int64_t
 __wrap_tn_os_mono_us(void)
 {
-	return __real_tn_os_mono_us() + __atomic_add_fetch(&ahead, 30000,
+	return __real_tn_os_mono_us() + __atomic_add_fetch(&ahead, 2100000,
 	    __ATOMIC_RELAXED);
 }
 
