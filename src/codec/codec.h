@@ -64,6 +64,10 @@ TN_MUST_USE enum tn_status tn_codec_spec_message(struct tn_codec_spec *s,
  * option. */
 TN_MUST_USE enum tn_status tn_codec_spec_set(struct tn_codec_spec *s,
     struct tn_slice name, struct tn_slice value, struct tn_diag *d);
+/* TN_EINVAL, ${d} filled: it renames to, or gives constants for, columns that
+ * the schema does not have. For doors: bronze has specs of older schemas. */
+TN_MUST_USE enum tn_status tn_codec_spec_fits(const struct tn_codec_spec *s,
+    const struct tn_schema *schema, struct tn_diag *d);
 /* Canonical text form, parsed back by tn_codec_spec_parse. Equal specs have
  * equal texts. */
 void tn_codec_spec_text(const struct tn_codec_spec *s, struct tn_buf *out);

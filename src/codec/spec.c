@@ -277,6 +277,26 @@ set_constant(struct tn_codec_spec *s, struct tn_slice v, struct tn_diag *d)
 	return TN_OK;
 }
 
+enum tn_status
+tn_codec_spec_fits(const struct tn_codec_spec *s,
+    const struct tn_schema *schema, struct tn_diag *d)
+{
+	for (uint32_t i = 0; i < s->rename_count + s->constant_count; i++) {
+		bool rename = i < s->rename_count;
+		const char *name = rename ? s->renames[i].to :
+		    s->constants[i - s->rename_count].name;
+		if (tn_record_schema_find(schema, tn_slice_of(name)) >= 0)
+			continue;
+		tn_diag_hint(d, "use %s; GET /api/v1/streams lists the "
+		    "columns of each stream", rename ? "rename=column:field" :
+		    "constant=column:text");
+		return tn_diag_set(d, TN_EINVAL, "unknown_column",
+		    "%s: there is no column \"%.63s\"", rename ? "rename" :
+		    "constant", name);
+	}
+	return TN_OK;
+}
+
 static const struct option {
 	const char *name;
 	set_option *set;

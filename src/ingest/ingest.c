@@ -8,9 +8,8 @@
  * Small plain bodies of one turn of the loop that go to the same stream the
  * same way are decoded and committed together: one job, one block.
  *
- * What can go wrong: a sender that goes away (abort) while work is under way:
- * the body stays until the work is back. Overload: feed says TN_EFULL and the
- * body waits in line; a timer looks again.
+ * What can go wrong: a sender goes away (abort) during work: the body stays
+ * until that is back. Overload: feed says TN_EFULL; a timer looks again.
  *
  * Bytes on their way are bounded by pending_bytes_max and by a part of what the
  * memory budget has left until it is full: the rest is for what becomes of
@@ -369,7 +368,8 @@ may_begin(struct tn_ingest *g, const struct tn_ingest_request *r, int at,
 		return tn_diag_set(d, TN_EFULL, "overloaded",
 		    "more events are on their way than can be taken now");
 	}
-	return TN_OK;
+	return tn_codec_spec_fits(r->spec,
+	    g->o.model->streams[at].table->schema, d);
 }
 
 /* A text of bronze, whatever the door took it from. */

@@ -85,12 +85,17 @@ test('options beside a file or for a folder say how to read it', { timeout: 6000
   drop(t, 'room', 'x.csv', 'ts,temp,n\n2026-01-01T00:00:00Z,20,7\n');
   assert.equal(await ended(t, 'room', 'x.csv'), 'done');
   assert.equal(await count(t, 'folder'), 1);
-  for (const [name, options, why] of [['bad1.csv', '{"delimiter":";;"}', /delimiter cannot be/], ['bad2.csv', '{"speed":1}', /"speed" is not known/], ['bad3.csv', '{', /rejected/], ['bad4.ndjson', '{"null":"x"}', /for CSV files only/]]) {
+  for (const [name, options, why] of [['bad1.csv', '{"delimiter":";;"}', /delimiter cannot be/], ['bad2.csv', '{"speed":1}', /"speed" is not known/], ['bad3.csv', '{', /rejected/], ['bad4.ndjson', '{"null":"x"}', /for CSV files only/],
+    ['bad5.csv', '{"constant":{"rom":"x"}}', /constant: there is no column "rom"/]]) {
     writeFileSync(join(dir, `${name}.options.json`), options);
     drop(t, 'room', name, csv(name, 3));
     assert.equal(await ended(t, 'room', name), 'rejected', name);
     assert.match(words(t, 'room', 'rejected', `${name}.error.txt`), why);
   }
+  const r = await t.call('POST', '/api/v1/streams/room?format=json&rename=tmp:t', '{"ts":"2026-01-01T00:00:00Z","room":"misnamed","t":20}');
+  assert.equal(r.status, 400);
+  assert.deepEqual([r.body.type, r.body.detail], ['/problems/unknown-column', 'rename: there is no column "tmp"']);
+  assert.equal(await count(t, 'misnamed'), 0);
   await t.stop();
 });
 

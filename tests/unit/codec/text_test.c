@@ -300,6 +300,41 @@ test_spec_bad(void **unused)
 		    tn_slice_of(texts[i])), TN_EINVAL);
 }
 
+/* Goal: names of columns that the schema lacks are told, with the option. */
+static void
+test_spec_fits(void **unused)
+{
+	static const struct { const char *option, *value, *message; } bad[] = {
+		{ "rename", "c:a", "rename: there is no column \"c\"" },
+		{ "constant", "A:1", "constant: there is no column \"A\"" },
+	};
+	static struct tn_field fields[] = { { .name = "a" }, { .name = "b" } };
+	static const struct tn_schema schema = { .count = 2,
+	    .fields = fields };
+	struct tn_codec_spec s;
+
+	(void)unused;
+	for (size_t i = 0; i <= TN_COUNT(bad); i++) {
+		struct tn_diag d = { .line = 0 };
+		tn_codec_spec_init(&s, TN_CODEC_CSV);
+		assert_int_equal(tn_codec_spec_set(&s, tn_slice_of("rename"),
+		    tn_slice_of("b:c"), &d), TN_OK);
+		assert_int_equal(tn_codec_spec_set(&s, tn_slice_of(
+		    "constant"), tn_slice_of("a:A"), &d), TN_OK);
+		assert_int_equal(tn_codec_spec_fits(&s, &schema, &d), TN_OK);
+		if (i < TN_COUNT(bad)) {
+			assert_int_equal(tn_codec_spec_set(&s, tn_slice_of(
+			    bad[i].option), tn_slice_of(bad[i].value), &d),
+			    TN_OK);
+			assert_int_equal(tn_codec_spec_fits(&s, &schema, &d),
+			    TN_EINVAL);
+			assert_string_equal(d.message, bad[i].message);
+			assert_string_equal(d.code, "unknown_column");
+		}
+		tn_codec_spec_fini(&s);
+	}
+}
+
 /* ---- jsonb ----------------------------------------------------------- */
 
 /* Goal: canonical text as PostgreSQL 15 prints it. */
@@ -484,6 +519,7 @@ main(void)
 		cmocka_unit_test(test_spec_found),
 		cmocka_unit_test(test_spec_any_header),
 		cmocka_unit_test(test_spec_bad),
+		cmocka_unit_test(test_spec_fits),
 		cmocka_unit_test(test_jsonb),
 		cmocka_unit_test(test_encode),
 		cmocka_unit_test(test_round_trip),
