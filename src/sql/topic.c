@@ -62,11 +62,20 @@ fills_once(struct tn_sql_bind *b, const struct tn_sql_opt *o,
 	return true;
 }
 
-/* Shared subscriptions are no topics: nothing would ever match. */
+/* What nothing would ever match: shared subscriptions, which are no topics, and
+ * $x{a}, whose filter begins with +. */
 static bool
 is_topic(struct tn_sql_bind *b, const struct tn_sql_opt *o,
     const struct tn_codec_topic *t)
 {
+	if (t->capture_count > 0 && t->captures[0].level == 0 &&
+	    t->captures[0].before[0] == '$' && tn_slice_is(o->name, "mqtt")) {
+		(void)tn_sql_fail(b, o->at, "bad_topic", "Write the first "
+		    "level as it is.", "%.*s: a first level that begins with "
+		    "$ has no {column}", (int)o->name.n,
+		    (const char *)o->name.p);
+		return false;
+	}
 	if (strncmp(t->filter, "$share/", 7) != 0)
 		return true;
 	(void)tn_sql_fail(b, o->at, "bad_topic", "Write the topic alone.",

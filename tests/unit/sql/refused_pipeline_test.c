@@ -214,6 +214,8 @@ static const struct {
 	    "bad_topic", 1, 31 },
 	{ "CREATE TABLE x (a text) WITH (mqtt = '$share/g/a')",
 	    "bad_topic", 1, 31 },
+	{ "CREATE TABLE x (a text) WITH (mqtt = '$x{a}/b')",
+	    "bad_topic", 1, 31 },
 	{ "CREATE MATERIALIZED VIEW v WITH (publish = 'v/{offic}') AS "
 	    "SELECT office, count(*) AS n FROM badge GROUP BY office",
 	    "unknown_column", 1, 34 },
