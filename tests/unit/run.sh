@@ -14,20 +14,29 @@ export out
 : > "$out/.failed"
 [ $# -eq 0 ] || printf '%s\n' "$@" | tac | xargs -P "${JOBS:-$(nproc)}" -n 1 sh -c '
 	words=$out/$(echo "$1" | tr / _)
-	# Some tests send standard error away: a sanitizer reports to a file.
+	# Some tests send standard error away (quiet.h), where a failed check is
+	# said, too; a sanitizer reports to a file.
+	export TARN_SAID="$words.said"
 	for o in ASAN_OPTIONS TSAN_OPTIONS UBSAN_OPTIONS; do
 		eval "export $o=\"\${$o:-}:log_path=$words.report\""
 	done
 	begun=$(date +%s%N)
 	if "$1" > "$words" 2>&1; then
 		grep -c "^\[       OK" "$words" >> "$out/.passed"
+		rm -f "$words.said"
 	else
+		echo "ended with $?" >> "$words"
 		echo "$1" >> "$out/.failed"
 	fi
 	echo "$((($(date +%s%N) - begun) / 1000000)) ms $1" >> "$out/.times"' run
 while read -r t; do
 	words=$out/$(echo "$t" | tr / _)
 	grep -v '^\[ RUN\|^\[       OK' "$words" | tail -40
+	# A failed check aborts: its test has no verdict.
+	awk '/^\[ RUN/ { at = $NF } /^\[(       OK|  FAILED)/ { at = "" }
+	    END { if (at != "") print "in the midst of " at }' "$words"
+	# cmocka ends its words without a newline.
+	tail -n 20 "$words.said" 2> /dev/null | awk 1
 	cat "$words".report.* 2> /dev/null | head -80
 	echo "FAILED: $t (TARN_SEED=$TARN_SEED)"
 done < "$out/.failed"

@@ -1,6 +1,7 @@
 /* A live subscriber beside posts, cuts, failed cuts and recomputes: what it is
  * told never goes back, and when all is still it knows what the view says. */
 #include "engine_fixture.h"
+#include "quiet.h"
 
 static const char live_pipeline[] =
     "ALTER SYSTEM SET live_interval = '10 ms';"
@@ -258,8 +259,6 @@ main(void)
 	};
 
 	setvbuf(stdout, NULL, _IONBF, 0);
-	if (getenv("TARN_LOUD") == NULL && freopen("/dev/null", "w", stderr)
-	    == NULL)
-		return 1;
+	quiet();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

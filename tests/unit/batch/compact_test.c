@@ -12,6 +12,7 @@
 #include "batch_help.h"
 #include "fail_help.h"
 #include "parquet/parquet_int.h"
+#include "quiet.h"
 
 #define HALF_DAY INT64_C(43200000000)
 
@@ -898,8 +899,6 @@ main(void)
 	print_message("TARN_SEED=%s\n", seed != NULL ? seed : "1");
 	srandom(seed != NULL ? (unsigned)strtoul(seed, NULL, 10) : 1);
 	/* Failures on purpose are said on standard error. */
-	if (getenv("TARN_LOUD") == NULL && freopen("/dev/null", "w", stderr)
-	    == NULL)
-		return 1;
+	quiet();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include "test.h"
 
 #include "batch_help.h"
+#include "quiet.h"
 
 static enum tn_status publish_fails;
 
@@ -530,8 +531,6 @@ main(void)
 	};
 
 	setvbuf(stdout, NULL, _IONBF, 0);
-	if (getenv("TARN_LOUD") == NULL && freopen("/dev/null", "w", stderr)
-	    == NULL)
-		return 1;
+	quiet();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@
 
 #include "batch_help.h"
 #include "fail_help.h"
+#include "quiet.h"
 
 #define EV "CREATE TABLE ev (n int8 PRIMARY KEY, ts timestamptz NOT NULL," \
 	" who text"
@@ -679,8 +680,6 @@ main(void)
 	quick.sync = no_sync;
 	tn_os_use(&quick);
 	/* Failures on purpose are said on standard error. */
-	if (getenv("TARN_LOUD") == NULL && freopen("/dev/null", "w", stderr)
-	    == NULL)
-		return 1;
+	quiet();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
