@@ -118,7 +118,7 @@ static void
 wait_for(struct watcher *w, int64_t rows)
 {
 	w->want = rows;
-	for (int i = 0; i < 1000; i++) {
+	for (int i = 0; i < 12000; i++) {
 		ask_watcher(w);
 		if (w->same)
 			return;
