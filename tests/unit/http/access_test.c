@@ -8,7 +8,7 @@
 
 static struct rig shut = { .password = "correct horse" };
 static struct rig outside = { .listen = "0.0.0.0:0",
-	.connections_max = 40 };
+	.connections_max = 40, .header_ms = 2 * WAIT_MS };
 static struct rig page;
 static struct rig *open_rig = &page;
 static char web_dir[] = "/tmp/tarn-web-XXXXXX";
@@ -206,9 +206,11 @@ draining(void **state)
 	assert_int_equal(r.code, 200);
 	reply_free(&r);
 	tn_net_loop_post(open_rig->loop, &d.job);
-	while (get_byte(live, &c, now_ms() + WAIT_MS) == 1)
+	/* The answer ends; its connection may be used again. */
+	while (all.n < 7 || memcmp(all.p + all.n - 7, "\r\n0\r\n\r\n", 7) != 0) {
+		assert_int_equal(get_byte(live, &c, now_ms() + WAIT_MS), 1);
 		tn_buf_char(&all, c);
-	assert_non_null(strstr(tn_buf_cstr(&all), "\r\n0\r\n\r\n"));
+	}
 	tn_buf_fini(&all);
 	put(kept, "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n");
 	get_reply(kept, &r, true);
@@ -442,7 +444,8 @@ first_start(void **state)
 }
 
 /* Goal: three times as many silent connections as there are places do not
- * keep a good client out. */
+ * keep a good client out: they would keep theirs for longer than its answer is
+ * waited for. */
 static void
 crowd(void **state)
 {
@@ -450,12 +453,10 @@ crowd(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < TN_COUNT(fds); i++) {
-		int64_t begun = now_ms();
 		fds[i] = dial(&outside);
 		if (i % 2 == 0)
 			put(fds[i], "GET /livez HTTP/1.1\r\n");
 		expect_call(&outside, "GET", "/livez", NULL, NULL, 200, "ok");
-		assert_true(now_ms() - begun < 1000);
 	}
 	for (size_t i = 0; i < TN_COUNT(fds); i++)
 		close(fds[i]);

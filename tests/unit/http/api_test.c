@@ -28,7 +28,7 @@ event_in_rows_out(void **state)
 	    "{\"event_id\":\"a2\",\"ts\":\"2026-03-01T08:20:00Z\","
 	    "\"office\":\"berlin\",\"direction\":\"sideways\"}\n", 200,
 	    "\"accepted\":0,\"quarantined\":1,\"duplicates\":1");
-	for (int i = 0; i < 200; i++) {
+	for (int64_t until = now_ms() + WAIT_MS;;) {
 		struct reply r;
 		bool seen;
 		call(&rig, &r, "GET", "/api/v1/views/visits", NULL, NULL);
@@ -37,7 +37,7 @@ event_in_rows_out(void **state)
 		reply_free(&r);
 		if (seen)
 			break;
-		assert_true(i < 199);
+		assert_true(now_ms() < until);
 		usleep(10000);
 	}
 	expect_call(&rig, "GET", "/api/v1/views/visits?office=berlin&format="
@@ -253,11 +253,11 @@ etags(void **state)
 	    NULL, 200, NULL);
 	expect_call(&rig, "POST", "/api/v1/streams/plain", JSON, "{\"n\":1}",
 	    200, NULL);
-	for (int i = 0; i < 200; i++) {
+	for (int64_t until = now_ms() + WAIT_MS;;) {
 		call(&rig, &r, "GET", "/api/v1/views/total", etag, NULL);
 		if (r.code == 200)
 			break;
-		assert_true(i < 199);
+		assert_true(now_ms() < until);
 		reply_free(&r);
 		usleep(10000);
 	}
@@ -348,6 +348,33 @@ formats(void **state)
 	tn_buf_fini(&b);
 }
 
+static int
+live_count(void)
+{
+	struct reply r;
+	const char *p;
+	int n;
+
+	call(&rig, &r, "GET", "/metrics", NULL, NULL);
+	p = strstr(tn_buf_cstr(&r.body), "\ntarn_sse_clients ");
+	assert_non_null(p);
+	n = atoi(p + strlen("\ntarn_sse_clients "));
+	reply_free(&r);
+	return n;
+}
+
+/* One that has gone is found out with the next status. */
+static void
+wait_for_clients(int n)
+{
+	int64_t until = now_ms() + WAIT_MS;
+
+	while (live_count() != n) {
+		assert_true(now_ms() < until);
+		usleep(20000);
+	}
+}
+
 /* One event of a stream of events: the JSON after "data: ". */
 static void
 next_event(int fd, struct tn_buf *all, const char *wanted)
@@ -395,17 +422,7 @@ live(void **state)
 	next_event(fd, &all, "{\"type\":\"cut\"");
 	close(fd);
 	tn_buf_fini(&all);
-	/* The next status finds that nobody is there. */
-	for (int i = 0; i < 100; i++) {
-		bool gone;
-		call(&rig, &r, "GET", "/metrics", NULL, NULL);
-		gone = says(&r, "tarn_sse_clients 0\n");
-		reply_free(&r);
-		if (gone)
-			return;
-		usleep(100000);
-	}
-	fail();
+	wait_for_clients(0);
 }
 
 /* Goal: a single view's live door takes filters. */
@@ -425,21 +442,7 @@ live_view(void **state)
 	next_event(fd, &all, "berlin");
 	close(fd);
 	tn_buf_fini(&all);
-}
-
-static int
-live_count(void)
-{
-	struct reply r;
-	const char *p;
-	int n;
-
-	call(&rig, &r, "GET", "/metrics", NULL, NULL);
-	p = strstr(tn_buf_cstr(&r.body), "\ntarn_sse_clients ");
-	assert_non_null(p);
-	n = atoi(p + strlen("\ntarn_sse_clients "));
-	reply_free(&r);
-	return n;
+	wait_for_clients(0);
 }
 
 /* Goal: a live reader that does not read is disconnected after about the
@@ -451,7 +454,6 @@ slow_reader(void **state)
 	struct sockaddr_in a = { .sin_family = AF_INET,
 	    .sin_port = htons(rig.port),
 	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int before = live_count();
 	bool gone = false;
 
 	(void)state;
@@ -459,6 +461,7 @@ slow_reader(void **state)
 	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
 	put(fd, "GET /api/v1/live?view=visits HTTP/1.1\r\nHost: localhost"
 	    "\r\n\r\n");
+	wait_for_clients(1);
 	for (int round = 0; round < 40 && !gone; round++) {
 		struct tn_buf b = { 0 };
 		for (int i = 0; i < 10000; i++)
@@ -470,7 +473,7 @@ slow_reader(void **state)
 		    tn_buf_cstr(&b), 200, "\"accepted\":10000");
 		tn_buf_fini(&b);
 		usleep(100000);
-		gone = round > 0 && live_count() <= before;
+		gone = live_count() == 0;
 	}
 	assert_true(gone);
 	close(fd);

@@ -20,7 +20,7 @@
 #include "os/os.h"
 
 #define UNUSED __attribute__((unused))
-#define WAIT_MS 20000
+#define WAIT_MS 60000          /* A bound of patience. */
 
 /* ---- the server ------------------------------------------------------ */
 

@@ -525,8 +525,8 @@ overload(void **state)
 static void
 slow_heads(void **state)
 {
-	int first = dial(&rig), later = dial(&rig), silent = dial(&rig);
 	int64_t begun = now_ms();
+	int first = dial(&rig), later = dial(&rig), silent = dial(&rig);
 	struct reply r = { 0 };
 	bool first_ended = false, later_ended = false;
 
@@ -537,7 +537,7 @@ slow_heads(void **state)
 	reply_free(&r);
 	put(first, "GET /livez HTTP/1.1\r\n");
 	/* At once: the sweep must see that it was idle and is no more. */
-	while (now_ms() < begun + 5000 && !(first_ended && later_ended)) {
+	while (now_ms() < begun + WAIT_MS && !(first_ended && later_ended)) {
 		char c;
 		if (!first_ended && !put(first, "X"))
 			first_ended = true;
