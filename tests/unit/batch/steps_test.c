@@ -21,7 +21,7 @@
 	"CREATE MATERIALIZED VIEW days AS SELECT date_trunc('day', ts) AS d," \
 	" count(*) AS n FROM ev GROUP BY d;"
 
-static struct rig *busy;             /* While the job runs. */
+static struct rig *_Atomic busy;     /* While the job runs. */
 static int pieces;
 
 static void
